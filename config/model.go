@@ -1,0 +1,507 @@
+// Package config is the language in which a gateway is described: its model,
+// the strict loader that reads it, the validation that reports every fault at
+// once with its place, and the file it is watched in.
+//
+// The package knows no Envoy, no Redis and no gRPC. Every other package takes
+// the types of this one as valid: after Load has returned without faults,
+// nobody checks again.
+//
+// Struct tags drive the decoder (decode.go) and the JSON Schema (schema.go):
+//
+//	yaml:"name"      the field's name in the language
+//	required:"true"  a missing field is a fault
+//	later:"what"     known, but what it asks for is not built yet: its
+//	                 presence is a fault ("not yet supported"), never ignored
+package config
+
+import "time"
+
+// Config is one whole gateway: what it listens on, whom it asks for identity,
+// what it forwards to, and the routes between them. The zero value is not
+// valid; Load is the way to a valid one.
+type Config struct {
+	// Listeners are the addresses clients connect to. At least one.
+	Listeners []*Listener `yaml:"listeners" required:"true"`
+	// TrustedHops is how many proxies in front of the gateway append to
+	// X-Forwarded-For and are believed. 0 believes only the connection.
+	TrustedHops int `yaml:"trustedHops" later:"trusted proxies"`
+	// Backends are the services behind the gateway, by name.
+	Backends map[string]*Backend `yaml:"backends"`
+	// Auth holds the identity providers that routes may require.
+	Auth Providers `yaml:"auth"`
+	// Limits are the rate limits that routes may apply, by name.
+	Limits map[string]*Limit `yaml:"limits"`
+	// Routes say which request goes where, and what it must show first. The
+	// most specific match wins, wherever it stands in the list.
+	Routes []*Route `yaml:"routes" required:"true"`
+}
+
+// Listener is one address that Envoy accepts connections on.
+type Listener struct {
+	// Name is unique among listeners; logs and metrics use it.
+	Name string `yaml:"name" required:"true"`
+	// Address is an IP address and a port, as 0.0.0.0:8080 or [::]:8080.
+	Address string `yaml:"address" required:"true"`
+	// TLS terminates TLS on this listener. Nil is plain text.
+	TLS *ListenerTLS `yaml:"tls" later:"TLS termination"`
+	// HTTP3 offers HTTP/3 beside HTTP/1.1 and HTTP/2.
+	HTTP3 bool `yaml:"http3" later:"HTTP/3"`
+	// RateLimit says who asks for limits on this listener. The default,
+	// "service", is Gatewright's own Check: one call a request for identity
+	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
+	// standard RateLimitService.
+	RateLimit RateLimitPlacement `yaml:"rateLimit"`
+}
+
+// RateLimitPlacement is where the limits of a listener's routes are asked for.
+type RateLimitPlacement string
+
+// The placements a listener can choose. The empty string means "service".
+const (
+	RateLimitService RateLimitPlacement = "service"
+	RateLimitFilter  RateLimitPlacement = "filter"
+)
+
+// ListenerTLS is how a listener terminates TLS.
+type ListenerTLS struct {
+	// Certificates are chosen by SNI; the first one serves unknown names.
+	Certificates []*Certificate `yaml:"certificates" required:"true"`
+	// ClientCA is the path of the PEM bundle that verifies client certificates.
+	ClientCA string `yaml:"clientCA"`
+	// MinVersion is the lowest TLS version accepted, "1.2" (default) or "1.3".
+	MinVersion string `yaml:"minVersion"`
+}
+
+// Certificate is a PEM certificate chain and its key, by path.
+type Certificate struct {
+	Cert string `yaml:"cert" required:"true"`
+	Key  string `yaml:"key" required:"true"`
+}
+
+// Backend is a service that routes forward to.
+type Backend struct {
+	// Name is the key under which the backend stands in the file.
+	Name string `yaml:"-"`
+	// Endpoints are host:port. A host name is resolved by Envoy, and followed;
+	// a backend has either addresses or host names, not both.
+	Endpoints []string `yaml:"endpoints" required:"true"`
+	// Protocol is what the backend speaks. The empty string means http1.
+	Protocol Protocol `yaml:"protocol"`
+	// LoadBalancing picks the endpoint. The empty string means round_robin.
+	LoadBalancing LoadBalancing `yaml:"loadBalancing"`
+	// HealthCheck probes each endpoint. Nil probes none.
+	HealthCheck *HealthCheck `yaml:"healthCheck"`
+	// Connections bound what one Envoy opens to the backend. Nil and zero
+	// fields are the defaults that breakerpolicy documents.
+	Connections *Connections `yaml:"connections"`
+	// OutlierDetection ejects endpoints that fail. Nil ejects none.
+	OutlierDetection *OutlierDetection `yaml:"outlierDetection"`
+	// Breaker stops calls to a backend that fails as a whole.
+	Breaker *Breaker `yaml:"breaker" later:"circuit breakers"`
+	// TLS is used towards the backend. Nil is plain text.
+	TLS *BackendTLS `yaml:"tls" later:"TLS to backends"`
+}
+
+// Protocol is what a backend speaks.
+type Protocol string
+
+// The protocols of a backend. The empty string means http1.
+const (
+	ProtocolHTTP1 Protocol = "http1"
+	ProtocolHTTP2 Protocol = "http2"
+	ProtocolGRPC  Protocol = "grpc"
+)
+
+// LoadBalancing names an algorithm that picks an endpoint.
+type LoadBalancing string
+
+// The algorithms of Envoy. The empty string means round_robin.
+const (
+	RoundRobin   LoadBalancing = "round_robin"
+	LeastRequest LoadBalancing = "least_request"
+	Random       LoadBalancing = "random"
+	RingHash     LoadBalancing = "ring_hash"
+	Maglev       LoadBalancing = "maglev"
+)
+
+// HealthCheck is an active HTTP probe of each endpoint.
+type HealthCheck struct {
+	// Path is requested by GET; a 200 is healthy.
+	Path string `yaml:"path" required:"true"`
+	// Interval is the time between probes. 0 means 5s.
+	Interval Duration `yaml:"interval"`
+	// Timeout is how long a probe may take. 0 means 1s.
+	Timeout Duration `yaml:"timeout"`
+	// UnhealthyAfter is how many probes fail before an endpoint is taken out.
+	// 0 means 3.
+	UnhealthyAfter int `yaml:"unhealthyAfter"`
+	// HealthyAfter is how many probes pass before it is put back. 0 means 2.
+	HealthyAfter int `yaml:"healthyAfter"`
+}
+
+// Connections are the bounds that one Envoy keeps towards a backend
+// (Envoy's circuit_breakers thresholds).
+type Connections struct {
+	// Max is the number of connections. 0 means the default.
+	Max int `yaml:"max"`
+	// MaxPending is the number of requests that wait for a connection.
+	MaxPending int `yaml:"maxPending"`
+	// MaxRequests is the number of requests in flight.
+	MaxRequests int `yaml:"maxRequests"`
+	// MaxRetries is the number of retries in flight.
+	MaxRetries int `yaml:"maxRetries"`
+}
+
+// OutlierDetection ejects an endpoint after failures seen on live traffic.
+type OutlierDetection struct {
+	// Consecutive5xx is the run of 5xx that ejects. 0 means 5.
+	Consecutive5xx int `yaml:"consecutive5xx"`
+	// Interval is the time between sweeps. 0 means 10s.
+	Interval Duration `yaml:"interval"`
+	// BaseEjectionTime is multiplied by the number of ejections. 0 means 30s.
+	BaseEjectionTime Duration `yaml:"baseEjectionTime"`
+	// MaxEjectionPercent is how much of the backend may be ejected. 0 means
+	// 10, Envoy's default; at least one endpoint can always be ejected.
+	MaxEjectionPercent int `yaml:"maxEjectionPercent"`
+}
+
+// Breaker is the three-state circuit breaker of a backend.
+type Breaker struct {
+	ErrorRate   float64  `yaml:"errorRate"`
+	Window      Duration `yaml:"window"`
+	MinRequests int      `yaml:"minRequests"`
+	OpenFor     Duration `yaml:"openFor"`
+}
+
+// BackendTLS is TLS from Envoy to a backend.
+type BackendTLS struct {
+	// CA is the path of the PEM bundle that verifies the backend.
+	CA string `yaml:"ca"`
+	// ServerName is sent as SNI and must be in the certificate.
+	ServerName string `yaml:"serverName"`
+}
+
+// Providers are the sources of identity, by kind and name.
+type Providers struct {
+	JWT           map[string]*JWT           `yaml:"jwt"`
+	APIKey        map[string]*APIKey        `yaml:"apiKey"`
+	Introspection map[string]*Introspection `yaml:"introspection" later:"token introspection"`
+}
+
+// JWT trusts the signed tokens of one issuer (RFC 7519).
+type JWT struct {
+	// Name is the key under which the provider stands in the file.
+	Name string `yaml:"-"`
+	// Issuer must equal the token's iss claim, byte for byte.
+	Issuer string `yaml:"issuer" required:"true"`
+	// Audiences: the token's aud must name at least one of them.
+	Audiences []string `yaml:"audiences" required:"true"`
+	// Algorithms are the only signature algorithms accepted (RFC 7518 names).
+	// Empty means RS256 and ES256.
+	Algorithms []string `yaml:"algorithms"`
+	// JWKS is where the issuer's public keys are.
+	JWKS JWKS `yaml:"jwks" required:"true"`
+	// ClockSkew is allowed once on exp and once on nbf and iat. 0 means 30s.
+	ClockSkew Duration `yaml:"clockSkew"`
+	// Forward sends claims to the backend as headers: claim name to header
+	// name. These headers are removed from every request of a client.
+	Forward map[string]string `yaml:"forward"`
+	// ForwardCredential leaves the token in the Authorization header that the
+	// backend sees. By default it is taken out.
+	ForwardCredential bool `yaml:"forwardCredential"`
+}
+
+// JWKS is the place of a JSON Web Key Set (RFC 7517): exactly one is given.
+type JWKS struct {
+	// URL is fetched in the background and kept fresh.
+	URL string `yaml:"url"`
+	// File is a path; relative to the config file. It is read again when it changes.
+	File string `yaml:"file"`
+	// Inline is the set itself.
+	Inline string `yaml:"inline"`
+}
+
+// APIKey accepts the keys of Gatewright's own key store.
+type APIKey struct {
+	// Name is the key under which the provider stands in the file.
+	Name string `yaml:"-"`
+	// From is where a request carries the key. Empty means header X-API-Key.
+	// It is taken out before the backend sees the request.
+	From KeySource `yaml:"from"`
+	// Forward sends properties of the key to the backend as headers: id,
+	// tenant or owner, to header name.
+	Forward map[string]string `yaml:"forward"`
+}
+
+// KeySource is a header or a query parameter: exactly one, or none for the default.
+type KeySource struct {
+	Header string `yaml:"header"`
+	Query  string `yaml:"query"`
+}
+
+// Introspection asks the issuer about opaque tokens (RFC 7662).
+type Introspection struct {
+	URL             string `yaml:"url" required:"true"`
+	ClientID        string `yaml:"clientID"`
+	ClientSecretEnv string `yaml:"clientSecretEnv"`
+}
+
+// Limit is a rate limit: how much, for each value of its key.
+type Limit struct {
+	// Name is the key under which the limit stands in the file. State is kept
+	// under it, so a changed limit neither forgives nor punishes anybody.
+	Name string `yaml:"-"`
+	// Key is what the limit counts by; several parts count by their combination.
+	Key []KeyPart `yaml:"key" required:"true"`
+	// TokenBucket is the algorithm. Exactly one algorithm is given.
+	TokenBucket *TokenBucket `yaml:"tokenBucket"`
+	// SlidingWindow is the other algorithm.
+	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
+	// Consistency is how instances share the limit. The empty string means exact.
+	Consistency Consistency `yaml:"consistency"`
+	// OnStoreFailure is what happens while Redis cannot answer. The empty
+	// string means local.
+	OnStoreFailure OnStoreFailure `yaml:"onStoreFailure"`
+}
+
+// KeyPart is one part of a limit's key: one of the constants below, or
+// header:NAME, or claim:NAME.
+type KeyPart string
+
+// The fixed parts of a key. A value that a request does not have counts as empty.
+const (
+	KeyUser     KeyPart = "user"
+	KeyTenant   KeyPart = "tenant"
+	KeyAPIKey   KeyPart = "apiKey"
+	KeyClientIP KeyPart = "clientIP"
+	KeyRoute    KeyPart = "route"
+
+	// KeyHeaderPrefix and KeyClaimPrefix begin the parts that carry a name.
+	KeyHeaderPrefix = "header:"
+	KeyClaimPrefix  = "claim:"
+)
+
+// TokenBucket admits Capacity at once, and Refill over time: in any time T at
+// most Capacity + Refill × T.
+type TokenBucket struct {
+	// Capacity is the size of the bucket, in requests. More than 0.
+	Capacity int64 `yaml:"capacity" required:"true"`
+	// Refill is the rate at which it fills, as 10/s or 600/m.
+	Refill Rate `yaml:"refill" required:"true"`
+}
+
+// SlidingWindow admits Limit in any Window.
+type SlidingWindow struct {
+	Limit  int64    `yaml:"limit" required:"true"`
+	Window Duration `yaml:"window" required:"true"`
+}
+
+// Consistency is how the instances of a fleet share one limit.
+type Consistency string
+
+// The consistencies. The empty string means exact: the store decides each request.
+const (
+	Exact Consistency = "exact"
+	Lease Consistency = "lease"
+	Sync  Consistency = "sync"
+)
+
+// OnStoreFailure is what a limit does while its store cannot answer.
+type OnStoreFailure string
+
+// What can be done without the store. The empty string means local: this
+// instance counts alone.
+const (
+	FailLocal OnStoreFailure = "local"
+	FailAllow OnStoreFailure = "allow"
+	FailDeny  OnStoreFailure = "deny"
+)
+
+// Route is one rule: which requests, what they must show, where they go.
+type Route struct {
+	// Name is unique among routes; it is what logs, metrics and policies use.
+	Name string `yaml:"name" required:"true"`
+	// Match says which requests the route takes.
+	Match Match `yaml:"match" required:"true"`
+	// Priority overrides "most specific wins": the higher one first. 0 is normal.
+	Priority int `yaml:"priority"`
+	// Auth is what a request must show. It is always said: "public", or a
+	// list of requirements.
+	Auth *RouteAuth `yaml:"auth" required:"true"`
+	// Limits are the names of the limits charged; all of them pass or none is.
+	Limits []string `yaml:"limits"`
+	// To are the backends, with weights. Exactly one of To, Redirect and
+	// Respond is given.
+	To []*Destination `yaml:"to"`
+	// Pin lets a request choose its side of a canary by a header.
+	Pin *Pin `yaml:"pin"`
+	// Sticky keeps a caller on its side of a canary.
+	Sticky []KeyPart `yaml:"sticky" later:"sticky canaries"`
+	// Rollout moves the weights by outcomes.
+	Rollout *Rollout `yaml:"rollout" later:"automatic rollouts"`
+	// Timeout is for the whole request, retries included. 0 means 15s.
+	Timeout Duration `yaml:"timeout"`
+	// Retry repeats failed attempts. Nil never does.
+	Retry *Retry `yaml:"retry"`
+	// GRPCTranscode turns REST into gRPC.
+	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode" later:"REST to gRPC transcoding"`
+	// Rewrite changes path and host before the backend.
+	Rewrite *Rewrite `yaml:"rewrite" later:"rewrites"`
+	// Request and Response change headers on the way.
+	Request  *HeaderChanges `yaml:"request"`
+	Response *HeaderChanges `yaml:"response"`
+	// CORS answers browsers' preflights.
+	CORS *CORS `yaml:"cors" later:"CORS"`
+	// Mirror sends a copy of a share of the requests elsewhere.
+	Mirror *Mirror `yaml:"mirror" later:"mirrors"`
+	// Compress compresses responses.
+	Compress bool `yaml:"compress" later:"compression"`
+	// Redirect answers with another place.
+	Redirect *Redirect `yaml:"redirect" later:"redirects"`
+	// Respond answers without a backend.
+	Respond *Respond `yaml:"respond"`
+}
+
+// Match is a conjunction: every given part must hold.
+type Match struct {
+	// Hosts are exact names or *.suffix; empty is every host. Ports are ignored.
+	Hosts []string `yaml:"hosts"`
+	// Methods are HTTP methods in capitals; empty is every method.
+	Methods []string `yaml:"methods"`
+	// Path is exact (/a/b), has one-segment variables (/users/{id}/orders), or
+	// ends in /** (that prefix, at segment borders, itself included).
+	Path string `yaml:"path" required:"true"`
+	// Headers must be present with exactly these values.
+	Headers map[string]string `yaml:"headers"`
+	// Query parameters must be present with exactly these values.
+	Query map[string]string `yaml:"query"`
+}
+
+// RouteAuth is what a route asks of a caller: nothing, or one of several
+// requirements. In the file it is the word "public", or {anyOf: [...]}.
+type RouteAuth struct {
+	// Public asks nothing. Then AnyOf is empty; otherwise it is not.
+	Public bool `yaml:"-"`
+	// AnyOf is tried in order; the first that holds decides who the caller is.
+	AnyOf []*Requirement `yaml:"anyOf" required:"true"`
+}
+
+// Requirement names one provider, and what its credential must carry.
+type Requirement struct {
+	// JWT, APIKey and Introspection name a provider: exactly one is given.
+	JWT           string `yaml:"jwt"`
+	APIKey        string `yaml:"apiKey"`
+	Introspection string `yaml:"introspection" later:"token introspection"`
+	// Scopes must all be in the token's scope or scp claim. JWT only.
+	Scopes []string `yaml:"scopes"`
+	// Claims: each named claim must equal, or as a list contain, one of the
+	// values. JWT only.
+	Claims map[string][]string `yaml:"claims"`
+	// Permissions must all be on the key. APIKey only.
+	Permissions []string `yaml:"permissions"`
+}
+
+// Destination is one side of a split.
+type Destination struct {
+	Backend string `yaml:"backend" required:"true"`
+	// Weight is the share of requests, against the sum of the weights. A
+	// single destination needs none; of several, each says its own.
+	Weight *int `yaml:"weight"`
+}
+
+// Pin maps the values of a header to backends of the route.
+type Pin struct {
+	Header string            `yaml:"header" required:"true"`
+	Values map[string]string `yaml:"values" required:"true"`
+}
+
+// Rollout moves weights by time, while the new side stands.
+type Rollout struct {
+	Backend   string     `yaml:"backend" required:"true"`
+	Steps     []int      `yaml:"steps" required:"true"`
+	Every     Duration   `yaml:"every" required:"true"`
+	AbortWhen *AbortWhen `yaml:"abortWhen"`
+}
+
+// AbortWhen says when a rollout is taken back.
+type AbortWhen struct {
+	ErrorRate   float64  `yaml:"errorRate"`
+	P99         Duration `yaml:"p99"`
+	MinRequests int      `yaml:"minRequests"`
+}
+
+// Retry repeats failed attempts at a backend.
+type Retry struct {
+	// Attempts is how many times a request is repeated after the first try.
+	Attempts int `yaml:"attempts" required:"true"`
+	// On lists Envoy's retry conditions. Empty means connect-failure,
+	// refused-stream and unavailable: those that no backend has begun to serve.
+	On []string `yaml:"on"`
+	// PerTryTimeout bounds one attempt. 0 means only the route's timeout does.
+	PerTryTimeout Duration `yaml:"perTryTimeout"`
+}
+
+// GRPCTranscode names the descriptor set and the services in it.
+type GRPCTranscode struct {
+	Descriptor string   `yaml:"descriptor" required:"true"`
+	Services   []string `yaml:"services" required:"true"`
+}
+
+// Rewrite is the path and host that the backend sees.
+type Rewrite struct {
+	Path string `yaml:"path"`
+	Host string `yaml:"host"`
+}
+
+// HeaderChanges sets and removes headers. Set replaces what is there.
+type HeaderChanges struct {
+	Set    map[string]string `yaml:"set"`
+	Remove []string          `yaml:"remove"`
+}
+
+// CORS is the policy that a route's preflights are answered with.
+type CORS struct {
+	Origins []string `yaml:"origins" required:"true"`
+	Methods []string `yaml:"methods"`
+	MaxAge  Duration `yaml:"maxAge"`
+}
+
+// Mirror copies a percentage of requests to a backend and drops the answers.
+type Mirror struct {
+	Backend string  `yaml:"backend" required:"true"`
+	Percent float64 `yaml:"percent"`
+}
+
+// Redirect is an answer that names another place.
+type Redirect struct {
+	Status int    `yaml:"status"`
+	Scheme string `yaml:"scheme"`
+	Host   string `yaml:"host"`
+	Path   string `yaml:"path"`
+}
+
+// Respond is an answer of the gateway's own.
+type Respond struct {
+	// Status is 200 to 599.
+	Status int `yaml:"status" required:"true"`
+	// Body is sent as it is. At most 4096 bytes, Envoy's bound.
+	Body    string            `yaml:"body"`
+	Headers map[string]string `yaml:"headers"`
+}
+
+// Duration is a time.Duration written as 500ms, 10s, 5m or 1h30m.
+type Duration time.Duration
+
+// Or returns d, or otherwise where d is 0.
+func (d Duration) Or(otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return time.Duration(d)
+}
+
+// Rate is a number of events in a time: 10/s is {10, time.Second}.
+type Rate struct {
+	Events int64
+	Per    time.Duration
+}
