@@ -1,0 +1,80 @@
+# `make help` lists what can be made. Two targets are enough to begin with:
+# `make run` is the gateway, `make test` proves it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+PACKAGES := ./...
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: build envoy ## The gateway with demo services, on 127.0.0.1:8080
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" bin/quickstart -c examples/quickstart/gateway.yaml
+
+.PHONY: build
+build: ## Build bin/gatewright
+	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
+
+.PHONY: test
+test: envoy redis ## Install what the tests need, and run them all
+	GATEWRIGHT_TEST_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
+
+.PHONY: race
+race: envoy redis ## The tests of all packages but the end-to-end ones, under the race detector
+	GATEWRIGHT_TEST_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
+
+.PHONY: check
+check: fmt-check vet lint vuln test ## All that CI does
+
+.PHONY: fmt
+fmt: ## Format the code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt): $$files"; exit 1; fi
+
+.PHONY: vet
+vet:
+	$(GO) vet $(PACKAGES)
+
+.PHONY: lint
+lint: ## staticcheck
+	$(GO) tool staticcheck $(PACKAGES)
+
+.PHONY: vuln
+vuln: ## govulncheck, where its database can be reached
+	@scripts/vuln
+
+.PHONY: golden
+golden: ## Write golden files and generated files anew
+	$(GO) generate ./config
+	$(GO) test ./internal/plan -run Golden -update
+
+FUZZTIME ?= 10m
+.PHONY: fuzz
+fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: flakes
+flakes: envoy redis ## The whole test suite 20 times in a row
+	@for i in $$(seq 20); do echo "run $$i"; GATEWRIGHT_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
+
+.PHONY: envoy
+envoy: ## Find Envoy, or install it into .tools/
+	@scripts/envoy >/dev/null
+
+.PHONY: redis
+redis:
+	@scripts/redis >/dev/null
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist

@@ -1,0 +1,103 @@
+// Package console is what an operator sees of a running gateway on its admin
+// port: metrics, and whether it is alive and ready.
+package console
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Settings come from the environment.
+type Settings struct {
+	// Addr is where the admin port listens.
+	Addr string `envconfig:"GATEWRIGHT_ADMIN_ADDR" default:"127.0.0.1:9002"`
+	// Token lets callers from elsewhere than this machine read. Without one,
+	// they get nothing but the probes.
+	Token string `envconfig:"GATEWRIGHT_ADMIN_TOKEN"`
+}
+
+// Options are what the handler shows.
+type Options struct {
+	Token    string
+	Registry *prometheus.Registry
+	// Ready returns nil when the gateway serves, or else what it waits for.
+	Ready func() error
+}
+
+// NewHandler returns the admin port's handler.
+//
+//	/healthz  200 while the process lives
+//	/readyz   200 when the gateway serves; else 503 and the reason
+//	/metrics  Prometheus; from this machine, or with the admin token
+func NewHandler(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := o.Ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", guarded(o.Token, promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
+	return mux
+}
+
+// guarded lets callers of this machine and holders of the token through.
+func guarded(token string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case fromLoopback(r), token != "" && bears(r, token):
+			next.ServeHTTP(w, r)
+		case token == "":
+			problem(w, http.StatusForbidden, "admin-loopback-only",
+				"without GATEWRIGHT_ADMIN_TOKEN the admin port answers to this machine only")
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gatewright admin"`)
+			problem(w, http.StatusUnauthorized, "admin-token-required", "send the admin token as a bearer token")
+		}
+	})
+}
+
+// fromLoopback tells whether the caller is on this machine, and means it: a
+// page in a browser here can reach the port under a name of its own, which a
+// check of the Host header stops (DNS rebinding).
+func fromLoopback(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// bears compares in a time that tells nothing about the token.
+func bears(r *http.Request, token string) bool {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(given))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
+
+func problem(w http.ResponseWriter, status int, reason, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{ // the caller may be gone
+		"type": "urn:gatewright:problem:" + reason, "title": http.StatusText(status),
+		"status": status, "reason": reason, "detail": detail,
+	})
+}

@@ -1,0 +1,203 @@
+// Package envoy makes the bootstrap that points an Envoy at Gatewright, finds
+// Envoy's binary, and runs it as a watched child.
+package envoy
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
+	downstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	"sigs.k8s.io/yaml"
+)
+
+// BootstrapOptions say which Gatewright an Envoy belongs to.
+type BootstrapOptions struct {
+	// NodeID names this Envoy to the control plane.
+	NodeID string
+	// ControlCluster is the name under which the resources that Gatewright
+	// serves refer to it.
+	ControlCluster string
+	// ControlAddr is Gatewright's gRPC address: host:port, or unix:PATH.
+	ControlAddr string
+	// Admin is where Envoy's admin interface listens: host:port, or unix:PATH.
+	// It is not to be reached by strangers: it can stop Envoy.
+	Admin string
+}
+
+const (
+	// maxDownstreamConnections bounds the clients of one Envoy. Without a
+	// bound, connections alone can use up its memory.
+	maxDownstreamConnections = 50_000
+	// maxControlRequests bounds the calls in flight to Gatewright. Envoy's
+	// default, 1024, would refuse requests of a busy gateway without asking.
+	maxControlRequests = 65_536
+
+	controlConnectTimeout = time.Second
+	controlKeepalive      = 10 * time.Second
+	controlKeepaliveWait  = 5 * time.Second
+)
+
+// Bootstrap is the static config of an Envoy that has the rest from
+// Gatewright over one incremental ADS stream.
+func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
+	control, err := address(o.ControlAddr)
+	if err != nil {
+		return nil, fmt.Errorf("reading the control plane's address: %w", err)
+	}
+	admin, err := address(o.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("reading the admin interface's address: %w", err)
+	}
+	b := &bootstrapv3.Bootstrap{
+		Node:  &corev3.Node{Id: o.NodeID, Cluster: "gatewright"},
+		Admin: &bootstrapv3.Admin{Address: admin},
+		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
+			LdsConfig: fromADS(),
+			CdsConfig: fromADS(),
+			AdsConfig: &corev3.ApiConfigSource{
+				ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
+				TransportApiVersion:       corev3.ApiVersion_V3,
+				SetNodeOnFirstMessageOnly: true,
+				GrpcServices: []*corev3.GrpcService{{
+					TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+						EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: o.ControlCluster},
+					},
+				}},
+			},
+		},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
+			Clusters: []*clusterv3.Cluster{controlCluster(o.ControlCluster, control)},
+		},
+		OverloadManager: overloadManager(),
+	}
+	if err := b.ValidateAll(); err != nil {
+		return nil, fmt.Errorf("building the bootstrap: %w", err)
+	}
+	return b, nil
+}
+
+// BootstrapYAML is the bootstrap as a file for `envoy -c`.
+func BootstrapYAML(o BootstrapOptions) ([]byte, error) {
+	b, err := Bootstrap(o)
+	if err != nil {
+		return nil, err
+	}
+	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("rendering the bootstrap: %w", err)
+	}
+	return yaml.JSONToYAML(j)
+}
+
+// controlCluster is Gatewright as a backend of Envoy: HTTP/2, kept alive so
+// that a dead peer is noticed, and never limited by Envoy's own thresholds.
+func controlCluster(name string, at *corev3.Address) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discoveryType(at)},
+		ConnectTimeout:       durationpb.New(controlConnectTimeout),
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: name,
+			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
+				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: at}},
+			}}}},
+		},
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxRequests:        wrapperspb.UInt32(maxControlRequests),
+			MaxPendingRequests: wrapperspb.UInt32(maxControlRequests),
+		}}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": mustAny(http2()),
+		},
+	}
+}
+
+func http2() *upstreamhttpv3.HttpProtocolOptions {
+	return &upstreamhttpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+						ConnectionKeepalive: &corev3.KeepaliveSettings{
+							Interval: durationpb.New(controlKeepalive),
+							Timeout:  durationpb.New(controlKeepaliveWait),
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func overloadManager() *overloadv3.OverloadManager {
+	return &overloadv3.OverloadManager{
+		ResourceMonitors: []*overloadv3.ResourceMonitor{{
+			Name: "envoy.resource_monitors.global_downstream_max_connections",
+			ConfigType: &overloadv3.ResourceMonitor_TypedConfig{
+				TypedConfig: mustAny(&downstreamv3.DownstreamConnectionsConfig{
+					MaxActiveDownstreamConnections: maxDownstreamConnections,
+				}),
+			},
+		}},
+	}
+}
+
+func fromADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
+
+// address reads host:port or unix:PATH.
+func address(s string) (*corev3.Address, error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}, nil
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return nil, fmt.Errorf("%q: want host:port or unix:PATH", s)
+	}
+	port, err := strconv.ParseUint(s[i+1:], 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%q: port: want a number up to 65535", s)
+	}
+	host := strings.Trim(s[:i], "[]")
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       host,
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+	}}}, nil
+}
+
+// discoveryType is STATIC for addresses; a host name is resolved and followed.
+func discoveryType(at *corev3.Address) clusterv3.Cluster_DiscoveryType {
+	if s := at.GetSocketAddress(); s != nil {
+		if _, err := netip.ParseAddr(s.GetAddress()); err != nil {
+			return clusterv3.Cluster_STRICT_DNS
+		}
+	}
+	return clusterv3.Cluster_STATIC
+}
+
+// mustAny packs a message made of this file's constants, which cannot fail.
+func mustAny(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		panic(fmt.Sprintf("envoy: packing %T: %v", m, err))
+	}
+	return a
+}

@@ -1,0 +1,10 @@
+package envoy
+
+import "syscall"
+
+// childAttributes put the child into a process group of its own, so that a
+// Ctrl-C at the terminal reaches only us and Envoy is drained before it ends;
+// and have the kernel end it with us, so that none is ever left behind.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

@@ -1,0 +1,85 @@
+package outcome
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// TestStreamReachesSinks sends entries as Envoy does, over gRPC.
+func TestStreamReachesSinks(t *testing.T) {
+	got := make(chan Outcome, 10)
+	listener := bufconn.Listen(1 << 16)
+	server := grpc.NewServer()
+	NewServer(func(o Outcome) { got <- o }).Register(server)
+	go server.Serve(listener) //nolint:errcheck // ends with Stop
+	t.Cleanup(server.Stop)
+
+	conn, err := grpc.NewClient("passthrough:bufconn",
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return listener.Dial() }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	stream, err := accesslogv3.NewAccessLogServiceClient(conn).StreamAccessLogs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&accesslogv3.StreamAccessLogsMessage{
+		LogEntries: &accesslogv3.StreamAccessLogsMessage_HttpLogs{HttpLogs: &accesslogv3.StreamAccessLogsMessage_HTTPAccessLogEntries{
+			LogEntry: []*accesslogdatav3.HTTPAccessLogEntry{{
+				CommonProperties: &accesslogdatav3.AccessLogCommon{
+					RouteName:                  "get-users",
+					UpstreamCluster:            "users-v2",
+					TimeToLastDownstreamTxByte: durationpb.New(30 * time.Millisecond),
+				},
+				Response: &accesslogdatav3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(503)},
+			}, {}},
+		}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := Outcome{Route: "get-users", Backend: "users-v2", Status: 503, Duration: 30 * time.Millisecond}
+	if o := <-got; o != want {
+		t.Errorf("got %+v, want %+v", o, want)
+	}
+	if o := <-got; o != (Outcome{}) {
+		t.Errorf("an empty entry: got %+v, want the zero Outcome", o)
+	}
+}
+
+func TestMetricsAreBoundedByTheConfig(t *testing.T) {
+	m := NewMetrics(prometheus.NewRegistry())
+	m.SetKnown([]string{"users"}, []string{"users-v1"})
+	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
+	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
+	m.Observe(Outcome{Route: "users", Status: 429})
+	m.Observe(Outcome{Route: "nobody knows", Backend: "me neither", Status: 99999})
+	want := `
+# HELP gatewright_requests_total Requests that Envoy has answered, by route, backend (empty: none was asked) and HTTP status (0: the client left).
+# TYPE gatewright_requests_total counter
+gatewright_requests_total{backend="",code="429",route="users"} 1
+gatewright_requests_total{backend="other",code="0",route="other"} 1
+gatewright_requests_total{backend="users-v1",code="200",route="users"} 2
+`
+	if err := testutil.CollectAndCompare(m.requests, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+	m.SetKnown(nil, nil)
+	if n := testutil.CollectAndCount(m.requests); n != 1 {
+		t.Errorf("%d series are left after the route went, want the one of %q", n, Other)
+	}
+}

@@ -1,0 +1,118 @@
+package xds
+
+import (
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// metadataReason is the key, in the metadata of a verdict and of a route, of
+// the reason for an answer.
+const metadataReason = "reason"
+
+// routeMetadata is the namespace of the metadata that routes carry.
+const routeMetadata = "gatewright"
+
+// outcomeFlush is how long Envoy gathers outcomes before it sends them.
+const outcomeFlush = 50 * time.Millisecond
+
+// accessLogs are the two records of every request: a line of JSON on Envoy's
+// standard output for people, and the outcome on the access log stream for
+// Gatewright's metrics.
+func accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
+	return []*accesslogv3.AccessLog{
+		accessLog("envoy.access_loggers.stdout", &streamlogv3.StdoutAccessLog{
+			AccessLogFormat: &streamlogv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
+				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: logLine(l)},
+			}},
+		}),
+		accessLog("envoy.access_loggers.http_grpc", &grpclogv3.HttpGrpcAccessLogConfig{
+			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+				LogName:             l.Name,
+				GrpcService:         controlService(0),
+				TransportApiVersion: corev3.ApiVersion_V3,
+				BufferFlushInterval: durationpb.New(outcomeFlush),
+			},
+		}),
+	}
+}
+
+// logLine is the line of JSON. The path is logged without its query, which may
+// hold a secret; of the credential only the key's public id is known here.
+func logLine(l *config.Listener) *structpb.Struct {
+	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
+	return stringStruct(map[string]string{
+		"time":        "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+		"listener":    l.Name,
+		"method":      "%REQ(:METHOD)%",
+		"host":        "%REQ(:AUTHORITY)%",
+		"path":        "%PATH(NQ)%",
+		"protocol":    "%PROTOCOL%",
+		"status":      "%RESPONSE_CODE%",
+		"flags":       "%RESPONSE_FLAGS%",
+		"reason":      firstOf("DYNAMIC_METADATA", extAuthzFilter+":"+metadataReason, "METADATA", "ROUTE:"+routeMetadata+":"+metadataReason, "RESPONSE_CODE_DETAILS", ""),
+		"route":       "%ROUTE_NAME%",
+		"backend":     "%UPSTREAM_CLUSTER%",
+		"upstream":    "%UPSTREAM_HOST%",
+		"duration_ms": "%DURATION%",
+		"upstream_ms": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)%",
+		"bytes_in":    "%BYTES_RECEIVED%",
+		"bytes_out":   "%BYTES_SENT%",
+		"client_ip":   "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+		"user":        verdict("user"),
+		"tenant":      verdict("tenant"),
+		"key_id":      verdict("key_id"),
+		"trace_id":    "%TRACE_ID%",
+		"request_id":  "%REQ(X-REQUEST-ID)%",
+		"user_agent":  "%REQ(USER-AGENT)%",
+		"limit":       verdict("limit"),
+		"policy":      verdict("policy"),
+	})
+}
+
+// firstOf is the first of several commands, given as pairs of command and
+// parameter, that has a value.
+func firstOf(pairs ...string) string {
+	out := `%COALESCE({"operators":[`
+	for i := 0; i < len(pairs); i += 2 {
+		if i > 0 {
+			out += ","
+		}
+		out += `{"command":"` + pairs[i] + `"`
+		if pairs[i+1] != "" {
+			out += `,"param":"` + pairs[i+1] + `"`
+		}
+		out += "}"
+	}
+	return out + `]})%`
+}
+
+// routeReason is the metadata of a route that answers with a reason of its own.
+func routeReason(reason string) *corev3.Metadata {
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		routeMetadata: stringStruct(map[string]string{metadataReason: reason}),
+	}}
+}
+
+func stringStruct(m map[string]string) *structpb.Struct {
+	s := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(m))}
+	for k, v := range m {
+		s.Fields[k] = structpb.NewStringValue(v)
+	}
+	return s
+}
+
+func accessLog(name string, m proto.Message) *accesslogv3.AccessLog {
+	return &accesslogv3.AccessLog{
+		Name:       name,
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: mustAny(m)},
+	}
+}

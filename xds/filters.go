@@ -1,0 +1,126 @@
+package xds
+
+import (
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// ControlCluster is the name of the cluster, given in Envoy's bootstrap, at
+// which Gatewright itself is reached. Config names cannot begin like it.
+const ControlCluster = "gatewright"
+
+// RateLimitDomain is the domain of Gatewright's own descriptors.
+const RateLimitDomain = "gatewright"
+
+// The names of the HTTP filters, which are also the keys of their per-route
+// settings and of the metadata they write.
+const (
+	extAuthzFilter  = "envoy.filters.http.ext_authz"
+	rateLimitFilter = "envoy.filters.http.ratelimit"
+	routerFilter    = "envoy.filters.http.router"
+)
+
+// controlTimeout bounds a call of a filter to Gatewright. It is a bound for
+// disaster: Gatewright itself keeps far shorter ones towards its stores.
+const controlTimeout = time.Second
+
+// httpFilters is the filter chain of a listener, in the order in which a
+// request meets it. It depends on the listener alone, never on the routes:
+// routes and listeners reach an Envoy one after the other, and a chain that got
+// its judge with the first protected route would, between the two, either let
+// that route's requests pass or refuse everybody else's. A route that needs no
+// call switches the filter off.
+func httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
+	chain := []*hcmv3.HttpFilter{httpFilter(extAuthzFilter, extAuthz())}
+	if placementOf(l) == config.RateLimitFilter {
+		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
+	}
+	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
+}
+
+// extAuthz asks Gatewright's Check. Whatever goes wrong on the way is a 503,
+// never a pass.
+func extAuthz() *extauthzv3.ExtAuthz {
+	return &extauthzv3.ExtAuthz{
+		Services: &extauthzv3.ExtAuthz_GrpcService{
+			GrpcService: controlService(controlTimeout),
+		},
+		TransportApiVersion: corev3.ApiVersion_V3,
+		FailureModeAllow:    false,
+		StatusOnError:       &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		// A header that Check sets wrongly fails the request instead of
+		// reaching a backend.
+		ValidateMutations: true,
+		// Bytes as they came, and each of a repeated header: the judge must
+		// see what the backend would see.
+		EncodeRawHeaders: true,
+	}
+}
+
+// rateLimit asks Gatewright's RateLimitService, for listeners that choose
+// Envoy's own filter. A call that fails denies: by default it would pass
+// uncounted, and a client can make it fail with bytes that are not UTF-8.
+func rateLimit() *ratelimitv3.RateLimit {
+	return &ratelimitv3.RateLimit{
+		Domain:                         RateLimitDomain,
+		Timeout:                        durationpb.New(controlTimeout),
+		FailureModeDeny:                true,
+		StatusOnError:                  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		DisableXEnvoyRatelimitedHeader: true,
+		RateLimitedAsResourceExhausted: true,
+		RateLimitService: &ratelimitconfigv3.RateLimitServiceConfig{
+			GrpcService:         controlService(0),
+			TransportApiVersion: corev3.ApiVersion_V3,
+		},
+	}
+}
+
+// controlService reaches Gatewright over the cluster of the bootstrap. No
+// timeout (0) leaves it to the filter.
+func controlService(timeout time.Duration) *corev3.GrpcService {
+	s := &corev3.GrpcService{
+		TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
+			ClusterName: ControlCluster,
+		}},
+	}
+	if timeout > 0 {
+		s.Timeout = durationpb.New(timeout)
+	}
+	return s
+}
+
+// earlyHeaderMutations take every header away that only the gateway may set,
+// before a route is matched and on every kind of route: where Check sets no
+// X-User-ID, or is not asked, a client's own would reach the backend.
+func earlyHeaderMutations(c *config.Config) []*corev3.TypedExtensionConfig {
+	m := &earlyv3.HeaderMutation{}
+	for _, name := range gatewayHeaders(c) {
+		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
+		})
+	}
+	return []*corev3.TypedExtensionConfig{{
+		Name:        "gatewright.identity_headers",
+		TypedConfig: mustAny(m),
+	}}
+}
+
+func httpFilter(name string, m proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{
+		Name:       name,
+		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: mustAny(m)},
+	}
+}

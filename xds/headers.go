@@ -1,0 +1,63 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// traceIDHeader carries the trace's id to the backend and back to the client.
+const traceIDHeader = "X-Trace-ID"
+
+// wellKnownIdentity are headers that backends are wont to believe. They are
+// taken from clients even where no provider forwards them.
+var wellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID", traceIDHeader}
+
+// gatewayHeaders are the headers that only the gateway may set, in lower case,
+// sorted: the well-known ones and all that a provider forwards.
+func gatewayHeaders(c *config.Config) []string {
+	var out []string
+	for _, name := range slices.Concat(wellKnownIdentity, c.IdentityHeaders()) {
+		out = append(out, strings.ToLower(name))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// setHeaders are header options that replace what is there, sorted by name.
+// The values are literal: a percent sign is escaped, since Envoy would read it
+// as the beginning of a command.
+func setHeaders(set map[string]string) []*corev3.HeaderValueOption {
+	var out []*corev3.HeaderValueOption
+	for _, name := range sortedKeys(set) {
+		out = append(out, setHeader(name, strings.ReplaceAll(set[name], "%", "%%")))
+	}
+	return out
+}
+
+// setHeader replaces a header by a value in Envoy's format language.
+func setHeader(name, format string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: format},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		// An empty value is set as it is said, not left out.
+		KeepEmptyValue: format == "",
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// traceHeader sets the trace's id. %TRACE_ID% equals the id in traceparent.
+func traceHeader() []*corev3.HeaderValueOption {
+	return []*corev3.HeaderValueOption{setHeader(traceIDHeader, "%TRACE_ID%")}
+}

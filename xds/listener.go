@@ -1,0 +1,122 @@
+package xds
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// The bounds of a listener that faces the Internet, after Envoy's edge best
+// practices (https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge).
+const (
+	listenerBufferLimit   = 32 << 10
+	http2MaxStreams       = 100
+	http2StreamWindow     = 64 << 10
+	http2ConnectionWindow = 1 << 20
+	headersTimeout        = 10 * time.Second
+	idleTimeout           = time.Hour
+	streamIdleTimeout     = 5 * time.Minute
+)
+
+// listener is Envoy's listener for one of ours.
+func (b builder) listener(l *config.Listener) *listenerv3.Listener {
+	return &listenerv3.Listener{
+		Name:                          l.Name,
+		Address:                       socketAddress(l.Address),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(listenerBufferLimit),
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(b.connectionManager(l))},
+			}},
+		}},
+	}
+}
+
+// connectionManager is the HTTP side of a listener. The first block makes the
+// judge, the routes, the logs and the backend see one and the same path and
+// host: each line closes a bypass that envoy-facts measured open.
+func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionManager {
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix: l.Name,
+
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
+		UseRemoteAddress:             wrapperspb.Bool(true),
+		InternalAddressConfig:        nobodyIsInternal(),
+
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  durationpb.New(idleTimeout),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+		},
+		Http2ProtocolOptions:  http2Options(),
+		RequestHeadersTimeout: durationpb.New(headersTimeout),
+		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
+		ServerName:            "gatewright",
+
+		EarlyHeaderMutationExtensions: earlyHeaderMutations(b.config),
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			ConfigSource:    adsSource(),
+			RouteConfigName: routeConfigName(placementOf(l)),
+		}},
+		HttpFilters:      httpFilters(l),
+		LocalReplyConfig: localReplies(),
+		AccessLog:        accessLogs(l),
+		Tracing:          tracing(),
+	}
+}
+
+// nobodyIsInternal has Envoy believe nobody's x-envoy-* headers, on whatever
+// network they are: it believes those of "internal" clients, which by default
+// are all of the private ranges (CVE-2024-45806). An empty list would mean the
+// default, so it names one address that no client can have.
+func nobodyIsInternal() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{
+		CidrRanges: []*corev3.CidrRange{{AddressPrefix: "255.255.255.255", PrefixLen: wrapperspb.UInt32(32)}},
+	}
+}
+
+func http2Options() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		MaxConcurrentStreams:        wrapperspb.UInt32(http2MaxStreams),
+		InitialStreamWindowSize:     wrapperspb.UInt32(http2StreamWindow),
+		InitialConnectionWindowSize: wrapperspb.UInt32(http2ConnectionWindow),
+	}
+}
+
+// tracing makes every request part of a W3C trace: Envoy goes on with the
+// client's traceparent, or begins one, and sends it to the backend. No span is
+// sampled, whatever the client asks for, so none is ever sent to the service
+// that the tracer must name.
+func tracing() *hcmv3.HttpConnectionManager_Tracing {
+	return &hcmv3.HttpConnectionManager_Tracing{
+		ClientSampling:    &typev3.Percent{Value: 0},
+		RandomSampling:    &typev3.Percent{Value: 0},
+		OverallSampling:   &typev3.Percent{Value: 100},
+		SpawnUpstreamSpan: wrapperspb.Bool(true),
+		Provider: &tracev3.Tracing_Http{
+			Name: "envoy.tracers.opentelemetry",
+			ConfigType: &tracev3.Tracing_Http_TypedConfig{
+				TypedConfig: mustAny(&tracev3.OpenTelemetryConfig{
+					ServiceName: "gatewright",
+					GrpcService: controlService(0),
+					Sampler: &corev3.TypedExtensionConfig{
+						Name:        "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+						TypedConfig: mustAny(&samplersv3.TraceIdRatioBasedSamplerConfig{SamplingPercentage: &typev3.FractionalPercent{Numerator: 0}}),
+					},
+				}),
+			},
+		},
+	}
+}

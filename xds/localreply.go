@@ -1,0 +1,106 @@
+package xds
+
+import (
+	"encoding/json"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// problemContentType is the media type of RFC 9457.
+const problemContentType = "application/problem+json"
+
+// problem is the body of an answer that Envoy gives by itself. It has the form
+// of those that authz gives, so that a client parses one thing.
+type problem struct {
+	status                int // 0: whatever status Envoy has chosen
+	title, reason, detail string
+}
+
+func (p problem) fields() map[string]any {
+	f := map[string]any{
+		"type":   "urn:gatewright:problem:" + p.reason,
+		"title":  p.title,
+		"reason": p.reason,
+		"detail": p.detail,
+		"status": "%RESPONSE_CODE%",
+	}
+	if p.status != 0 {
+		f["status"] = p.status
+	}
+	return f
+}
+
+func (p problem) json() string {
+	b, _ := json.Marshal(p.fields()) // strings and an int: cannot fail
+	return string(b)
+}
+
+// localReplies give Envoy's own failures a body with a reason. The first
+// mapper whose filter fits is used; what none fits (the denials of Check, a
+// route's own response) goes out as it is.
+func localReplies() *hcmv3.LocalReplyConfig {
+	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
+		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
+			detail: "the gateway could not judge this request"}),
+		replyFor(flags("RL"), problem{title: "Too Many Requests", reason: "rate-limited",
+			detail: "a rate limit of this route is used up"}),
+		replyFor(flags("RLSE"), problem{title: "Service Unavailable", reason: "limit-service-unavailable",
+			detail: "the gateway could not count this request"}),
+		replyFor(flags("UO"), problem{title: "Service Unavailable", reason: "backend-overloaded",
+			detail: "the backend has as many requests as it may have"}),
+		replyFor(flags("UH", "NC"), problem{title: "Service Unavailable", reason: "backend-unavailable",
+			detail: "no endpoint of the backend can be used"}),
+		replyFor(flags("UT", "SI", "DI"), problem{title: "Gateway Timeout", reason: "backend-timeout",
+			detail: "the backend did not answer in time"}),
+		replyFor(flags("UF", "UC", "UR", "LR", "URX", "UPE"), problem{title: "Service Unavailable", reason: "backend-failed",
+			detail: "the connection to the backend failed"}),
+	}}
+}
+
+func replyFor(f *accesslogv3.AccessLogFilter, p problem) *hcmv3.ResponseMapper {
+	body, err := structpb.NewStruct(p.fields())
+	if err != nil {
+		panic("xds: local reply body: " + err.Error()) // constant strings: a bug, not an input
+	}
+	return &hcmv3.ResponseMapper{
+		Filter: f,
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			Format:      &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
+			ContentType: problemContentType,
+		},
+	}
+}
+
+func flags(names ...string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: names},
+	}}
+}
+
+// judgeSilent is ext_authz refusing a request that Check has said nothing of:
+// the service is down, slow or in error. A denial by Check has the same flag,
+// but a reason in its metadata.
+func judgeSilent() *accesslogv3.AccessLogFilter {
+	noReason := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+		MetadataFilter: &accesslogv3.MetadataFilter{
+			Matcher: &matcherv3.MetadataMatcher{
+				Filter: extAuthzFilter,
+				Path: []*matcherv3.MetadataMatcher_PathSegment{{
+					Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: metadataReason},
+				}},
+				// A reason is a string and so never null: only its absence fits.
+				// (This filter does not heed the matcher's invert.)
+				Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_NullMatch_{NullMatch: &matcherv3.ValueMatcher_NullMatch{}}},
+			},
+			MatchIfKeyNotFound: wrapperspb.Bool(true),
+		},
+	}}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
+		AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{flags("UAEX"), noReason}},
+	}}
+}

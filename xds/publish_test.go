@@ -1,0 +1,260 @@
+package xds
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// configWith is a valid config of backends, each with a route to it.
+func configWith(backends ...string) *config.Config {
+	c := &config.Config{
+		Listeners: []*config.Listener{{Name: "public", Address: "127.0.0.1:8080"}},
+		Backends:  map[string]*config.Backend{},
+	}
+	for _, name := range backends {
+		c.Backends[name] = &config.Backend{Name: name, Endpoints: []string{"127.0.0.1:9101"}}
+		c.Routes = append(c.Routes, &config.Route{
+			Name:  name,
+			Match: config.Match{Path: "/" + name},
+			Auth:  &config.RouteAuth{Public: true},
+			To:    []*config.Destination{{Backend: name}},
+		})
+	}
+	return c
+}
+
+func build(t *testing.T, c *config.Config) Resources {
+	t.Helper()
+	r, err := Build(c, Policies{
+		Decide:           func(*config.Route, config.RateLimitPlacement) Decision { return Decision{} },
+		Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
+		OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func publish(t *testing.T, r rig, next Resources) {
+	t.Helper()
+	settled, err := r.Publish(t.Context(), next)
+	if err != nil || !settled {
+		t.Fatalf("publishing: settled %v, error %v", settled, err)
+	}
+}
+
+// connected is a rig that serves the backends to one Envoy which has them all.
+func connected(t *testing.T, backends ...string) (rig, *fakeEnvoy) {
+	t.Helper()
+	r := newRig(t)
+	publish(t, r, resources(t, backends...))
+	e := r.connect(t, "edge")
+	e.has("+RouteConfiguration routes-service")
+	for _, b := range backends {
+		e.has("+ClusterLoadAssignment " + b)
+	}
+	e.seen()
+	return r, e
+}
+
+func TestWhatIsNewComesInOrder(t *testing.T) {
+	r, e := connected(t, "a")
+	publish(t, r, resources(t, "a", "b"))
+	want := []string{"+Cluster b", "+ClusterLoadAssignment b", "+RouteConfiguration routes-service"}
+	if got := e.seen(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v and nothing else", got, want)
+	}
+}
+
+func TestWhatIsOldGoesLast(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	publish(t, r, resources(t, "a"))
+	e.has("-Cluster b")
+	if err := isBefore(e.seen(), "+RouteConfiguration routes-service", "-Cluster b"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRoutesWaitForEndpoints: an Envoy that has a cluster but not yet its
+// endpoints would answer 503 on a route to it.
+func TestRoutesWaitForEndpoints(t *testing.T) {
+	r, e := connected(t, "a")
+	e.mu.Lock()
+	e.hold[resource.EndpointType] = true
+	e.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(t.Context(), resources(t, "a", "b"))
+		done <- err
+	}()
+	e.has("+ClusterLoadAssignment b")
+	if got := r.tracker.progress().behind; !slices.Equal(got, []string{"edge"}) {
+		t.Errorf("behind: %v, want edge, which has not acknowledged", got)
+	}
+	if got := e.seen(); slices.Contains(got, "+RouteConfiguration routes-service") {
+		t.Errorf("the route was sent before the endpoints were acknowledged: %v", got)
+	}
+	e.release()
+	e.has("+RouteConfiguration routes-service")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestClustersWaitForRoutesToGo: while an Envoy has not acknowledged the table
+// without a route, that route's cluster stays.
+func TestClustersWaitForRoutesToGo(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	e.mu.Lock()
+	e.hold[resource.RouteType] = true
+	e.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(t.Context(), resources(t, "a"))
+		done <- err
+	}()
+	e.has("+RouteConfiguration routes-service")
+	if n := r.caches[resource.ClusterType].NumResources(); n != 2 {
+		t.Errorf("%d clusters are served before the table is acknowledged, want both", n)
+	}
+	e.release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	e.has("-Cluster b")
+}
+
+func TestNothingIsSentWhenNothingChanged(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	publish(t, r, resources(t, "b", "a")) // the same in another order of the file
+	publish(t, r, resources(t, "a", "b", "c"))
+	if got := e.seen(); got[0] != "+Cluster c" || slices.Contains(got, "+Cluster a") || slices.Contains(got, "+Listener public") {
+		t.Errorf("got %v: something that did not change was sent", got)
+	}
+}
+
+func TestRefusedConfigIsTakenBack(t *testing.T) {
+	r, e := connected(t, "a")
+	e.mu.Lock()
+	e.refuse["b"] = "no such thing as b"
+	e.mu.Unlock()
+	_, err := r.Publish(t.Context(), resources(t, "a", "b"))
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "edge refused Cluster: no such thing as b") {
+		t.Fatalf("got error %v, want ErrRefused with Envoy's words", err)
+	}
+	e.has("-Cluster b")
+	if got := e.seen(); slices.Contains(got, "+RouteConfiguration routes-service") {
+		t.Errorf("routes to a refused cluster were sent: %v", got)
+	}
+	publish(t, r, resources(t, "a", "c")) // others go on
+	e.has("+RouteConfiguration routes-service")
+}
+
+// TestNoLoopAfterRefusal: go-control-plane's snapshot cache sends what was
+// refused again and again, 551 requests in 2 s.
+func TestNoLoopAfterRefusal(t *testing.T) {
+	r, e := connected(t, "a")
+	e.mu.Lock()
+	e.refuse["b"] = "no"
+	e.mu.Unlock()
+	if _, err := r.Publish(t.Context(), resources(t, "a", "b")); !errors.Is(err, ErrRefused) {
+		t.Fatal(err)
+	}
+	e.has("-Cluster b")
+	publish(t, r, resources(t, "a", "c"))
+	n := 0
+	for _, event := range e.seen() {
+		if event == "+Cluster b" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the refused cluster was sent %d times, want once", n)
+	}
+}
+
+func TestEnvoyThatLeavesIsNotWaitedFor(t *testing.T) {
+	r, e := connected(t, "a")
+	e.mu.Lock()
+	e.hold[resource.ClusterType] = true
+	e.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(t.Context(), resources(t, "a", "b"))
+		done <- err
+	}()
+	e.has("+Cluster b")
+	e.leave()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPublishEndsWithItsContext(t *testing.T) {
+	r, e := connected(t, "a")
+	e.mu.Lock()
+	e.hold[resource.ClusterType] = true
+	e.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := r.Publish(ctx, resources(t, "a", "b")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+func TestManyEnvoysAreAllWaitedFor(t *testing.T) {
+	r, first := connected(t, "a")
+	second := r.connect(t, "edge-2")
+	second.has("+RouteConfiguration routes-service")
+	second.seen()
+	second.mu.Lock()
+	second.hold[resource.ClusterType] = true
+	second.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(t.Context(), resources(t, "a", "b"))
+		done <- err
+	}()
+	second.has("+Cluster b")
+	first.has("+ClusterLoadAssignment b")
+	if got := first.seen(); slices.Contains(got, "+RouteConfiguration routes-service") {
+		t.Errorf("routes were sent before every Envoy had the cluster: %v", got)
+	}
+	second.release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	first.has("+RouteConfiguration routes-service")
+	second.has("+RouteConfiguration routes-service")
+}
+
+// TestListenerCanBeRenamed: two listeners on one address are refused by Envoy,
+// so the old name must go with the coming of the new.
+func TestListenerCanBeRenamed(t *testing.T) {
+	r, e := connected(t, "a")
+	c := configWith("a")
+	c.Listeners[0].Name = "renamed"
+	publish(t, r, build(t, c))
+	e.has("-Listener public")
+	if got := e.seen(); !slices.Equal(got, []string{"+Listener renamed", "-Listener public"}) {
+		t.Errorf("got %v, want both in one response", got)
+	}
+}
+
+func TestStateOfTheWorldIsRefused(t *testing.T) {
+	r := newRig(t)
+	err := r.StreamAggregatedResources(nil)
+	if err == nil || !strings.Contains(err.Error(), "DELTA_GRPC") {
+		t.Errorf("got %v, want an error that says what to set", err)
+	}
+}

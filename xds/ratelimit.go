@@ -1,0 +1,54 @@
+package xds
+
+import (
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// limitDescriptor is the key of the descriptor entry that names the limit.
+const limitDescriptor = "limit"
+
+// rateLimitActions are the descriptors of a route's limits, one for each, for
+// Envoy's ratelimit filter: limit=NAME, and then the parts of its key with the
+// values that Check wrote into its metadata. Taking them from there, and not
+// from the request, gives both doors one and the same bucket. A part without a
+// value is left out, which the service counts as empty.
+func (b builder) rateLimitActions(r *config.Route) []*routev3.RateLimit {
+	var out []*routev3.RateLimit
+	for _, name := range r.Limits {
+		actions := []*routev3.RateLimit_Action{{
+			ActionSpecifier: &routev3.RateLimit_Action_GenericKey_{GenericKey: &routev3.RateLimit_Action_GenericKey{
+				DescriptorKey:   limitDescriptor,
+				DescriptorValue: name,
+			}},
+		}}
+		for _, part := range b.config.Limits[name].Key {
+			actions = append(actions, keyPartAction(string(part)))
+		}
+		out = append(out, &routev3.RateLimit{Actions: actions})
+	}
+	return out
+}
+
+func keyPartAction(part string) *routev3.RateLimit_Action {
+	return &routev3.RateLimit_Action{
+		ActionSpecifier: &routev3.RateLimit_Action_Metadata{Metadata: &routev3.RateLimit_Action_MetaData{
+			DescriptorKey: part,
+			MetadataKey:   metadataKey(extAuthzFilter, "limit_keys", part),
+			Source:        routev3.RateLimit_Action_MetaData_DYNAMIC,
+			SkipIfAbsent:  true,
+		}},
+	}
+}
+
+func metadataKey(namespace string, path ...string) *metadatav3.MetadataKey {
+	key := &metadatav3.MetadataKey{Key: namespace}
+	for _, p := range path {
+		key.Path = append(key.Path, &metadatav3.MetadataKey_PathSegment{
+			Segment: &metadatav3.MetadataKey_PathSegment_Key{Key: p},
+		})
+	}
+	return key
+}

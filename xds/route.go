@@ -1,0 +1,262 @@
+package xds
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+const defaultTimeout = 15 * time.Second
+
+// The keys of a route's context_extensions: what Check learns from Envoy about
+// the route that it judges.
+const (
+	contextRoute   = "route"
+	contextBackend = "backend"
+	contextPolicy  = "policy"
+)
+
+// routes are Envoy's routes for one of ours: one for each value of its pin,
+// which is more specific than the route itself, and then the route.
+func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []*routev3.Route {
+	base := &routev3.Route{
+		Name:                    r.Name,
+		Match:                   routeMatch(r.Match),
+		RequestHeadersToAdd:     setHeaders(requestChanges(r).Set),
+		RequestHeadersToRemove:  requestChanges(r).Remove,
+		ResponseHeadersToAdd:    setHeaders(responseChanges(r).Set),
+		ResponseHeadersToRemove: responseChanges(r).Remove,
+	}
+	decision := b.policies.Decide(r, placement)
+	if r.Respond != nil {
+		base.ResponseHeadersToAdd = append(base.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
+		base.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
+		base.TypedPerFilterConfig = filterSettings(r, decision, "")
+		return []*routev3.Route{base}
+	}
+	var out []*routev3.Route
+	if r.Pin != nil {
+		for _, value := range sortedKeys(r.Pin.Values) {
+			pinned := cloneRoute(base)
+			pinned.Match.Headers = append(pinned.Match.Headers, headerExact(r.Pin.Header, value))
+			out = append(out, b.toBackend(pinned, r, r.Pin.Values[value], decision, placement))
+		}
+	}
+	if len(r.To) == 1 {
+		return append(out, b.toBackend(base, r, r.To[0].Backend, decision, placement))
+	}
+	return append(out, b.toSplit(base, r, decision, placement))
+}
+
+// toBackend sends a route to one backend.
+func (b builder) toBackend(route *routev3.Route, r *config.Route, backend string, d Decision, p config.RateLimitPlacement) *routev3.Route {
+	action := b.routeAction(r, p)
+	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: backend}
+	route.Action = &routev3.Route_Route{Route: action}
+	route.TypedPerFilterConfig = filterSettings(r, d, backend)
+	return route
+}
+
+// toSplit sends a route to several backends by weight. Envoy merges the
+// settings of the picked backend into those of the route, so that Check learns
+// which side of a canary the request will take.
+func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p config.RateLimitPlacement) *routev3.Route {
+	split := &routev3.WeightedCluster{}
+	for _, to := range r.To {
+		member := &routev3.WeightedCluster_ClusterWeight{
+			Name:   to.Backend,
+			Weight: wrapperspb.UInt32(uint32(*to.Weight)),
+		}
+		if d.Needed {
+			member.TypedPerFilterConfig = map[string]*anypb.Any{
+				extAuthzFilter: checkSettings(map[string]string{contextBackend: to.Backend}),
+			}
+		}
+		split.Clusters = append(split.Clusters, member)
+	}
+	action := b.routeAction(r, p)
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: split}
+	route.Action = &routev3.Route_Route{Route: action}
+	route.TypedPerFilterConfig = filterSettings(r, d, "")
+	return route
+}
+
+// filterSettings are a route's settings of the filters in front of it: what
+// Check is told, or that it need not be asked.
+func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
+	if !d.Needed {
+		return unjudged()
+	}
+	context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
+	if backend != "" {
+		context[contextBackend] = backend
+	}
+	return map[string]*anypb.Any{extAuthzFilter: checkSettings(context)}
+}
+
+// unjudged are the settings of a route that makes no call.
+func unjudged() map[string]*anypb.Any {
+	return map[string]*anypb.Any{extAuthzFilter: mustAny(&extauthzv3.ExtAuthzPerRoute{
+		Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true},
+	})}
+}
+
+func checkSettings(context map[string]string) *anypb.Any {
+	return mustAny(&extauthzv3.ExtAuthzPerRoute{
+		Override: &extauthzv3.ExtAuthzPerRoute_CheckSettings{
+			CheckSettings: &extauthzv3.CheckSettings{ContextExtensions: context},
+		},
+	})
+}
+
+// routeAction is what all destinations of a route share.
+func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *routev3.RouteAction {
+	action := &routev3.RouteAction{
+		Timeout:     durationpb.New(r.Timeout.Or(defaultTimeout)),
+		RetryPolicy: retryPolicy(r.Retry),
+	}
+	if p == config.RateLimitFilter {
+		action.RateLimits = b.rateLimitActions(r)
+	}
+	return action
+}
+
+// retryPolicy repeats what failed, on another endpoint where there is one.
+// Where the config names no conditions, only attempts are repeated that no
+// backend has begun to serve.
+func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
+	if r == nil {
+		return nil
+	}
+	on := r.On
+	if len(on) == 0 {
+		on = []string{"connect-failure", "refused-stream", "unavailable"}
+	}
+	p := &routev3.RetryPolicy{
+		RetryOn:    strings.Join(on, ","),
+		NumRetries: wrapperspb.UInt32(uint32(r.Attempts)),
+		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
+			Name: "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
+				TypedConfig: mustAny(previousHosts()),
+			},
+		}},
+		HostSelectionRetryMaxAttempts: 3,
+	}
+	if r.PerTryTimeout > 0 {
+		p.PerTryTimeout = durationpb.New(time.Duration(r.PerTryTimeout))
+	}
+	return p
+}
+
+// routeMatch is Envoy's condition for ours; the host is the virtual host's.
+func routeMatch(m config.Match) *routev3.RouteMatch {
+	out := &routev3.RouteMatch{}
+	setPath(out, m.Path)
+	if len(m.Methods) > 0 {
+		out.Headers = append(out.Headers, methodIn(m.Methods))
+	}
+	for _, name := range sortedKeys(m.Headers) {
+		out.Headers = append(out.Headers, headerExact(name, m.Headers[name]))
+	}
+	for _, name := range sortedKeys(m.Query) {
+		out.QueryParameters = append(out.QueryParameters, &routev3.QueryParameterMatcher{
+			Name: name,
+			QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{
+				StringMatch: exactly(m.Query[name]),
+			},
+		})
+	}
+	return out
+}
+
+// setPath sets the path condition. Prefixes end at segment borders, so that
+// /a/** does not take /ab.
+func setPath(m *routev3.RouteMatch, path string) {
+	prefix, rest := strings.CutSuffix(path, "/**")
+	switch {
+	case strings.Contains(path, "{"):
+		m.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pathRegex(prefix, rest)}}
+	case !rest:
+		m.PathSpecifier = &routev3.RouteMatch_Path{Path: path}
+	case prefix == "":
+		m.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
+	default:
+		m.PathSpecifier = &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: prefix}
+	}
+}
+
+// pathRegex is the expression for a path with variables. Envoy matches it
+// against the whole path, without the query.
+func pathRegex(prefix string, rest bool) string {
+	segments := strings.Split(prefix, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, "{") {
+			segments[i] = "[^/]+"
+		} else {
+			segments[i] = regexp.QuoteMeta(s)
+		}
+	}
+	out := strings.Join(segments, "/")
+	if rest {
+		out += "(/.*)?"
+	}
+	return out
+}
+
+func methodIn(methods []string) *routev3.HeaderMatcher {
+	if len(methods) == 1 {
+		return headerExact(":method", methods[0])
+	}
+	sorted := slices.Sorted(slices.Values(methods))
+	for i, m := range sorted {
+		sorted[i] = regexp.QuoteMeta(m)
+	}
+	return header(":method", &matcherv3.StringMatcher{
+		MatchPattern: &matcherv3.StringMatcher_SafeRegex{
+			SafeRegex: &matcherv3.RegexMatcher{Regex: strings.Join(sorted, "|")},
+		},
+	})
+}
+
+func headerExact(name, value string) *routev3.HeaderMatcher { return header(name, exactly(value)) }
+
+func header(name string, m *matcherv3.StringMatcher) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name:                 name,
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: m},
+	}
+}
+
+func exactly(value string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: value}}
+}
+
+func directResponse(status int, body string) *routev3.DirectResponseAction {
+	d := &routev3.DirectResponseAction{Status: uint32(status)}
+	if body != "" {
+		d.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}}
+	}
+	return d
+}
+
+func requestChanges(r *config.Route) config.HeaderChanges  { return changes(r.Request) }
+func responseChanges(r *config.Route) config.HeaderChanges { return changes(r.Response) }
+
+func changes(h *config.HeaderChanges) config.HeaderChanges {
+	if h == nil {
+		return config.HeaderChanges{}
+	}
+	return *h
+}
