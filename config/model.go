@@ -9,9 +9,12 @@
 // Struct tags drive the decoder (decode.go) and the JSON Schema (schema.go):
 //
 //	yaml:"name"      the field's name in the language
-//	required:"true"  a missing field is a fault
+//	required:"true"  a missing field is a fault, and so is an empty list
+//	hint:"what"      what to say to whom leaves a required field out
 //	later:"what"     known, but what it asks for is not built yet: its
 //	                 presence is a fault ("not yet supported"), never ignored
+//	secret:"true"    its value is shown in no fault
+//	text:"true"      it may hold line breaks and tabs; other strings may not
 package config
 
 import "time"
@@ -215,10 +218,11 @@ type JWT struct {
 type JWKS struct {
 	// URL is fetched in the background and kept fresh.
 	URL string `yaml:"url"`
-	// File is a path; relative to the config file. It is read again when it changes.
+	// File is a path; in the file it is relative to the file's own folder, and
+	// after Load to the process. It is read again when it changes.
 	File string `yaml:"file"`
 	// Inline is the set itself.
-	Inline string `yaml:"inline"`
+	Inline string `yaml:"inline" secret:"true" text:"true"`
 }
 
 // APIKey accepts the keys of Gatewright's own key store.
@@ -327,7 +331,7 @@ type Route struct {
 	Priority int `yaml:"priority"`
 	// Auth is what a request must show. It is always said: "public", or a
 	// list of requirements.
-	Auth *RouteAuth `yaml:"auth" required:"true"`
+	Auth *RouteAuth `yaml:"auth" required:"true" hint:"say \"auth: public\", or name requirements under auth.anyOf"`
 	// Limits are the names of the limits charged; all of them pass or none is.
 	Limits []string `yaml:"limits"`
 	// To are the backends, with weights. Exactly one of To, Redirect and
@@ -455,7 +459,7 @@ type Rewrite struct {
 
 // HeaderChanges sets and removes headers. Set replaces what is there.
 type HeaderChanges struct {
-	Set    map[string]string `yaml:"set"`
+	Set    map[string]string `yaml:"set" secret:"true"`
 	Remove []string          `yaml:"remove"`
 }
 
@@ -485,7 +489,7 @@ type Respond struct {
 	// Status is 200 to 599.
 	Status int `yaml:"status" required:"true"`
 	// Body is sent as it is. At most 4096 bytes, Envoy's bound.
-	Body    string            `yaml:"body"`
+	Body    string            `yaml:"body" text:"true"`
 	Headers map[string]string `yaml:"headers"`
 }
 

@@ -1,0 +1,212 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestGoodFiles loads each file of testdata/good: what is just inside a rule.
+func TestGoodFiles(t *testing.T) {
+	for _, file := range append(glob(t, "testdata/good/*.yaml"), "testdata/example_supported.yaml") {
+		if _, err := Load(file); err != nil {
+			t.Errorf("%s:\n%v", file, err)
+		}
+	}
+}
+
+func TestDecodeEveryField(t *testing.T) {
+	got, err := Load("testdata/good/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	weight := func(n int) *int { return &n }
+	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
+	want := &Config{
+		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter}},
+		Backends: map[string]*Backend{
+			"users-v1": {
+				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
+				Protocol: ProtocolHTTP2, LoadBalancing: Random,
+				HealthCheck:      &HealthCheck{Path: "/healthz?deep=1", Interval: ms(10_000), Timeout: ms(1500), UnhealthyAfter: 4, HealthyAfter: 1},
+				Connections:      &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
+				OutlierDetection: &OutlierDetection{Consecutive5xx: 7, Interval: ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionPercent: 50},
+			},
+			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
+		},
+		Auth: Providers{
+			JWT: map[string]*JWT{
+				"main": {
+					Name: "main", Issuer: "https://id.example.com/", Audiences: []string{"api", "web"}, Algorithms: []string{"PS256", "EdDSA"},
+					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, ClockSkew: ms(300_000),
+					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
+				},
+				"file":   {Name: "file", Issuer: "file", Audiences: []string{"api"}, JWKS: JWKS{File: "testdata/good/keys.json"}},
+				"inline": {Name: "inline", Issuer: "inline", Audiences: []string{"api"}, JWKS: JWKS{Inline: "{\"keys\": [{\"kty\": \"OKP\"}]}\n"}},
+			},
+			APIKey: map[string]*APIKey{
+				"header": {Name: "header", From: KeySource{Header: "X-Partner-Key"}, Forward: map[string]string{"id": "X-Key-ID", "tenant": "X-Tenant-ID", "owner": "X-User-ID"}},
+				"query":  {Name: "query", From: KeySource{Query: "api_key"}},
+			},
+		},
+		Limits: map[string]*Limit{
+			"per-user": {
+				Name: "per-user", Key: []KeyPart{KeyUser, KeyTenant, KeyClientIP, KeyRoute, "header:X-Plan"},
+				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
+			},
+			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
+			"per-key":  {Name: "per-key", Key: []KeyPart{KeyAPIKey}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+		},
+		Routes: []*Route{
+			{
+				Name: "users",
+				Match: Match{
+					Hosts: []string{"api.example.com", "*.example.org", "10.0.0.1", "[::1]"}, Methods: []string{"GET", "HEAD"}, Path: "/users/{id}/**",
+					Headers: map[string]string{"Accept": "application/json"}, Query: map[string]string{"preview": "true", "flag": ""},
+				},
+				Priority: -5,
+				Auth: &RouteAuth{AnyOf: []*Requirement{
+					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}},
+				}},
+				Limits:   []string{"per-user", "per-plan"},
+				To:       []*Destination{{Backend: "users-v1", Weight: weight(95)}, {Backend: "users-v2", Weight: weight(5)}},
+				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
+				Timeout:  ms(2000),
+				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, PerTryTimeout: ms(500)},
+				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Remove: []string{"X-Debug"}},
+				Response: &HeaderChanges{Set: map[string]string{"X-Frame-Options": "DENY"}, Remove: []string{"Server"}},
+			},
+			{
+				Name: "keys", Match: Match{Path: "/keys/"},
+				Auth:   &RouteAuth{AnyOf: []*Requirement{{APIKey: "header", Permissions: []string{"keys:read"}}, {APIKey: "query"}}},
+				Limits: []string{"per-key"}, To: []*Destination{{Backend: "users-v1"}},
+			},
+			{
+				Name: "robots", Match: Match{Path: "/robots.txt"}, Auth: &RouteAuth{Public: true},
+				Respond: &Respond{Status: 299, Body: "User-agent: *\n\tDisallow: /\r\n", Headers: map[string]string{"Content-Type": "text/plain"}},
+			},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
+	}
+	for _, field := range unset(reflect.ValueOf(*want)) {
+		t.Errorf("no value in the test for %s", field)
+	}
+}
+
+// differ says where two values differ: a whole config is no help to read.
+func differ(t *testing.T, at string, got, want reflect.Value) {
+	t.Helper()
+	switch {
+	case reflect.DeepEqual(got.Interface(), want.Interface()):
+	case got.Kind() == reflect.Pointer && !got.IsNil() && !want.IsNil():
+		differ(t, at, got.Elem(), want.Elem())
+	case got.Kind() == reflect.Struct:
+		for i := range got.NumField() {
+			differ(t, at+"."+got.Type().Field(i).Name, got.Field(i), want.Field(i))
+		}
+	case got.Kind() == reflect.Slice && got.Len() == want.Len():
+		for i := range got.Len() {
+			differ(t, at+"[]", got.Index(i), want.Index(i))
+		}
+	case got.Kind() == reflect.Map && got.Len() == want.Len():
+		for _, key := range want.MapKeys() {
+			if value := got.MapIndex(key); value.IsValid() {
+				differ(t, at+"."+key.String(), value, want.MapIndex(key))
+			} else {
+				t.Errorf("%s: no %s", at, key)
+			}
+		}
+	default:
+		t.Errorf("%s is %#v, want %#v", at, got.Interface(), want.Interface())
+	}
+}
+
+// unset are the supported fields, of all structs below v together, that have
+// their zero value everywhere: fields that the test forgot.
+func unset(v reflect.Value) []string {
+	set, all := map[string]bool{}, map[string]bool{}
+	collect(v, set, all)
+	var missing []string
+	for _, name := range sorted(all) {
+		if !set[name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+func collect(v reflect.Value, set, all map[string]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			collect(v.Elem(), set, all)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			collect(v.Index(i), set, all)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			collect(v.MapIndex(key), set, all)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if name := f.Tag.Get("yaml"); name == "" || f.Tag.Get("later") != "" {
+				continue
+			}
+			name := strings.TrimPrefix(v.Type().String(), "config.") + "." + f.Name
+			all[name] = true
+			set[name] = set[name] || !v.Field(i).IsZero()
+			collect(v.Field(i), set, all)
+		}
+	}
+}
+
+func TestAliasStandsForWholeValue(t *testing.T) {
+	cfg, err := Load("testdata/good/edges.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Backends["same"].Endpoints; !reflect.DeepEqual(got, []string{"10.0.0.5:9000"}) {
+		t.Errorf("the alias gave %v", got)
+	}
+	if cfg.Backends["same"] == cfg.Backends["x"] {
+		t.Error("an alias and its anchor are one value in Go: to change the one would change the other")
+	}
+}
+
+func TestIdentityHeaders(t *testing.T) {
+	cfg := &Config{Auth: Providers{
+		JWT:    map[string]*JWT{"a": {Forward: map[string]string{"sub": "x-user-id", "role": "X-User-Role"}}},
+		APIKey: map[string]*APIKey{"b": {Forward: map[string]string{"owner": "X-USER-ID", "tenant": "X-Tenant-ID"}}},
+	}}
+	wantLines(t, cfg.IdentityHeaders(), []string{"X-Tenant-Id", "X-User-Id", "X-User-Role"})
+	if got := (&Config{}).IdentityHeaders(); len(got) != 0 {
+		t.Errorf("without providers there are %v", got)
+	}
+}
+
+// TestWeightsAddUp: Envoy takes no sum above 32 bits, which needs more backends
+// than a file in testdata should have.
+func TestWeightsAddUp(t *testing.T) {
+	gateway := func(backends int) string {
+		var named, split strings.Builder
+		for i := range backends {
+			fmt.Fprintf(&named, "  b%d: {endpoints: [10.0.0.5:80]}\n", i)
+			fmt.Fprintf(&split, "  - {backend: b%d, weight: 1000000}\n", i)
+		}
+		return "listeners: [{name: public, address: 0.0.0.0:8080}]\nbackends:\n" + named.String() +
+			"routes:\n- name: r\n  match: {path: /}\n  auth: public\n  to:\n" + split.String()
+	}
+	if faults := faultsOf(t, gateway(4294)); len(faults) > 0 {
+		t.Errorf("within the bound: %v", faults)
+	}
+	if got := faultsOf(t, gateway(4295)).Error(); !strings.HasSuffix(got, "routes[0].to: must have weights of at most 4294967295 together") {
+		t.Errorf("beyond the bound: %s", got)
+	}
+}

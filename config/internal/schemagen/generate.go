@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// schemaID names the schema; it need not be there to be fetched.
+const schemaID = "https://github.com/gatewright/gatewright/config/schema.json"
+
+// Generate is the JSON Schema of the config language: its shape from the Go
+// types, its descriptions from the comments in the model's file.
+func Generate(modelFile string) ([]byte, error) {
+	r := &jsonschema.Reflector{
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true, // none has any: see tagged
+		ExpandedStruct:             true,
+		Mapper:                     notation,
+	}
+	// The comment map is keyed by the package's path joined with the file's
+	// folder, so that path is the one of this folder.
+	if err := r.AddGoComments("github.com/gatewright/gatewright/config/internal/schemagen", modelFile, jsonschema.WithFullComment()); err != nil {
+		return nil, fmt.Errorf("reading comments of the model: %w", err)
+	}
+	for name, comment := range r.CommentMap {
+		r.CommentMap[name] = forAuthors.Replace(strings.Join(strings.Fields(comment), " "))
+	}
+	schema := r.Reflect(config.Config{})
+	schema.ID = schemaID
+	schema.Title = "Gatewright gateway"
+	tagged(reflect.TypeFor[config.Config](), schema, schema.Definitions)
+	publicOrRequirements(schema.Definitions)
+
+	out, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing schema: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
+// forAuthors turns what Go says of zero values into what the author of a file
+// sees of them.
+var forAuthors = strings.NewReplacer(
+	"The empty string means", "Left out, it means",
+	"Nil and zero fields are", "What is left out, or 0, has",
+	"Nil ", "Left out, it ",
+)
+
+// notation is the schema of a type that is written otherwise than Go lays it
+// out, or that has a closed list of values; nil for any other type.
+func notation(t reflect.Type) *jsonschema.Schema {
+	switch reflect.Zero(t).Interface().(type) {
+	case config.Duration:
+		return pattern(`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`, "500ms", "10s", "5m", "1h30m")
+	case config.Rate:
+		return pattern(`^[0-9]+/[smhd]$`, "10/s", "600/m", "1000/d")
+	case config.KeyPart:
+		return pattern(`^(user|tenant|apiKey|clientIP|route|header:.+|claim:.+)$`, "user", "header:X-Plan", "claim:plan")
+	case config.RateLimitPlacement:
+		return enum(config.RateLimitService, config.RateLimitFilter)
+	case config.Protocol:
+		return enum(config.ProtocolHTTP1, config.ProtocolHTTP2, config.ProtocolGRPC)
+	case config.LoadBalancing:
+		return enum(config.RoundRobin, config.LeastRequest, config.Random, config.RingHash, config.Maglev)
+	case config.Consistency:
+		return enum(config.Exact, config.Lease, config.Sync)
+	case config.OnStoreFailure:
+		return enum(config.FailLocal, config.FailAllow, config.FailDeny)
+	}
+	return nil
+}
+
+func pattern(form string, examples ...any) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: form, Examples: examples}
+}
+
+func enum[S ~string](values ...S) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string"}
+	for _, v := range values {
+		s.Enum = append(s.Enum, string(v))
+	}
+	return s
+}
+
+// tagged adds what the model's own tags say: required and later. It goes
+// through the types below t; schema is t's own.
+func tagged(t reflect.Type, schema *jsonschema.Schema, definitions jsonschema.Definitions) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := f.Tag.Get("yaml")
+		property, ok := schema.Properties.Get(name)
+		if !ok {
+			continue
+		}
+		if f.Tag.Get("required") == "true" {
+			schema.Required = append(schema.Required, name)
+			notEmpty(property)
+		}
+		if property.Type == "string" && f.Tag.Get("text") == "" {
+			notEmpty(property)
+		}
+		if later := f.Tag.Get("later"); later != "" {
+			property.Description = strings.TrimSpace("Not yet supported: " + later + ". " + property.Description)
+		}
+		if inner := structOf(f.Type); inner != nil {
+			if definition := definitions[inner.Name()]; definition != nil && definition.Required == nil {
+				tagged(inner, definition, definitions)
+			}
+		}
+	}
+}
+
+// notEmpty holds a required value to have something in it.
+func notEmpty(s *jsonschema.Schema) {
+	one := uint64(1)
+	switch s.Type {
+	case "string":
+		s.MinLength = &one
+	case "array":
+		s.MinItems = &one
+	case "object":
+		s.MinProperties = &one
+	}
+}
+
+// structOf is the struct type that a field leads to, through pointers, lists
+// and maps; nil where it leads to none.
+func structOf(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	return t
+}
+
+// publicOrRequirements lets a route's auth be the word, too.
+func publicOrRequirements(definitions jsonschema.Definitions) {
+	name := reflect.TypeFor[config.RouteAuth]().Name()
+	requirements := definitions[name]
+	definitions[name] = &jsonschema.Schema{
+		Description: requirements.Description,
+		OneOf: []*jsonschema.Schema{
+			{Const: "public", Description: "The route asks nothing of a caller."},
+			requirements,
+		},
+	}
+	requirements.Description = ""
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestSchemaIsCurrent(t *testing.T) {
+	want, err := Generate(modelFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("schema.json is not current: run go generate ./config")
+	}
+}
+
+// TestSchemaSaysWhatEditorsShow: each field has a description, where the model
+// has a comment, and what is not built says so.
+func TestSchemaSaysWhatEditorsShow(t *testing.T) {
+	data, err := Generate(modelFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties map[string]struct{ Description string }
+		Required   []string
+		Defs       map[string]struct {
+			AdditionalProperties *bool
+			Properties           map[string]struct{ Description string }
+			Required             []string
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(schema.Required, " "); got != "listeners routes" {
+		t.Errorf("required at the top are %q", got)
+	}
+	if got := strings.Join(schema.Defs["Route"].Required, " "); got != "name match auth" {
+		t.Errorf("required of a route are %q", got)
+	}
+	for field, want := range map[string]string{
+		schema.Properties["trustedHops"].Description:                       "Not yet supported: trusted proxies. TrustedHops is how many proxies",
+		schema.Defs["Route"].Properties["mirror"].Description:              "Not yet supported: mirrors. ",
+		schema.Defs["Backend"].Properties["tls"].Description:               "Not yet supported: TLS to backends. ",
+		schema.Defs["Limit"].Properties["slidingWindow"].Description:       "Not yet supported: sliding windows. ",
+		schema.Defs["Backend"].Properties["endpoints"].Description:         "Endpoints are host:port. ",
+		schema.Defs["Backend"].Properties["loadBalancing"].Description:     "LoadBalancing picks the endpoint. Left out, it means round_robin.",
+		schema.Defs["Listener"].Properties["rateLimit"].Description:        "RateLimit says who asks",
+		schema.Defs["Requirement"].Properties["introspection"].Description: "Not yet supported: token introspection.",
+	} {
+		if !strings.HasPrefix(field, want) {
+			t.Errorf("description %q does not begin with %q", field, want)
+		}
+	}
+	for name, definition := range schema.Defs {
+		if name != "RouteAuth" && (definition.AdditionalProperties == nil || *definition.AdditionalProperties) {
+			t.Errorf("%s takes unknown fields", name)
+		}
+	}
+}

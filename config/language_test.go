@@ -1,0 +1,121 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// wholeLanguage is the example of the design, which uses every field. It is
+// not part of the repository.
+func wholeLanguage(t *testing.T) string {
+	t.Helper()
+	const file = "../../shared/gateway.example.yaml"
+	if _, err := os.Stat(file); err != nil {
+		t.Skip("the design's gateway.example.yaml is not beside this checkout: ", err)
+	}
+	return file
+}
+
+// notYet is all that the example asks for and that this version refuses.
+var notYet = []string{
+	"listeners[1].tls", "listeners[1].http3", "trustedHops",
+	"backends.users-v1.breaker", "backends.orders.tls",
+	"auth.introspection",
+	"limits.per-tenant.slidingWindow", "limits.per-ip.consistency",
+	"routes[0].sticky", "routes[0].rollout", "routes[1].grpcTranscode",
+	"routes[2].rewrite", "routes[2].cors", "routes[2].mirror", "routes[2].compress",
+	"routes[3].redirect",
+}
+
+// TestWholeLanguageIsKnown: of the whole language, exactly what is not built
+// is refused, and as such.
+func TestWholeLanguageIsKnown(t *testing.T) {
+	data, err := os.ReadFile(wholeLanguage(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range faultsOf(t, string(data)) {
+		got = append(got, f.Path)
+		if !strings.HasPrefix(f.Rule, "not yet supported: ") {
+			t.Errorf("the example is faulty otherwise: %v", f)
+		}
+	}
+	wantLines(t, got, notYet)
+}
+
+// TestSupportedLanguageLoads: the example without what is refused is the file
+// in testdata, which loads. A limit and a route of which nothing is left go as
+// a whole.
+func TestSupportedLanguageLoads(t *testing.T) {
+	want, err := Load("testdata/example_supported.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(wholeLanguage(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		t.Fatal(err)
+	}
+	root, top := document.Content[0], new(place)
+	prune(t, root, top, "trustedHops")
+	prune(t, root, top.key("listeners").index(1), "tls", "http3")
+	prune(t, root, top.key("backends").key("users-v1"), "breaker")
+	prune(t, root, top.key("backends").key("orders"), "tls")
+	prune(t, root, top.key("auth"), "introspection")
+	prune(t, root, top.key("limits").key("per-ip"), "consistency")
+	prune(t, root, top.key("limits"), "per-tenant")
+	routes := top.key("routes")
+	prune(t, root, routes.index(0), "sticky", "rollout")
+	prune(t, root, routes.index(1), "grpcTranscode")
+	prune(t, root, routes.index(2), "rewrite", "cors", "mirror", "compress")
+	cut(t, root, routes.index(0).key("limits"), 1) // per-tenant
+	cut(t, root, routes, 3)                        // old-docs, a redirect
+
+	pruned, err := yaml.Marshal(&document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse("testdata/example_supported.yaml", pruned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
+	}
+}
+
+// prune takes fields out of the mapping at a place.
+func prune(t *testing.T, root *yaml.Node, at *place, fields ...string) {
+	t.Helper()
+	node, _ := at.find(root)
+	for _, f := range fields {
+		before := len(node.Content)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == f {
+				node.Content = append(node.Content[:i:i], node.Content[i+2:]...)
+				break
+			}
+		}
+		if len(node.Content) == before {
+			t.Fatalf("the example has no %s", at.key(f))
+		}
+	}
+}
+
+// cut takes an entry out of the list at a place.
+func cut(t *testing.T, root *yaml.Node, at *place, index int) {
+	t.Helper()
+	node, _ := at.find(root)
+	if node == nil || index >= len(node.Content) {
+		t.Fatalf("the example has no %s", at.index(index))
+	}
+	node.Content = append(node.Content[:index:index], node.Content[index+1:]...)
+}

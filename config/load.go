@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Load reads the gateway that a file describes. The error is Faults where the
+// file could be read and is not a valid gateway, and otherwise why it could
+// not be read.
+func Load(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading config: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse is Load for the content of a file that was already read. file is its
+// path: it stands in faults, and paths in the content are relative to its
+// folder. Nothing is read but to see that the files named in the content are
+// there. The error is Faults, and the Config nil where there is one.
+func Parse(file string, data []byte) (*Config, error) {
+	root, faults := readDocument(file, data)
+	if root == nil {
+		return nil, faults
+	}
+	r := newReport(file, root)
+	r.faults = faults
+	cfg := decode(root, r)
+	cfg.resolvePaths(filepath.Dir(file))
+	validate(cfg, r)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// resolvePaths makes paths that are relative to the config file relative to the
+// process.
+func (c *Config) resolvePaths(folder string) {
+	for _, j := range c.Auth.JWT {
+		if j.JWKS.File != "" && !filepath.IsAbs(j.JWKS.File) {
+			j.JWKS.File = filepath.Join(folder, j.JWKS.File)
+		}
+	}
+}
+
+// readFile reads a file, but no more than is needed to see that it is too large.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read from
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
+}

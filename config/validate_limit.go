@@ -1,0 +1,98 @@
+package config
+
+import (
+	"math/bits"
+	"strings"
+	"time"
+)
+
+const (
+	maxCapacity = 1_000_000_000
+	// maxExact is up to where a Lua number, a double, holds every integer.
+	maxExact = 1 << 53
+)
+
+func (c *checker) limit(at *place, l *Limit) {
+	c.name(at, l.Name)
+	c.keyParts(at.key("key"), l.Key)
+	c.must(l.TokenBucket != nil, at, "must have an algorithm: tokenBucket")
+	if l.TokenBucket != nil {
+		c.tokenBucket(at.key("tokenBucket"), l.TokenBucket)
+	}
+	c.consistency(at.key("consistency"), l.Consistency)
+	oneOf(c, at.key("onStoreFailure"), l.OnStoreFailure, FailLocal, FailAllow, FailDeny)
+}
+
+func (c *checker) consistency(at *place, s Consistency) {
+	if s == Lease || s == Sync {
+		c.notYet(at, "limits shared by "+string(s))
+		return
+	}
+	oneOf(c, at, s, Exact)
+}
+
+func (c *checker) tokenBucket(at *place, b *TokenBucket) {
+	c.between(at.key("capacity"), 1, b.Capacity, maxCapacity)
+	c.between(at.key("refill"), 1, b.Refill.Events, maxCapacity)
+	if b.Capacity >= 1 && b.Capacity <= maxCapacity && b.Refill.Events >= 1 && !exact(b) {
+		c.obey(at, "must have a capacity × refill time that Redis can count exactly (at most 2^53 parts of a token): "+
+			"take a smaller capacity, or a refill over a shorter time")
+	}
+}
+
+// exact tells whether a bucket can be counted without rounding. Refill adds
+// events/per tokens a microsecond; in parts of a token of which each
+// microsecond adds a whole number, a token has per/gcd(events, per) parts.
+func exact(b *TokenBucket) bool {
+	per := uint64(b.Refill.Per / time.Microsecond)
+	parts := per / gcd(uint64(b.Refill.Events), per)
+	high, low := bits.Mul64(uint64(b.Capacity), parts)
+	return high == 0 && low <= maxExact
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return max(a, 1)
+}
+
+// maxKeyParts bounds what a limit's key is made of.
+const maxKeyParts = 8
+
+func (c *checker) keyParts(at *place, parts []KeyPart) {
+	c.must(len(parts) <= maxKeyParts, at, "must have at most 8 parts")
+	seen := map[string]bool{}
+	for i, part := range parts {
+		at, folded := at.index(i), foldedPart(part)
+		c.obey(at, c.keyPartRule(part))
+		c.must(!seen[folded], at, "is listed twice")
+		seen[folded] = true
+	}
+}
+
+// foldedPart is a part in the one spelling that it is compared by.
+func foldedPart(part KeyPart) string {
+	if name, ok := strings.CutPrefix(string(part), KeyHeaderPrefix); ok {
+		return KeyHeaderPrefix + strings.ToLower(name)
+	}
+	return string(part)
+}
+
+func (c *checker) keyPartRule(part KeyPart) string {
+	if name, ok := strings.CutPrefix(string(part), KeyHeaderPrefix); ok {
+		return c.matchedHeaderRule(name)
+	}
+	if name, ok := strings.CutPrefix(string(part), KeyClaimPrefix); ok {
+		if name == "" {
+			return "must name the claim, as claim:plan"
+		}
+		return ""
+	}
+	switch part {
+	case KeyUser, KeyTenant, KeyAPIKey, KeyClientIP, KeyRoute:
+		return ""
+	}
+	known := words([]KeyPart{KeyUser, KeyTenant, KeyAPIKey, KeyClientIP, KeyRoute})
+	return c.choiceRule(string(part), append(known, "header:NAME", "claim:NAME"))
+}

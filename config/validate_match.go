@@ -1,0 +1,80 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// methods are the methods a route can name. TRACE and CONNECT never pass.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+func (c *checker) match(at *place, m *Match) {
+	c.words(at.key("hosts"), m.Hosts)
+	for i, host := range m.Hosts {
+		c.obey(at.key("hosts").index(i), hostRule(host))
+	}
+	c.words(at.key("methods"), m.Methods)
+	for i, method := range m.Methods {
+		c.obey(at.key("methods").index(i), c.methodRule(method))
+	}
+	if _, err := ParsePath(m.Path); err != nil {
+		c.obey(at.key("path"), err.Error())
+	}
+	headerKeys(c, at.key("headers"), m.Headers, c.matchedHeaderRule)
+	for _, name := range sorted(m.Headers) {
+		c.must(m.Headers[name] != "", at.key("headers").key(name), "must not be empty")
+	}
+	for _, name := range sorted(m.Query) {
+		c.must(name != "", at.key("query").key(name), "a query parameter must have a name")
+	}
+}
+
+func (c *checker) methodRule(method string) string {
+	switch {
+	case method == "" || slices.Contains(methods, method): // an empty one has its fault
+		return ""
+	case method == "TRACE" || method == "CONNECT":
+		return "must not be " + method + ": the gateway passes none"
+	case slices.Contains(methods, strings.ToUpper(method)):
+		return "must be in capitals: " + strings.ToUpper(method)
+	}
+	return c.choiceRule(method, methods)
+}
+
+// hostRule judges a host that requests are matched by. They are matched in
+// lower case and without a port, so it must be written that way.
+func hostRule(host string) string {
+	name, isSuffix := strings.CutPrefix(host, "*.")
+	_, bare := netip.ParseAddr(host)
+	bracketed, inBrackets := bracketed(host)
+	switch {
+	case host == "": // has its fault
+		return ""
+	case host == "*":
+		return "must be a name or *.suffix: for every host leave hosts out"
+	case host != strings.ToLower(host):
+		return "must be in lower case"
+	case inBrackets && "["+bracketed.String()+"]" != host:
+		return "must be written as [" + bracketed.String() + "]"
+	case inBrackets:
+		return ""
+	case bare == nil && strings.Contains(host, ":"):
+		return "must be in brackets, as a request says it"
+	case bare == nil:
+		return ""
+	case strings.Contains(host, ":"):
+		return "must not have a port: hosts are matched without"
+	case isSuffix && strings.Contains(name, "*"), !isSuffix && strings.Contains(host, "*"):
+		return "must have * only as its whole first label, as *.example.com"
+	}
+	return hostNameRule(name)
+}
+
+// bracketed is the IPv6 address that a host holds in brackets.
+func bracketed(host string) (netip.Addr, bool) {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	address, err := netip.ParseAddr(inner)
+	return address, ok && closed && err == nil && address.Is6() && address.Zone() == ""
+}

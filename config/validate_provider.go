@@ -1,0 +1,204 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxClockSkew bounds how wrong a clock may be: what is allowed after a token
+// has expired is also time for whoever stole it.
+const maxClockSkew = 5 * time.Minute
+
+// DefaultKeyHeader is where an API key is looked for when a provider's From is
+// empty.
+const DefaultKeyHeader = "X-API-Key"
+
+// signatures are the algorithms a token may be signed by (RFC 7518, section
+// 3.1, and RFC 8037).
+var signatures = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+func (c *checker) jwt(at *place, j *JWT) {
+	c.name(at, j.Name)
+	c.words(at.key("audiences"), j.Audiences)
+	c.algorithms(at.key("algorithms"), j.Algorithms)
+	c.jwks(at.key("jwks"), &j.JWKS)
+	c.atMost(at.key("clockSkew"), j.ClockSkew, maxClockSkew)
+	c.forward(at.key("forward"), j.Forward)
+}
+
+func (c *checker) algorithms(at *place, algorithms []string) {
+	c.words(at, algorithms)
+	for i, a := range algorithms {
+		switch {
+		case a == "":
+		case strings.HasPrefix(a, "HS"):
+			c.notYet(at.index(i), "HMAC secrets")
+		case strings.EqualFold(a, "none"):
+			c.obey(at.index(i), "must be a signature: a token that nobody signed proves nothing")
+		default:
+			oneOf(c, at.index(i), a, signatures...)
+		}
+	}
+}
+
+func (c *checker) jwks(at *place, k *JWKS) {
+	given := 0
+	for _, source := range []string{k.URL, k.File, k.Inline} {
+		if source != "" {
+			given++
+		}
+	}
+	c.must(given == 1, at, "must have exactly one of url, file and inline")
+	if k.URL != "" {
+		c.jwksURL(at.key("url"), k.URL)
+	}
+	if k.File != "" {
+		c.obey(at.key("file"), readableRule(k.File))
+	}
+	if k.Inline != "" {
+		c.obeyUnshown(at.key("inline"), keySetRule(k.Inline))
+	}
+}
+
+// jwksURL does not repeat a URL that may hold a password or a token.
+func (c *checker) jwksURL(at *place, s string) {
+	rule := absoluteURLRule(s)
+	if strings.ContainsAny(s, "@?") {
+		c.obeyUnshown(at, rule)
+		return
+	}
+	c.obey(at, rule)
+}
+
+func absoluteURLRule(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
+		return "must be a URL with a host, as https://id.example.com/jwks.json"
+	case u.User != nil:
+		return "must not have a user or a password"
+	case strings.Contains(s, "#"):
+		return "must not have a fragment"
+	case !validPort(u):
+		return "must have a port from 1 to 65535"
+	}
+	if address, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return destinationRule(address.Unmap(), "")
+	}
+	name := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if rule := hostNameRule(name); rule != "" {
+		return rule
+	}
+	return destinationRule(netip.Addr{}, name)
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	_, rule := parsePort(u.Port())
+	return rule == ""
+}
+
+// readableRule judges a file by opening it: there is no surer way to know.
+func readableRule(path string) string {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return "must be a file, not a directory or a device"
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "must be a file that is there: " + shown(path) + " is not"
+	case err != nil:
+		return "must be a file that can be read: " + shown(path) + " cannot"
+	}
+	_ = f.Close() // only read from
+	return ""
+}
+
+// keySetRule judges the form of a key set. Which keys in it are sound is judged
+// where keys are used, the same for all three sources.
+func keySetRule(s string) string {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(s), &set); err != nil || len(set.Keys) == 0 {
+		return `must be a JSON Web Key Set with at least one key, as {"keys": [...]}`
+	}
+	return ""
+}
+
+// keyProperties are what an API key can forward of itself.
+var keyProperties = []string{"id", "tenant", "owner"}
+
+func (c *checker) apiKey(at *place, k *APIKey) {
+	c.name(at, k.Name)
+	c.must(k.From.Header == "" || k.From.Query == "", at.key("from"), "must have at most one of header and query")
+	if k.From.Header != "" {
+		c.obey(at.key("from").key("header"), credentialHeaderRule(k.From.Header))
+	}
+	if k.From.Query != "" {
+		c.obey(at.key("from").key("query"), queryNameRule(k.From.Query))
+	}
+	for _, property := range sorted(k.Forward) {
+		if !slices.Contains(keyProperties, property) {
+			c.obeyUnshown(at.key("forward").key(property), c.choiceRule(property, keyProperties))
+		}
+	}
+	c.forward(at.key("forward"), k.Forward)
+}
+
+// queryNameRule judges a query parameter's name: one that is written the same
+// in every URL.
+func queryNameRule(name string) string {
+	for i := range len(name) {
+		if !unreserved(name[i]) {
+			return "must be a query parameter of letters, digits, dots, dashes and underscores"
+		}
+	}
+	return ""
+}
+
+// forward holds identity to headers of its own, each with one meaning.
+func (c *checker) forward(at *place, forward map[string]string) {
+	carries := map[string]string{}
+	for _, from := range sorted(forward) {
+		at, header := at.key(from), strings.ToLower(forward[from])
+		c.must(from != "", at, "a claim must have a name")
+		c.obey(at, forwardHeaderRule(header))
+		if other, taken := carries[header]; taken {
+			c.obey(at, "is already the header of "+shown(other))
+		}
+		carries[header] = from
+		c.must(!c.keyHeaders[header], at, "must not be the header that API keys come in: it is taken out of every request")
+	}
+}
+
+// keyHeaders are the headers that API keys come in, in lower case.
+func keyHeaders(cfg *Config) map[string]bool {
+	set := map[string]bool{}
+	for _, k := range cfg.Auth.APIKey {
+		set[strings.ToLower(k.KeyHeader())] = true
+	}
+	return set
+}
+
+// KeyHeader is the header that the provider's keys come in, or "" where they
+// come in the query.
+func (k *APIKey) KeyHeader() string {
+	if k.From.Header == "" && k.From.Query == "" {
+		return DefaultKeyHeader
+	}
+	return k.From.Header
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// DefaultRouteTimeout is a route's timeout when its Timeout is 0.
+	DefaultRouteTimeout = 15 * time.Second
+
+	maxPriority = 1_000_000
+	maxAttempts = 10
+	// maxBody is what Envoy sends of its own without a data source.
+	maxBody = 4096
+)
+
+func (c *checker) routes(at *place) {
+	named := map[string]*place{}
+	for i, r := range c.cfg.Routes {
+		c.route(at.index(i), r)
+		c.unique(at.index(i).key("name"), r.Name, named)
+	}
+	c.ambiguousRoutes(at)
+}
+
+func (c *checker) route(at *place, r *Route) {
+	c.name(at.key("name"), r.Name)
+	c.match(at.key("match"), &r.Match)
+	c.between(at.key("priority"), -maxPriority, int64(r.Priority), maxPriority)
+	if r.Auth != nil {
+		c.routeAuth(at.key("auth"), r.Auth)
+	}
+	c.routeLimits(at.key("limits"), r)
+	c.target(at, r)
+	if r.Request != nil {
+		c.headerChanges(at.key("request"), r.Request, c.requestSetRule)
+	}
+	if r.Response != nil {
+		c.headerChanges(at.key("response"), r.Response, responseSetRule)
+	}
+}
+
+// target holds a route to one place to go, and to the fields of that place.
+func (c *checker) target(at *place, r *Route) {
+	c.must((len(r.To) > 0) != (r.Respond != nil), at, "must have exactly one of to and respond")
+	if r.Respond != nil {
+		c.respond(at.key("respond"), r.Respond)
+	}
+	if r.Respond != nil && len(r.To) == 0 {
+		const rule = "needs a backend: the route answers by itself"
+		c.must(r.Pin == nil, at.key("pin"), rule)
+		c.must(r.Timeout == 0, at.key("timeout"), rule)
+		c.must(r.Retry == nil, at.key("retry"), rule)
+		c.must(r.Request == nil, at.key("request"), rule)
+		return
+	}
+	c.destinations(at.key("to"), r.To)
+	if r.Pin != nil {
+		c.pin(at.key("pin"), r.Pin, r.To)
+	}
+	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
+	if r.Retry != nil {
+		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
+	}
+}
+
+// retryConditions are Envoy's, for HTTP and for gRPC (x-envoy-retry-on and
+// x-envoy-retry-grpc-on in its router filter).
+var retryConditions = []string{
+	"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "retriable-4xx", "refused-stream",
+	"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+}
+
+func (c *checker) retry(at *place, r *Retry, whole time.Duration) {
+	c.between(at.key("attempts"), 1, int64(r.Attempts), maxAttempts)
+	c.words(at.key("on"), r.On)
+	for i, condition := range r.On {
+		oneOf(c, at.key("on").index(i), condition, retryConditions...)
+	}
+	c.must(time.Duration(r.PerTryTimeout) <= whole, at.key("perTryTimeout"),
+		fmt.Sprintf("must be at most the route's timeout, %s", Duration(whole)))
+}
+
+func (c *checker) respond(at *place, r *Respond) {
+	c.between(at.key("status"), 200, int64(r.Status), 599)
+	c.must(len(r.Body) <= maxBody, at.key("body"), fmt.Sprintf("must be at most %d bytes", maxBody))
+	c.must(r.Body == "" || r.Status != 204 && r.Status != 304, at.key("body"), fmt.Sprintf("must be empty: an answer of %d has no body", r.Status))
+	headerKeys(c, at.key("headers"), r.Headers, responseSetRule)
+}
+
+// headerChanges holds what is set to a rule of its direction, and what is
+// removed to headers that a message can be without.
+func (c *checker) headerChanges(at *place, h *HeaderChanges, setRule func(name string) string) {
+	headerKeys(c, at.key("set"), h.Set, setRule)
+	set := map[string]bool{}
+	for name := range h.Set {
+		set[strings.ToLower(name)] = true
+	}
+	seen := map[string]bool{}
+	for i, name := range h.Remove {
+		at, folded := at.key("remove").index(i), strings.ToLower(name)
+		c.obey(at, headerRule(name, "must not be removed: it frames the message", framing))
+		c.must(!seen[folded], at, "is listed twice")
+		c.must(!set[folded], at, "is also set: a header is set or removed")
+		seen[folded] = true
+	}
+}
+
+func (c *checker) requestSetRule(name string) string {
+	switch {
+	case c.identity[strings.ToLower(name)]:
+		return "must not be set: identity is forwarded in this header, and comes from the provider alone"
+	case traced.has(name):
+		return "must not be set: the gateway sets it"
+	}
+	return headerRule(name, "must not be set: it frames the message or steers Envoy", framing, envoys)
+}
+
+func responseSetRule(name string) string {
+	return headerRule(name, "must not be set: it frames the message or steers Envoy", framing, envoys)
+}
+
+// routeLimits holds a route's limits to exist, and to have something to count
+// by on this route.
+func (c *checker) routeLimits(at *place, r *Route) {
+	c.words(at, r.Limits)
+	for i, name := range r.Limits {
+		limit, ok := c.cfg.Limits[name]
+		if !ok {
+			exists(c, at.index(i), "limit", name, c.cfg.Limits, new(place).key("limits"))
+			continue
+		}
+		if r.Auth != nil && c.report.trusted(at.key("auth")) {
+			c.obey(at.index(i), uncountableRule(limit.Key, r.Auth))
+		}
+	}
+}
+
+// uncountableRule says which part of a key no request of the route has. All
+// its callers would share one bucket, which is not what was meant.
+func uncountableRule(key []KeyPart, auth *RouteAuth) string {
+	byKey := func(q *Requirement) bool { return q.APIKey != "" }
+	for _, part := range key {
+		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
+		identity := claim || part == KeyUser || part == KeyTenant || part == KeyAPIKey
+		switch {
+		case identity && auth.Public:
+			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
+		case claim && slices.ContainsFunc(auth.AnyOf, byKey):
+			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
+		case part == KeyAPIKey && !slices.ContainsFunc(auth.AnyOf, byKey):
+			return "counts by apiKey, and the route takes no API keys"
+		}
+	}
+	return ""
+}
