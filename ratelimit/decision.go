@@ -1,0 +1,138 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// Decision is what the limits of a request say together. The zero value is a
+// denial.
+type Decision struct {
+	// Allowed says that the request passes, and has been charged.
+	Allowed bool
+	// Limit names the limit that speaks: of a denial the one that denies for
+	// longest, otherwise the one with the fewest tokens left. Empty when no
+	// bucket was asked: there are no numbers to report then.
+	Limit string
+	// Capacity and Remaining are the whole tokens of that limit's bucket.
+	Capacity, Remaining int64
+	// RetryAfter is when the request will pass, unless somebody else takes the
+	// tokens: exact to the microsecond. Never when it costs more than the
+	// capacity; 0 when allowed or Unavailable.
+	RetryAfter time.Duration
+	// ResetAfter is when that limit's bucket is full.
+	ResetAfter time.Duration
+	// StoreDown says that Redis did not answer: this was decided without it.
+	StoreDown bool
+	// Unavailable says that the request was denied not by a bucket but because
+	// none could be asked: Redis is down and a limit has onStoreFailure: deny
+	// (the metric store_denied says which). The answer is a 503, not a 429.
+	Unavailable bool
+}
+
+// verdict is what one bucket says. One that was not asked, since its limit
+// allows without the store, is not counted.
+type verdict struct {
+	Result
+	counted bool
+}
+
+// ask asks the shared store where there is one, and the verdicts are those of
+// the basket's items. Only an Unavailable decision has none.
+func (l *Limiter) ask(ctx context.Context, b *basket) (Decision, []verdict) {
+	if l.shared == nil {
+		return l.conclude(b, l.askLocal(ctx, b))
+	}
+	results, err := l.shared.take(ctx, b.items)
+	if err == nil {
+		return l.conclude(b, asVerdicts(results))
+	}
+	for _, limit := range b.limits {
+		if limit.OnStoreFailure == config.FailDeny {
+			l.metrics.decided(limit.Name, resultStoreDenied)
+			return Decision{StoreDown: true, Unavailable: true}, nil
+		}
+	}
+	decision, verdicts := l.conclude(b, l.askLocal(ctx, b))
+	decision.StoreDown = true
+	return decision, verdicts
+}
+
+// askLocal asks this process' buckets, all or none of them. With a shared store
+// it is the answer to its failure: limits that allow then are not asked.
+func (l *Limiter) askLocal(ctx context.Context, b *basket) []verdict {
+	verdicts := make([]verdict, len(b.items))
+	var asked []item
+	for i, it := range b.items {
+		verdicts[i].Allowed = true
+		verdicts[i].counted = l.shared == nil || b.limits[i].OnStoreFailure != config.FailAllow
+		if verdicts[i].counted {
+			asked = append(asked, it)
+		}
+	}
+	results, _ := l.local.take(ctx, asked) // never fails
+	for i := range verdicts {
+		if verdicts[i].counted {
+			verdicts[i].Result, results = results[0], results[1:]
+		}
+	}
+	return verdicts
+}
+
+func asVerdicts(results []Result) []verdict {
+	verdicts := make([]verdict, len(results))
+	for i, r := range results {
+		verdicts[i] = verdict{Result: r, counted: true}
+	}
+	return verdicts
+}
+
+// conclude makes one decision of the verdicts, and counts it.
+func (l *Limiter) conclude(b *basket, verdicts []verdict) (Decision, []verdict) {
+	decision := Decision{Allowed: true}
+	speaker := -1
+	for i, v := range verdicts {
+		decision.Allowed = decision.Allowed && v.Allowed
+		if v.counted && (speaker < 0 || speaksBefore(v.Result, verdicts[speaker].Result)) {
+			speaker = i
+		}
+	}
+	l.count(b, verdicts, decision.Allowed)
+	if speaker >= 0 {
+		r := verdicts[speaker].Result
+		decision.Limit = b.limits[speaker].Name
+		decision.Capacity, decision.Remaining = b.items[speaker].Bucket.capacity, r.Remaining
+		decision.RetryAfter, decision.ResetAfter = r.RetryAfter, r.ResetAfter
+	}
+	return decision, verdicts
+}
+
+// speaksBefore says whether a, rather than b, is what the caller is told: a
+// denial before an admission, the longer denial, the fewer tokens.
+func speaksBefore(a, b Result) bool {
+	switch {
+	case a.Allowed != b.Allowed:
+		return !a.Allowed
+	case a.Allowed:
+		return a.Remaining < b.Remaining
+	case b.RetryAfter == Never:
+		return false
+	}
+	return a.RetryAfter == Never || a.RetryAfter > b.RetryAfter
+}
+
+// count counts an admission for each limit, and a denial for those that deny.
+func (l *Limiter) count(b *basket, verdicts []verdict, allowed bool) {
+	for i, v := range verdicts {
+		switch {
+		case !v.Allowed:
+			l.metrics.decided(b.limits[i].Name, resultDenied)
+		case allowed && v.counted:
+			l.metrics.decided(b.limits[i].Name, resultAllowed)
+		case allowed:
+			l.metrics.decided(b.limits[i].Name, resultStoreAllowed)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package ratelimit
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// limitEntry is the key of a descriptor's first entry; its value names a limit.
+const limitEntry = "limit"
+
+// charge is what a descriptor asks for: its first entry is limit=NAME, the
+// others are parts of that limit's key, in any order. A part without an entry
+// is empty, the same bucket as an entry with an empty value. hits is the cost
+// of a descriptor that says none, 0 for the usual 1.
+//
+// Errors are gRPC statuses. What cannot be counted is never taken as allowed.
+func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge, error) {
+	entries := d.GetEntries()
+	if len(entries) == 0 || entries[0].GetKey() != limitEntry {
+		return Charge{}, status.Errorf(codes.InvalidArgument, "the first entry must be %s=NAME", limitEntry)
+	}
+	name := entries[0].GetValue()
+	limit := limits(name)
+	if limit == nil {
+		return Charge{}, status.Errorf(codes.NotFound, "no limit is named %q", clipped(name))
+	}
+	key, err := keyValues(limit, entries[1:])
+	if err != nil {
+		return Charge{}, err
+	}
+	cost, err := descriptorCost(d, hits)
+	if err != nil {
+		return Charge{}, err
+	}
+	return Charge{Limit: limit, Key: key, Cost: cost}, nil
+}
+
+// keyValues is the values of the limit's key, in its order.
+func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) ([]string, error) {
+	given := make(map[config.KeyPart]string, len(entries))
+	for _, e := range entries {
+		part := config.KeyPart(e.GetKey())
+		if !slices.Contains(limit.Key, part) {
+			return nil, status.Errorf(codes.InvalidArgument, "limit %q has no key part %q, only %s",
+				limit.Name, clipped(e.GetKey()), joined(limit.Key))
+		}
+		if _, twice := given[part]; twice {
+			return nil, status.Errorf(codes.InvalidArgument, "limit %q: two entries for key part %q", limit.Name, part)
+		}
+		given[part] = e.GetValue()
+	}
+	if ip, ok := given[config.KeyClientIP]; ok {
+		given[config.KeyClientIP] = ClientIPKey(ip)
+	}
+	values := make([]string, len(limit.Key))
+	for i, part := range limit.Key {
+		values[i] = given[part]
+	}
+	return values, nil
+}
+
+// descriptorCost is the cost of a descriptor as a Charge says it. An own
+// hits_addend of 0 looks and takes nothing.
+func descriptorCost(d *commonv3.RateLimitDescriptor, hits uint32) (int64, error) {
+	switch own := d.GetHitsAddend(); {
+	case d.GetLimit() != nil:
+		return 0, status.Error(codes.InvalidArgument, "limit overrides are not supported: the limits are in Gatewright's config")
+	case d.GetIsNegativeHits():
+		return 0, status.Error(codes.InvalidArgument, "negative hits are not supported: tokens are not given back")
+	case own == nil:
+		return int64(hits), nil
+	case own.GetValue() == 0:
+		return NoCost, nil
+	default:
+		return int64(min(own.GetValue(), math.MaxInt64)), nil
+	}
+}
+
+// clipped is text short enough to repeat in an error.
+func clipped(text string) string {
+	const longest = 64
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
+}
+
+func joined(parts []config.KeyPart) string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = string(p)
+	}
+	return strings.Join(names, ", ")
+}

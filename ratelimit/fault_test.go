@@ -1,0 +1,231 @@
+package ratelimit
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+func TestMain(m *testing.M) {
+	LogRedis(quiet) // the faults below are loud
+	os.Exit(m.Run())
+}
+
+// storeCalls is how many requests have reached Redis, or tried to.
+func storeCalls(t testing.TB, l *Limiter) uint64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(l.metrics.storeSeconds)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families[0].GetMetric()[0].GetHistogram().GetSampleCount()
+}
+
+// Whatever is wrong with Redis: no request is denied for it but by a limit that
+// asks for that; one request finds out, and no other reaches Redis; and when it
+// answers again, it decides again.
+func TestRedisFaults(t *testing.T) {
+	for name, fault := range map[string]struct{ begin, end func(*redisServer) }{
+		"killed and restarted": {
+			func(s *redisServer) { s.kill() },
+			func(s *redisServer) { s.start() }, // without the script: NOSCRIPT
+		},
+		"stopped": {
+			func(s *redisServer) { s.signal(syscall.SIGSTOP) },
+			func(s *redisServer) { s.signal(syscall.SIGCONT) },
+		},
+		"out of memory": {
+			func(s *redisServer) { s.do("CONFIG", "SET", "maxmemory", "1") },
+			func(s *redisServer) { s.do("CONFIG", "SET", "maxmemory", "0") },
+		},
+		"a replica": {
+			func(s *redisServer) { s.do("REPLICAOF", "127.0.0.1", "1") },
+			func(s *redisServer) { s.do("REPLICAOF", "NO", "ONE") },
+		},
+		"busy with a script": {beginBusy, func(s *redisServer) { s.do("SCRIPT", "KILL") }},
+		"a password is asked for": {
+			func(s *redisServer) {
+				s.do("CONFIG", "SET", "requirepass", "secret")
+				s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			},
+			func(s *redisServer) { s.do("CONFIG", "SET", "requirepass", "") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := startRedis(t)
+			l := open(t, Settings{RedisURL: server.url(), RedisTimeout: time.Second}, nil)
+			ctx := context.Background()
+			limit := perUser("local", 10, config.FailLocal)
+			waitFor(t, "Redis to decide", func() bool { return !l.Take(ctx, charges(limit)).StoreDown })
+
+			fault.begin(server)
+			before := storeCalls(t, l)
+			if d := l.Take(ctx, charges(limit)); !d.Allowed || !d.StoreDown || d.Capacity != 10 {
+				t.Errorf("local: got %+v, want decided by this instance", d)
+			}
+			if d := l.Take(ctx, charges(perUser("allow", 1, config.FailAllow))); !d.Allowed || !d.StoreDown {
+				t.Errorf("allow: got %+v, want allowed", d)
+			}
+			if d := l.Take(ctx, charges(perUser("deny", 1, config.FailDeny))); d.Allowed || !d.Unavailable {
+				t.Errorf("deny: got %+v, want unavailable", d)
+			}
+			if n := storeCalls(t, l) - before; n != 1 {
+				t.Errorf("%d requests reached Redis, want 1", n)
+			}
+
+			fault.end(server)
+			look := charges(limit)
+			look[0].Cost = NoCost
+			waitFor(t, "Redis to decide again", func() bool { return !l.Take(ctx, look).StoreDown })
+		})
+	}
+}
+
+// beginBusy occupies Redis with a script that does not end.
+func beginBusy(s *redisServer) {
+	s.do("CONFIG", "SET", "busy-reply-threshold", "1")
+	go s.client.Eval(context.Background(), "while true do end", nil)
+	waitFor(s.t, "Redis to be busy", func() bool {
+		err := s.client.Ping(context.Background()).Err()
+		return err != nil && strings.HasPrefix(err.Error(), "BUSY")
+	})
+}
+
+// Redis dies under traffic: every request is decided, and no more of them
+// reach for it than were on the way.
+func TestRedisKilledUnderTraffic(t *testing.T) {
+	const clients = 8
+	server := startRedis(t)
+	l := open(t, Settings{RedisURL: server.url(), RedisTimeout: 10 * time.Second}, nil)
+	limit := perUser("l", 1<<16, config.FailLocal)
+
+	var decided, undecided, longest atomic.Int64
+	stop := make(chan struct{})
+	var traffic sync.WaitGroup
+	for range clients {
+		traffic.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				begin := time.Now()
+				if d := l.Take(context.Background(), charges(limit)); d.Limit != "l" || d.Unavailable {
+					undecided.Add(1)
+				}
+				decided.Add(1)
+				if took := int64(time.Since(begin)); took > longest.Load() {
+					longest.Store(took)
+				}
+			}
+		})
+	}
+	more := func(n int64) {
+		from := decided.Load()
+		waitFor(t, "traffic", func() bool { return decided.Load() >= from+n })
+	}
+	more(500)
+	server.kill()
+	waitFor(t, "the guard to close", func() bool { return !l.shared.up() })
+	atTrip := storeCalls(t, l)
+	more(5000)
+	if n := storeCalls(t, l) - atTrip; n > clients {
+		t.Errorf("%d requests reached for a dead Redis, want at most the %d on the way", n, clients)
+	}
+	server.start()
+	waitFor(t, "Redis to decide again", l.shared.up)
+	back := storeCalls(t, l)
+	waitFor(t, "traffic in Redis", func() bool { return storeCalls(t, l) > back+100 })
+	close(stop)
+	traffic.Wait()
+	if n := undecided.Load(); n > 0 {
+		t.Errorf("%d of %d requests were not decided", n, decided.Load())
+	}
+	if took := time.Duration(longest.Load()); took > 10*time.Second+5*time.Second {
+		t.Errorf("a request took %v, more than the timeout", took)
+	}
+}
+
+// Replies that no Redis of ours gives are errors, never decisions.
+func TestRedisRefusesStrangeReplies(t *testing.T) {
+	for name, reply := range map[string]string{
+		"loading":            "-LOADING Redis is loading the dataset in memory\r\n",
+		"misconfigured":      "-MISCONF Redis is configured to save RDB snapshots\r\n",
+		"no permission":      "-NOPERM this user has no permissions\r\n",
+		"NOSCRIPT for ever":  "-NOSCRIPT No matching script\r\n",
+		"moved":              "-MOVED 1 127.0.0.1:1\r\n",
+		"cluster down":       "-CLUSTERDOWN The cluster is down\r\n",
+		"no array":           ":1\r\n",
+		"nothing":            "$-1\r\n",
+		"too short":          "*2\r\n:1\r\n:1\r\n",
+		"too long":           "*6\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n",
+		"a level below none": "*4\r\n:1\r\n:1\r\n:-1\r\n:1\r\n",
+		"a level above full": "*4\r\n:1\r\n:1\r\n:999999999999999999\r\n:1\r\n",
+		"a time before now":  "*4\r\n:1\r\n:5\r\n:1\r\n:1\r\n",
+		"texts":              "*4\r\n+a\r\n+b\r\n+c\r\n+d\r\n",
+		"not Redis":          "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"an endless line":    strings.Repeat("x", 1<<16),
+		"silence":            "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeout := 10 * time.Second
+			if !strings.HasSuffix(reply, "\n") {
+				timeout = 50 * time.Millisecond // it has to pass
+			}
+			r, err := newRedisStore("redis://"+fakeRedis(t, reply), timeout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = r.close() }()
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			defer cancel()
+			if results, err := r.take(ctx, one("k", bucketOf(t, 5, 1, day))); err == nil {
+				t.Errorf("got %+v, want an error", results)
+			}
+		})
+	}
+}
+
+// fakeRedis answers each command with the same bytes, and returns its address.
+func fakeRedis(t *testing.T, reply string) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					if strings.HasPrefix(lines.Text(), "*") { // a command begins
+						if _, err := conn.Write([]byte(reply)); err != nil {
+							return
+						}
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}

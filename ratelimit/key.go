@@ -1,0 +1,75 @@
+package ratelimit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// maxKeyLength bounds a key in bytes, so that neither a long header nor a
+// flood of them decides how much memory a bucket takes.
+const maxKeyLength = 200
+
+// bucketKey names the bucket of a limit and the values of its key. Two
+// different names or lists of values never share a bucket, whatever bytes they
+// hold (a collision would be one of SHA-256).
+//
+// The text is the escaped name and values, joined by ":"; a key longer than
+// maxKeyLength becomes "#" and the SHA-256 of that text in hex. Neither ":" nor
+// "#" survives escaping, so no text reads as another.
+//
+// Values that may be credentials, of headers and API keys, are hashed before
+// they are stored: who reads Redis reads no secret.
+func bucketKey(limit *config.Limit, values []string) string {
+	var b strings.Builder
+	writeEscaped(&b, limit.Name)
+	for i, value := range values {
+		b.WriteByte(':')
+		if value != "" && i < len(limit.Key) && mayBeSecret(limit.Key[i]) {
+			b.WriteString(digest(value))
+			continue
+		}
+		writeEscaped(&b, value)
+	}
+	if b.Len() > maxKeyLength {
+		return digest(b.String())
+	}
+	return b.String()
+}
+
+// mayBeSecret says whether the values of a key part can be credentials.
+func mayBeSecret(part config.KeyPart) bool {
+	return part == config.KeyAPIKey || strings.HasPrefix(string(part), config.KeyHeaderPrefix)
+}
+
+// digest is "#" and the SHA-256 of text in hex: 65 bytes.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "#" + hex.EncodeToString(sum[:])
+}
+
+// writeEscaped writes text with every byte that is not plain as %XX.
+func writeEscaped(b *strings.Builder, text string) {
+	const hexDigits = "0123456789ABCDEF"
+	for i := range len(text) {
+		if c := text[i]; plain(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+}
+
+// plain says whether c stands for itself in a key. "%", ":" and "#" must not;
+// neither must "{" and "}", by which Redis Cluster chooses a slot.
+func plain(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("-._~@/", c) >= 0
+}

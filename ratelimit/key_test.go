@@ -1,0 +1,110 @@
+package ratelimit
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+func TestBucketKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit  string
+		key    []config.KeyPart
+		values []string
+		want   string
+	}{
+		"a plain value":             {"per-user", []config.KeyPart{"user"}, []string{"alice"}, "per-user:alice"},
+		"no value":                  {"per-user", []config.KeyPart{"user"}, []string{""}, "per-user:"},
+		"no key":                    {"all", nil, nil, "all"},
+		"separators are escaped":    {"a:b", []config.KeyPart{"user"}, []string{"c:d%#"}, "a%3Ab:c%3Ad%25%23"},
+		"a hash tag is escaped":     {"l", []config.KeyPart{"user"}, []string{"{x}"}, "l:%7Bx%7D"},
+		"any bytes":                 {"l", []config.KeyPart{"user"}, []string{"\x00\xff é"}, "l:%00%FF%20%C3%A9"},
+		"a network stays legible":   {"l", []config.KeyPart{"clientIP"}, []string{"2001:db8::/64"}, "l:2001%3Adb8%3A%3A/64"},
+		"a header is never in text": {"l", []config.KeyPart{"header:X"}, []string{"secret"}, "l:" + digest("secret")},
+		"nor is an API key":         {"l", []config.KeyPart{"apiKey"}, []string{"secret"}, "l:" + digest("secret")},
+		"a missing header is empty": {"l", []config.KeyPart{"header:X"}, []string{""}, "l:"},
+		"a long key is its digest": {"l", []config.KeyPart{"user"}, []string{strings.Repeat("x", 199)},
+			digest("l:" + strings.Repeat("x", 199))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := bucketKey(&config.Limit{Name: c.limit, Key: c.key}, c.values); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Two lists of values share a bucket only if they are the same list.
+func TestBucketKeyIsInjective(t *testing.T) {
+	// Few bytes, and those that the encoding uses itself, collide soonest.
+	text := rapid.OneOf(
+		rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]byte("a:%#{3A\x00\xff")), 0, 6), func(b []byte) string { return string(b) }),
+		rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 300), func(b []byte) string { return string(b) }),
+	)
+	parts := rapid.SliceOfN(rapid.SampledFrom([]config.KeyPart{"user", "header:X", "apiKey", "claim:c"}), 0, 3)
+	rapid.Check(t, func(t *rapid.T) {
+		key := parts.Draw(t, "key")
+		draw := func(label string) (string, []string) {
+			return text.Draw(t, label+" limit"), rapid.SliceOfN(text, len(key), len(key)).Draw(t, label)
+		}
+		limitA, a := draw("a")
+		limitB, b := draw("b")
+		keyA := bucketKey(&config.Limit{Name: limitA, Key: key}, a)
+		keyB := bucketKey(&config.Limit{Name: limitB, Key: key}, b)
+		same := limitA == limitB && slices.Equal(a, b)
+		if (keyA == keyB) != same {
+			t.Fatalf("%q %q → %q, %q %q → %q", limitA, a, keyA, limitB, b, keyB)
+		}
+		if len(keyA) > maxKeyLength || strings.ContainsAny(keyA, "{} \x00\n") {
+			t.Fatalf("%q is too long or not plain", keyA)
+		}
+	})
+}
+
+// What the text of one list would be, cut or joined at other places, is another.
+func TestBucketKeyNeighboursDiffer(t *testing.T) {
+	key := []config.KeyPart{"user", "tenant", "claim:x"}
+	lists := [][]string{nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"a:b"}, {"a%3Ab"}, {"a", "b", ""}, {"#"}, {digest("a")}}
+	seen := map[string][]string{}
+	for _, values := range lists {
+		k := bucketKey(&config.Limit{Name: "l", Key: key}, values)
+		if other, ok := seen[k]; ok {
+			t.Errorf("%q and %q share %q", other, values, k)
+		}
+		seen[k] = values
+	}
+}
+
+func TestClientIPKey(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1":               "192.0.2.1",
+		"192.0.2.1:8080":          "192.0.2.1",
+		"::ffff:192.0.2.1":        "192.0.2.1",
+		"[::ffff:192.0.2.1]:80":   "192.0.2.1",
+		"2001:db8::1":             "2001:db8::/64",
+		"2001:DB8:0:0:ffff::1":    "2001:db8::/64",
+		"[2001:db8::2]:443":       "2001:db8::/64",
+		"[2001:db8::2]":           "2001:db8::/64",
+		"2001:db8:0:1::1":         "2001:db8:0:1::/64",
+		"fe80::1%eth0":            "fe80::/64",
+		"[fe80::1%eth0]:80":       "fe80::/64",
+		"":                        "",
+		"not an address":          "not an address",
+		"192.0.2.256":             "192.0.2.256",
+		"[192.0.2.1]":             "[192.0.2.1]",
+		"unix:/run/gateway.sock":  "unix:/run/gateway.sock",
+		"2001:db8::/64":           "2001:db8::/64",
+		"2001:db8:ffff:ffff::/64": "2001:db8:ffff:ffff::/64",
+	} {
+		if got := ClientIPKey(addr); got != want {
+			t.Errorf("ClientIPKey(%q) = %q, want %q", addr, got, want)
+		}
+		if again := ClientIPKey(want); again != want {
+			t.Errorf("ClientIPKey(%q) = %q, want it unchanged", want, again)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// Settings come from the environment.
+type Settings struct {
+	// RedisURL is the Redis that all instances share: redis://, rediss:// or
+	// unix://. Empty counts in this process.
+	RedisURL string `envconfig:"GATEWRIGHT_REDIS_URL"`
+	// RedisTimeout is the longest that a request waits for Redis. 0 means 20ms.
+	RedisTimeout time.Duration `envconfig:"GATEWRIGHT_REDIS_TIMEOUT" default:"20ms"`
+}
+
+const defaultRedisTimeout = 20 * time.Millisecond
+
+// Limiter decides whether requests pass their limits. It is safe for concurrent
+// use. Open makes one.
+type Limiter struct {
+	local   *memory
+	shared  *guard // nil: everything is local
+	metrics *metrics
+	log     *slog.Logger
+}
+
+// Open returns the limiter that s describes. A Redis that cannot be reached is
+// no error: the log says what is done meanwhile, and it is used once it can be.
+// Errors are a malformed URL or timeout, and metrics that reg has already; a
+// nil reg gets none. The caller closes the limiter.
+func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, error) {
+	l := &Limiter{local: newMemory(defaultMaxBuckets), metrics: newMetrics(), log: log}
+	if s.RedisURL == "" {
+		log.Info("rate limits are counted in this process (no Redis is set)")
+		return l, l.register(reg)
+	}
+	if s.RedisTimeout < 0 {
+		return nil, fmt.Errorf("opening rate limits: Redis timeout %v, must be > 0", s.RedisTimeout)
+	}
+	timeout := config.Duration(s.RedisTimeout).Or(defaultRedisTimeout)
+	redis, err := newRedisStore(s.RedisURL, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("opening rate limits: Redis: %w", err)
+	}
+	l.shared = newGuard(redis, timeout, log, l.metrics)
+	if err := l.register(reg); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close ends what Open started. A Take after it finds Redis down.
+func (l *Limiter) Close() error {
+	if l.shared == nil {
+		return nil
+	}
+	if err := l.shared.close(); err != nil {
+		return fmt.Errorf("closing rate limits: %w", err)
+	}
+	return nil
+}
+
+// Take charges all limits of a request, or none. It waits for Redis at most
+// the timeout of the settings, and always decides; without charges it allows.
+func (l *Limiter) Take(ctx context.Context, charges []Charge) Decision {
+	decision, _ := l.decide(ctx, charges)
+	return decision
+}
+
+// decide is Take with the verdict of each charge. Without verdicts the
+// decision is Unavailable.
+func (l *Limiter) decide(ctx context.Context, charges []Charge) (Decision, []verdict) {
+	if len(charges) == 0 {
+		return Decision{Allowed: true}, nil
+	}
+	b, err := newBasket(charges)
+	if err != nil {
+		l.log.Error("a request is denied for a limit that cannot be counted", "error", err)
+		return Decision{Unavailable: true}, nil
+	}
+	decision, verdicts := l.ask(ctx, b)
+	if decision.Unavailable {
+		return decision, nil
+	}
+	each := make([]verdict, len(charges))
+	for i, j := range b.of {
+		each[i] = verdicts[j]
+	}
+	return decision, each
+}

@@ -1,0 +1,190 @@
+package ratelimit
+
+import (
+	"context"
+	"hash/maphash"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// defaultMaxBuckets bounds the buckets of a process. A bucket takes about
+	// 200 bytes, and its key up to 200 more.
+	defaultMaxBuckets = 1_000_000
+
+	shardCount = 64
+	// sweptPerTake is how many buckets a take looks at for full ones to drop.
+	// Two outrun any flood, which adds one.
+	sweptPerTake = 2
+	// evictionSample is how many buckets compete when one has to go.
+	evictionSample = 8
+)
+
+// memory keeps the buckets of this process. A bucket that is full again is
+// dropped, since an absent one is full: a little at each take, never all at
+// once. There are at most maxBuckets; when there is no room, the bucket of a
+// random few that forgives the fewest tokens goes. So a flood of new keys, each
+// hardly used, pushes out its own and not the drained bucket of a client that
+// is being limited.
+type memory struct {
+	now    func() int64 // microseconds, of a clock that does not jump
+	keep   int64        // microseconds that a full bucket is kept; 0 but in tests
+	seed   maphash.Seed
+	shards [shardCount]shard
+	// evicted counts buckets that went before they were full.
+	evicted atomic.Uint64
+}
+
+// shard is a part of the buckets. The mutex guards all other fields.
+type shard struct {
+	mu      sync.Mutex
+	max     int
+	index   map[string]int // where a key is in buckets
+	buckets []kept
+	next    int // the last one that sweeping looked at
+}
+
+// kept is a bucket in memory.
+type kept struct {
+	key   string
+	state State
+	full  int64   // the time at which it is full
+	rate  float64 // tokens that a microsecond adds
+}
+
+// missing is how many tokens would be forgiven if the bucket were dropped now.
+func (k *kept) missing(now int64) float64 { return float64(max(k.full-now, 0)) * k.rate }
+
+// newMemory returns an empty store for about maxBuckets buckets on the
+// monotonic clock of the process.
+func newMemory(maxBuckets int) *memory {
+	start := time.Now()
+	m := &memory{
+		now:  func() int64 { return time.Since(start).Microseconds() },
+		seed: maphash.MakeSeed(),
+	}
+	for i := range m.shards {
+		m.shards[i].max = max(maxBuckets/shardCount, 1)
+		m.shards[i].index = make(map[string]int)
+	}
+	return m
+}
+
+// take implements store. It never fails.
+func (m *memory) take(_ context.Context, items []item) ([]Result, error) {
+	homes, locked := m.homes(items)
+	for _, i := range locked { // in the order of the shards: no two takes wait for each other
+		m.shards[i].mu.Lock()
+		defer m.shards[i].mu.Unlock()
+	}
+	now := m.now()
+	states := make([]State, len(items))
+	demands := make([]Demand, len(items))
+	for i, it := range items {
+		states[i], demands[i] = m.shards[homes[i]].state(it.key), it.Demand
+	}
+	states, results, allowed := TakeAll(states, demands, now)
+	for i, it := range items {
+		if allowed && it.Cost > 0 {
+			m.evicted.Add(m.shards[homes[i]].put(it, states[i], now))
+		}
+	}
+	for _, i := range locked {
+		m.shards[i].sweep(now - m.keep)
+	}
+	return results, nil
+}
+
+// homes is the shard of each item, and the shards to lock, ascending.
+func (m *memory) homes(items []item) (homes, locked []int) {
+	homes = make([]int, len(items))
+	for i, it := range items {
+		homes[i] = int(maphash.String(m.seed, it.key) % shardCount)
+	}
+	locked = slices.Clone(homes)
+	slices.Sort(locked)
+	return homes, slices.Compact(locked)
+}
+
+// size is the number of buckets kept.
+func (m *memory) size() int {
+	n := 0
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		n += len(s.buckets)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// state is what is kept under key; the zero State, a full bucket, if nothing.
+func (s *shard) state(key string) State {
+	if i, ok := s.index[key]; ok {
+		return s.buckets[i].state
+	}
+	return State{}
+}
+
+// put keeps the state of an item, and returns how many buckets had to go for it.
+func (s *shard) put(it item, state State, now int64) (evicted uint64) {
+	k := kept{
+		key:   it.key,
+		state: state,
+		full:  state.Last + ceilDiv(it.Bucket.full()-state.Level, it.Bucket.rate),
+		rate:  float64(it.Bucket.rate) / float64(it.Bucket.unit),
+	}
+	if i, ok := s.index[it.key]; ok {
+		s.buckets[i] = k
+		return 0
+	}
+	if len(s.buckets) >= s.max {
+		s.drop(s.leastMissing(now))
+		evicted = 1
+	}
+	s.index[it.key] = len(s.buckets)
+	s.buckets = append(s.buckets, k)
+	return evicted
+}
+
+// leastMissing is the bucket, of a random few, that forgives the least.
+func (s *shard) leastMissing(now int64) int {
+	least := rand.IntN(len(s.buckets))
+	for range evictionSample - 1 {
+		i := rand.IntN(len(s.buckets))
+		if s.buckets[i].missing(now) < s.buckets[least].missing(now) {
+			least = i
+		}
+	}
+	return least
+}
+
+// sweep looks at the next few buckets and drops those full at the given time.
+// It goes from the end to the beginning: what takes the place of a dropped one
+// comes from the end, and has been looked at.
+func (s *shard) sweep(full int64) {
+	for range min(sweptPerTake, len(s.buckets)) {
+		s.next--
+		if s.next < 0 || s.next >= len(s.buckets) {
+			s.next = len(s.buckets) - 1
+		}
+		if s.buckets[s.next].full <= full {
+			s.drop(s.next)
+		}
+	}
+}
+
+// drop forgets the bucket at i; the last one takes its place.
+func (s *shard) drop(i int) {
+	last := len(s.buckets) - 1
+	delete(s.index, s.buckets[i].key)
+	if i != last {
+		s.buckets[i] = s.buckets[last]
+		s.index[s.buckets[i].key] = i
+	}
+	s.buckets[last] = kept{}
+	s.buckets = s.buckets[:last]
+}

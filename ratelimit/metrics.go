@@ -1,0 +1,96 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The results that decisions are counted by.
+const (
+	resultAllowed      = "allowed"
+	resultDenied       = "denied"
+	resultStoreAllowed = "store_allowed" // passed uncounted: the store is down, and the limit allows
+	resultStoreDenied  = "store_denied"  // the store is down, and the limit denies
+)
+
+// metrics are what the package counts. Labels are bounded by the limits of the
+// config.
+type metrics struct {
+	decisions    *prometheus.CounterVec
+	storeErrors  prometheus.Counter
+	storeSeconds prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_decisions_total",
+			Help: "Decisions by limit. A request that one limit denies counts for that limit alone.",
+		}, []string{"limit", "result"}),
+		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_store_errors_total",
+			Help: "Calls to Redis for a request that failed. Requests that are not sent to it are not counted.",
+		}),
+		storeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "gatewright_ratelimit_store_seconds",
+			Help:    "Time of the calls to Redis for a request, failed ones included.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .02, .05, .1, .5},
+		}),
+	}
+}
+
+// asked counts one call to the store.
+func (m *metrics) asked(took time.Duration, err error) {
+	m.storeSeconds.Observe(took.Seconds())
+	if err != nil {
+		m.storeErrors.Inc()
+	}
+}
+
+// decided counts one decision of one limit.
+func (m *metrics) decided(limit, result string) {
+	m.decisions.WithLabelValues(limit, result).Inc()
+}
+
+// register adds the metrics of l to reg; nil registers none.
+func (l *Limiter) register(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	all := []prometheus.Collector{
+		l.metrics.decisions,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gatewright_ratelimit_memory_buckets",
+			Help: "Buckets kept in this process.",
+		}, func() float64 { return float64(l.local.size()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_memory_evictions_total",
+			Help: "Buckets that were forgotten before they were full, for want of room.",
+		}, func() float64 { return float64(l.local.evicted.Load()) }),
+	}
+	if l.shared != nil {
+		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gatewright_ratelimit_store_up",
+				Help: "1 while Redis decides, 0 while each limit goes on by its onStoreFailure.",
+			}, l.storeUp))
+	}
+	var faults []error
+	for _, c := range all {
+		faults = append(faults, reg.Register(c))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("registering rate limit metrics: %w", err)
+	}
+	return nil
+}
+
+func (l *Limiter) storeUp() float64 {
+	if l.shared.up() {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,171 @@
+package ratelimit
+
+import (
+	"context"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func redisOn(t testing.TB, s *redisServer) *redisStore {
+	t.Helper()
+	r, err := newRedisStore(s.url(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.close() })
+	return r
+}
+
+// A value that the script has not written is a full bucket, and is overwritten.
+func TestRedisOverwritesForeignValues(t *testing.T) {
+	server := startRedis(t)
+	r := redisOn(t, server)
+	b := bucketOf(t, 5, 1, day)
+	key := redisPrefix + "k"
+	// Taken for ours, each value would be an empty bucket for years to come.
+	const future = ":9000000000000000"
+	for name, write := range map[string][]any{
+		"empty":              {"SET", key, ""},
+		"junk":               {"SET", key, "\x00\xffjunk"},
+		"another version":    {"SET", key, "2:0:86400000000" + future},
+		"a field too few":    {"SET", key, "1:0" + future},
+		"a field too many":   {"SET", key, "1:0:86400000000" + future + ":1"},
+		"negative":           {"SET", key, "1:-1:86400000000" + future},
+		"not whole":          {"SET", key, "1:0.5:86400000000" + future},
+		"no unit":            {"SET", key, "1:0:0" + future},
+		"a unit too large":   {"SET", key, "1:0:9007199254740992" + future},
+		"a time above 2^53":  {"SET", key, "1:0:86400000000:9007199254740994"},
+		"a time far above":   {"SET", key, "1:0:1:" + strings.Repeat("9", 50)},
+		"a mebibyte of ones": {"SET", key, "1:" + strings.Repeat("1", 1<<20)},
+		"a list":             {"RPUSH", key, "1"},
+		"a hash":             {"HSET", key, "1", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.do("FLUSHALL")
+			server.do(write...)
+			for want := int64(4); want >= 3; want-- { // the second reads what the first wrote
+				results, err := r.take(context.Background(), one("k", b))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !results[0].Allowed || results[0].Remaining != want {
+					t.Errorf("got %+v, want %d left of a full bucket", results[0], want)
+				}
+			}
+		})
+	}
+}
+
+// A denial writes nothing, so it works at Redis' memory limit too.
+func TestRedisDenialWritesNothing(t *testing.T) {
+	server := startRedis(t)
+	r := redisOn(t, server)
+	items := []item{{"k", Demand{bucketOf(t, 5, 1, day), 6}}}
+	if _, err := r.take(context.Background(), items); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.do("DBSIZE"); n != int64(0) {
+		t.Errorf("%v keys after a denial, want none", n)
+	}
+}
+
+// A key expires when its bucket is full, rounded up, and the margin: neither
+// before, which would give tokens, nor long after.
+func TestRedisKeysExpireWhenFull(t *testing.T) {
+	server := startRedis(t)
+	r := redisOn(t, server)
+	rapid.Check(t, func(t *rapid.T) {
+		d := bucketGen.Draw(t, "bucket")
+		cost := rapid.Int64Range(1, d.capacity).Draw(t, "cost")
+		server.do("FLUSHALL")
+		begin := time.Now()
+		if _, err := r.take(context.Background(), []item{{"k", Demand{d.Bucket, cost}}}); err != nil {
+			t.Fatal(err)
+		}
+		left := server.do("PTTL", redisPrefix+"k").(int64)
+		passed := time.Since(begin).Milliseconds() + 1
+
+		fill := new(big.Rat).Quo(new(big.Rat).SetInt64(cost), d.perMicro()) // microseconds
+		exact, _ := new(big.Rat).Quo(fill, new(big.Rat).SetInt64(1000)).Float64()
+		margin := redisMargin.Milliseconds()
+		if most := int64(exact) + 2 + margin; left > most {
+			t.Fatalf("expires in %d ms, want at most %d", left, most)
+		}
+		if left < 0 && int64(exact)+margin > passed || left >= 0 && float64(left+passed) < exact+float64(margin) {
+			t.Fatalf("expires in %d ms, full after %.3f", left, exact)
+		}
+	})
+}
+
+// A clock that was set back stands still for the buckets it has written, and
+// their keys live as much longer.
+func TestRedisKeysOutliveAClockSetBack(t *testing.T) {
+	server := startRedis(t)
+	r := redisOn(t, server)
+	b := bucketOf(t, 5, 1, time.Second)
+	for _, now := range []time.Duration{time.Hour, 0} {
+		r.clock = now.Microseconds
+		if _, err := r.take(context.Background(), one("k", b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := server.do("PTTL", redisPrefix+"k").(int64); left < time.Hour.Milliseconds() {
+		t.Errorf("expires in %d ms, want at least the hour until the clock has caught up", left)
+	}
+}
+
+// A script cache that is lost, as by a restart, is filled again on the way.
+func TestRedisLoadsTheScriptAgain(t *testing.T) {
+	server := startRedis(t)
+	r := redisOn(t, server)
+	b := bucketOf(t, 5, 1, day)
+	for want := int64(4); want >= 2; want-- {
+		results, err := r.take(context.Background(), one("k", b))
+		if err != nil || results[0].Remaining != want {
+			t.Errorf("got %+v, %v; want %d left", results, err, want)
+		}
+		server.do("SCRIPT", "FLUSH")
+	}
+}
+
+func TestRedisURLs(t *testing.T) {
+	for url, want := range map[string]string{ // what the error says; none if empty
+		"redis://localhost:6379":                  "",
+		"redis://user:pass,word@localhost:6379/2": "",
+		"rediss://localhost":                      "",
+		"redis://[::1]:6379":                      "",
+		"unix:///run/redis.sock?db=1":             "",
+		"redis://localhost?pool_size=7":           "",
+		"localhost:6379":                          "must begin with",
+		"http://localhost":                        "must begin with",
+		"redis:localhost":                         "must begin with",
+		"redis+sentinel://localhost":              "must begin with",
+		"redis://:SECRET@local host":              "malformed URL",
+		"redis://:SECRET@localhost:x":             "malformed URL",
+		"redis://:SECRET@localhost:6379/x":        "malformed URL",
+		"redis://:SECRET@localhost?nonsense=1":    "malformed URL",
+		"redis://:SECRET@a:1,redis://b:2":         "not yet supported: Redis Cluster and Sentinel",
+		"redis://:SECRET@a:1,b:2":                 "not yet supported: Redis Cluster and Sentinel",
+		"redis://:SECRET@a,b":                     "not yet supported: Redis Cluster and Sentinel",
+		"unix://":                                 "malformed URL",
+	} {
+		t.Run(url, func(t *testing.T) {
+			r, err := newRedisStore(url, time.Second)
+			switch {
+			case err == nil:
+				_ = r.close()
+				if want != "" {
+					t.Errorf("no error, want %q", want)
+				}
+			case want == "" || !strings.Contains(err.Error(), want):
+				t.Errorf("error %q, want %q", err, want)
+			case strings.Contains(err.Error(), "SECRET"):
+				t.Errorf("error %q shows the password", err)
+			}
+		})
+	}
+}

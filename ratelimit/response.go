@@ -1,0 +1,99 @@
+package ratelimit
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// response says a decision in Envoy's words: a status for each charge, in order.
+func response(d Decision, charges []Charge, verdicts []verdict) *rlsv3.RateLimitResponse {
+	r := &rlsv3.RateLimitResponse{
+		OverallCode:          code(d.Allowed),
+		ResponseHeadersToAdd: responseHeaders(d),
+	}
+	for i, v := range verdicts {
+		r.Statuses = append(r.Statuses, descriptorStatus(charges[i].Limit, v))
+	}
+	if d.RetryAfter == Never {
+		r.RawBody = fmt.Appendf(nil, "The request costs more than limit %q holds (%d): it can never pass.\n", d.Limit, d.Capacity)
+	}
+	return r
+}
+
+// descriptorStatus has no current limit where no bucket was asked; Envoy then
+// reports no numbers.
+func descriptorStatus(limit *config.Limit, v verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
+	s := &rlsv3.RateLimitResponse_DescriptorStatus{Code: code(v.Allowed)}
+	if v.counted {
+		s.CurrentLimit = currentLimit(limit)
+		s.LimitRemaining = uint32(min(v.Remaining, math.MaxUint32))
+		s.DurationUntilReset = durationpb.New(v.ResetAfter)
+	}
+	return s
+}
+
+func code(allowed bool) rlsv3.RateLimitResponse_Code {
+	if allowed {
+		return rlsv3.RateLimitResponse_OK
+	}
+	return rlsv3.RateLimitResponse_OVER_LIMIT
+}
+
+// currentLimit is the limit's name, and its refill where Envoy has a unit for it.
+func currentLimit(limit *config.Limit) *rlsv3.RateLimitResponse_RateLimit {
+	current := &rlsv3.RateLimitResponse_RateLimit{Name: limit.Name}
+	unit, refill := unitOf(limit.TokenBucket.Refill.Per), limit.TokenBucket.Refill.Events
+	if unit != rlsv3.RateLimitResponse_RateLimit_UNKNOWN && refill <= math.MaxUint32 {
+		current.Unit, current.RequestsPerUnit = unit, uint32(refill)
+	}
+	return current
+}
+
+func unitOf(per time.Duration) rlsv3.RateLimitResponse_RateLimit_Unit {
+	switch per {
+	case time.Second:
+		return rlsv3.RateLimitResponse_RateLimit_SECOND
+	case time.Minute:
+		return rlsv3.RateLimitResponse_RateLimit_MINUTE
+	case time.Hour:
+		return rlsv3.RateLimitResponse_RateLimit_HOUR
+	case 24 * time.Hour:
+		return rlsv3.RateLimitResponse_RateLimit_DAY
+	case 7 * 24 * time.Hour:
+		return rlsv3.RateLimitResponse_RateLimit_WEEK
+	}
+	return rlsv3.RateLimitResponse_RateLimit_UNKNOWN
+}
+
+// responseHeaders are those that Check sets too: the three of
+// draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, 10.2.3)
+// on a denial that ends.
+func responseHeaders(d Decision) []*corev3.HeaderValue {
+	if d.Limit == "" {
+		return nil
+	}
+	headers := []*corev3.HeaderValue{
+		header("RateLimit-Limit", d.Capacity),
+		header("RateLimit-Remaining", d.Remaining),
+		header("RateLimit-Reset", wholeSeconds(d.ResetAfter)),
+	}
+	if !d.Allowed && d.RetryAfter != Never {
+		headers = append(headers, header("Retry-After", max(wholeSeconds(d.RetryAfter), 1)))
+	}
+	return headers
+}
+
+func header(name string, value int64) *corev3.HeaderValue {
+	return &corev3.HeaderValue{Key: name, Value: strconv.FormatInt(value, 10)}
+}
+
+// wholeSeconds is d rounded up.
+func wholeSeconds(d time.Duration) int64 { return ceilDiv(int64(d), int64(time.Second)) }

@@ -1,0 +1,74 @@
+package ratelimit
+
+import (
+	"context"
+
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// Domain is the only one that the service answers for.
+const Domain = "gatewright"
+
+// maxDescriptors bounds what one call may ask of Redis' single thread.
+const maxDescriptors = 64
+
+// Limits finds a limit by its name; nil says that there is none.
+type Limits func(name string) *config.Limit
+
+// Service is Envoy's standard RateLimitService on the same buckets as Take. A
+// request that cannot be counted is a gRPC error, on which an Envoy with
+// failure_mode_deny refuses: it is never answered with OK.
+//
+//	InvalidArgument  another domain, no or too many descriptors, an entry that
+//	                 is no part of the limit's key
+//	NotFound         a limit that the config does not have
+//	Unavailable      Redis is down, and a limit has onStoreFailure: deny
+type Service struct {
+	rlsv3.UnimplementedRateLimitServiceServer
+	limiter *Limiter
+	limits  Limits
+}
+
+// NewService returns the service; the caller registers it with a gRPC server.
+func NewService(limiter *Limiter, limits Limits) *Service {
+	return &Service{limiter: limiter, limits: limits}
+}
+
+// ShouldRateLimit charges all descriptors or none.
+func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
+	charges, err := s.charges(r)
+	if err != nil {
+		return nil, err
+	}
+	decision, verdicts := s.limiter.decide(ctx, charges)
+	if decision.Unavailable {
+		return nil, status.Error(codes.Unavailable, "the limit cannot be counted now")
+	}
+	return response(decision, charges, verdicts), nil
+}
+
+// charges are those of the request's descriptors, in their order.
+func (s *Service) charges(r *rlsv3.RateLimitRequest) ([]Charge, error) {
+	descriptors := r.GetDescriptors()
+	switch {
+	case r.GetDomain() != Domain:
+		return nil, status.Errorf(codes.InvalidArgument, "domain %q, must be %q", clipped(r.GetDomain()), Domain)
+	case len(descriptors) == 0:
+		return nil, status.Error(codes.InvalidArgument, "no descriptor: there is nothing to count")
+	case len(descriptors) > maxDescriptors:
+		return nil, status.Errorf(codes.InvalidArgument, "%d descriptors, at most %d", len(descriptors), maxDescriptors)
+	}
+	charges := make([]Charge, len(descriptors))
+	for i, d := range descriptors {
+		c, err := charge(d, r.GetHitsAddend(), s.limits)
+		if err != nil {
+			return nil, status.Errorf(status.Code(err), "descriptor %d: %s", i, status.Convert(err).Message())
+		}
+		charges[i] = c
+	}
+	return charges, nil
+}

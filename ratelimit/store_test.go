@@ -1,0 +1,213 @@
+package ratelimit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// storeUnderTest is a store on a clock of the test's, in which buckets outlive
+// the moment they are full: the clock may be set back.
+type storeUnderTest struct {
+	store
+	clock *atomic.Int64
+	clear func()
+}
+
+// onEachStore runs the same test on memory and on a real Redis.
+func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
+	t.Run("memory", func(t *testing.T) {
+		m, clock := memoryAt(defaultMaxBuckets)
+		m.keep = 1 << 52
+		test(t, storeUnderTest{m, clock, func() {
+			fresh := newMemory(defaultMaxBuckets)
+			for i := range m.shards {
+				m.shards[i].index, m.shards[i].buckets = fresh.shards[i].index, nil
+			}
+		}})
+	})
+	t.Run("redis", func(t *testing.T) {
+		server := startRedis(t)
+		r, err := newRedisStore(server.url(), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.close() })
+		clock := new(atomic.Int64)
+		r.clock, r.margin = clock.Load, time.Hour
+		test(t, storeUnderTest{r, clock, func() { server.do("FLUSHALL") }})
+	})
+}
+
+// step is one take of a case: at a time, of a cost from each of some buckets.
+type step struct {
+	at      time.Duration
+	take    []item
+	allowed bool
+	// remaining and retry of the last bucket
+	remaining int64
+	retry     time.Duration
+}
+
+func TestStores(t *testing.T) {
+	b := bucketOf(t, 3, 2, time.Second) // a token each half second
+	wide := bucketOf(t, 10, 2, time.Second)
+	narrow := bucketOf(t, 2, 2, time.Second)
+	slow := bucketOf(t, 3, 1, time.Minute)
+	take := func(key string, b Bucket, cost int64) item { return item{key, Demand{b, cost}} }
+	half := 500 * time.Millisecond
+
+	cases := map[string][]step{
+		"a new bucket is full, and drains": {
+			{take: []item{take("k", b, 1)}, allowed: true, remaining: 2},
+			{take: []item{take("k", b, 2)}, allowed: true, remaining: 0},
+			{take: []item{take("k", b, 1)}, retry: half},
+		},
+		"a token is there to the microsecond": {
+			{take: []item{take("k", b, 3)}, allowed: true},
+			{at: half - time.Microsecond, take: []item{take("k", b, 1)}, retry: time.Microsecond},
+			{at: half, take: []item{take("k", b, 1)}, allowed: true},
+			{at: half, take: []item{take("k", b, 1)}, retry: half},
+		},
+		"it fills up to the capacity": {
+			{take: []item{take("k", b, 3)}, allowed: true},
+			{at: time.Hour, take: []item{take("k", b, 1)}, allowed: true, remaining: 2},
+		},
+		"a denial takes nothing": {
+			{take: []item{take("k", b, 2)}, allowed: true, remaining: 1},
+			{take: []item{take("k", b, 2)}, remaining: 1, retry: half},
+			{take: []item{take("k", b, 1)}, allowed: true},
+		},
+		"more than the capacity never passes": {
+			{take: []item{take("k", b, 4)}, remaining: 3, retry: Never},
+			{take: []item{take("k", b, 1<<62)}, remaining: 3, retry: Never},
+		},
+		"no cost takes nothing, even from an empty bucket": {
+			{take: []item{take("k", b, 3)}, allowed: true},
+			{take: []item{take("k", b, 0)}, allowed: true},
+			{take: []item{take("k", b, -5)}, allowed: true},
+			{take: []item{take("k", b, 1)}, retry: half},
+		},
+		"keys do not share": {
+			{take: []item{take("k", b, 3)}, allowed: true},
+			{take: []item{take("l", b, 1)}, allowed: true, remaining: 2},
+		},
+		"all or none": {
+			{take: []item{take("k", b, 3)}, allowed: true},
+			{take: []item{take("k", b, 1), take("l", b, 1)}, remaining: 3},
+			{take: []item{take("l", b, 1), take("k", b, 1)}, retry: half},
+			{take: []item{take("l", b, 3)}, allowed: true},
+		},
+		"a clock set back stands until it has caught up": {
+			{at: time.Hour, take: []item{take("k", b, 3)}, allowed: true},
+			{at: 0, take: []item{take("k", b, 1)}, retry: time.Hour + half},
+			{at: time.Hour, take: []item{take("k", b, 1)}, retry: half},
+			{at: time.Hour + half, take: []item{take("k", b, 1)}, allowed: true},
+		},
+		"a wider definition gives nothing at once": {
+			{take: []item{take("k", b, 2)}, allowed: true, remaining: 1},
+			{take: []item{take("k", wide, 1)}, allowed: true, remaining: 0},
+		},
+		"a narrower definition cuts": {
+			{take: []item{take("k", wide, 1)}, allowed: true, remaining: 9},
+			{take: []item{take("k", narrow, 1)}, allowed: true, remaining: 1},
+		},
+		"another unit keeps the tokens and the part of one": {
+			{take: []item{take("k", b, 2)}, allowed: true, remaining: 1},
+			{at: 250 * time.Millisecond, take: []item{take("k", b, 1)}, allowed: true}, // half a token is left
+			{at: 250 * time.Millisecond, take: []item{take("k", slow, 1)}, retry: 30 * time.Second},
+		},
+	}
+	onEachStore(t, func(t *testing.T, s storeUnderTest) {
+		for name, steps := range cases {
+			t.Run(name, func(t *testing.T) {
+				s.clear()
+				for i, step := range steps {
+					s.clock.Store(1_700_000_000_000_000 + step.at.Microseconds())
+					results, err := s.take(context.Background(), step.take)
+					if err != nil {
+						t.Fatal(err)
+					}
+					allowed := !slices.ContainsFunc(results, func(r Result) bool { return !r.Allowed })
+					last := results[len(results)-1]
+					if allowed != step.allowed || last.Remaining != step.remaining || last.RetryAfter != step.retry {
+						t.Errorf("step %d: allowed %t, %+v; want allowed %t, remaining %d, retry after %v",
+							i, allowed, last, step.allowed, step.remaining, step.retry)
+					}
+				}
+			})
+		}
+	})
+}
+
+// Any sequence of takes, of several buckets at once, with changing definitions
+// and a clock that leaps and is set back, has the results of the pure
+// arithmetic, number by number.
+func TestStoresAreTheArithmetic(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s storeUnderTest) {
+		rapid.Check(t, func(t *rapid.T) {
+			s.clear()
+			s.clock.Store(rapid.Int64Range(1, 1<<51).Draw(t, "start"))
+			definitions := rapid.SliceOfN(bucketGen, 1, 3).Draw(t, "definitions")
+			keys := []string{"a", "b", "c", "d"}
+			pure := map[string]State{}
+			t.Repeat(map[string]func(*rapid.T){
+				"clock": func(t *rapid.T) { s.clock.Store(max(s.clock.Load()+stepGen.Draw(t, "step"), 0)) },
+				"take": func(t *rapid.T) {
+					items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
+						b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
+						return item{rapid.SampledFrom(keys).Draw(t, "key"), Demand{b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost")}}
+					}), 1, len(keys), func(it item) string { return it.key }).Draw(t, "items")
+					checkTake(t, s, items, pure)
+				},
+			})
+		})
+	})
+}
+
+// checkTake takes from the store and from the pure states, and compares.
+func checkTake(t *rapid.T, s storeUnderTest, items []item, pure map[string]State) {
+	states, demands := make([]State, len(items)), make([]Demand, len(items))
+	for i, it := range items {
+		states[i], demands[i] = pure[it.key], it.Demand
+	}
+	states, want, charged := TakeAll(states, demands, s.clock.Load())
+	got, err := s.take(context.Background(), items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("at %d\n got %+v\nwant %+v", s.clock.Load(), got, want)
+	}
+	for i, it := range items {
+		if charged && it.Cost > 0 { // a look is not kept
+			pure[it.key] = states[i]
+		}
+	}
+}
+
+func BenchmarkStores(b *testing.B) {
+	bucket := bucketOf(b, 1000, 1000, time.Second)
+	m := newMemory(defaultMaxBuckets)
+	b.Run("memory", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			_, _ = m.take(context.Background(), one(fmt.Sprint(i%100_000), bucket))
+		}
+	})
+	b.Run("redis", func(b *testing.B) {
+		r, err := newRedisStore(startRedis(b).url(), time.Second)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := 0; b.Loop(); i++ {
+			if _, err := r.take(context.Background(), one(fmt.Sprint(i%100_000), bucket)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
