@@ -1,0 +1,105 @@
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// found is what the database holds of an id: a record; or, with both fields
+// nil, nothing; or a row that cannot be read, and so neither admits nor denies.
+type found struct {
+	record *Record
+	err    error
+}
+
+// change is one entry of the feed: what an id holds since change number seq.
+type change struct {
+	seq int64
+	id  string
+	found
+}
+
+// lookUp returns what is stored under each of ids. An id that nothing is
+// stored under is missing in the answer.
+func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking up keys: %w", err)
+	}
+	const query = `SELECT ` + recordColumns + ` FROM keys WHERE id IN (SELECT value FROM json_each(?))`
+	rows, err := s.db.QueryContext(ctx, query, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("looking up keys: %w", err)
+	}
+	defer rows.Close()
+	answer := make(map[string]found, len(ids))
+	for rows.Next() {
+		record, err := scanRecord(rows)
+		if err != nil && !errors.Is(err, errUnreadable) {
+			return nil, fmt.Errorf("looking up keys: %w", err)
+		}
+		answer[record.ID] = readable(record, err)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("looking up keys: %w", err)
+	}
+	return answer, nil
+}
+
+// newestChange returns the number of the last change, 0 where there was none.
+func (s *Store) newestChange(ctx context.Context) (int64, error) {
+	if err := s.file.replaced(); err != nil {
+		return 0, err
+	}
+	var newest int64
+	const query = `SELECT coalesce(max(seq), 0) FROM key_changes`
+	if err := s.db.QueryRowContext(ctx, query).Scan(&newest); err != nil {
+		return 0, fmt.Errorf("reading the number of the last change: %w", err)
+	}
+	return newest, nil
+}
+
+// changesAfter returns the first changes after number seq, limit at most, in
+// order. Of several changes to a key it returns the last.
+func (s *Store) changesAfter(ctx context.Context, seq int64, limit int) ([]change, error) {
+	ids, changes, err := s.changedIDs(ctx, seq, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading changes: %w", err)
+	}
+	// What the ids hold is read after their numbers, so it is at least as new;
+	// what is newer comes again with a higher number.
+	holds, err := s.lookUp(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range changes {
+		changes[i].found = holds[changes[i].id]
+	}
+	return changes, nil
+}
+
+func (s *Store) changedIDs(ctx context.Context, seq int64, limit int) (ids []string, changes []change, err error) {
+	const query = `SELECT seq, id FROM key_changes WHERE seq > ? ORDER BY seq LIMIT ?`
+	rows, err := s.db.QueryContext(ctx, query, seq, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c change
+		if err := rows.Scan(&c.seq, &c.id); err != nil {
+			return nil, nil, err
+		}
+		ids, changes = append(ids, c.id), append(changes, c)
+	}
+	return ids, changes, rows.Err()
+}
+
+func readable(record Record, err error) found {
+	if err != nil {
+		return found{err: err}
+	}
+	return found{record: &record}
+}

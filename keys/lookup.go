@@ -1,0 +1,174 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The times of a Cache. Together they keep the promise of the package comment:
+// pollEvery + readTimeout < freshFor.
+const (
+	// pollEvery is the time between reads of the feed of changes.
+	pollEvery = 250 * time.Millisecond
+	// readTimeout bounds each read of the database.
+	readTimeout = time.Second
+	// freshFor is how long after a read of the feed its news are taken for current.
+	freshFor = 1500 * time.Millisecond
+	// waitTimeout bounds how long Find waits, whatever its context allows.
+	waitTimeout = 2 * time.Second
+)
+
+// unknownEntries is how many ids that no key has a Cache remembers. They are
+// kept apart, so that a flood of made-up keys pushes out no real one.
+const unknownEntries = 16384
+
+// ErrUnavailable says that a key cannot be judged, because the database does
+// not answer. Whoever showed the key was neither admitted nor denied.
+var ErrUnavailable = errors.New("the key database does not answer")
+
+// source is what a Cache reads: a Store.
+type source interface {
+	lookUp(ctx context.Context, ids []string) (map[string]found, error)
+	newestChange(ctx context.Context) (int64, error)
+	changesAfter(ctx context.Context, seq int64, limit int) ([]change, error)
+}
+
+// Cache judges the keys that requests show, from what it remembers of the
+// database, while Run keeps that current. It remembers records by their id, not
+// texts: every request's secret is compared with the hash of the record, so
+// wrong secrets under a known id cost no read, and nothing in memory is a key.
+type Cache struct {
+	source   source
+	staleFor time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  metrics
+
+	known   *table // ids that have a record
+	unknown *table // ids that have none
+	waiting *waiting
+	health  atomic.Pointer[health]
+
+	// cursor is the number of the last change applied. Only Run touches it.
+	cursor int64
+}
+
+// health is how well the memory of a Cache follows the database.
+type health struct {
+	// synced is when the feed was last read to its end, zero before the first time.
+	synced time.Time
+	// err is why the last read of the database failed, nil when it did not.
+	err error
+}
+
+// NewCache returns a Cache of store, which Run must serve. Its metrics go to
+// registry; the error is that of registering them.
+func NewCache(store *Store, settings Settings, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*Cache, error) {
+	c := newCache(store, settings, now, log)
+	if err := c.metrics.register(registry); err != nil {
+		return nil, fmt.Errorf("registering the metrics of the key cache: %w", err)
+	}
+	return c, nil
+}
+
+func newCache(source source, settings Settings, now func() time.Time, log *slog.Logger) *Cache {
+	entries := settings.CacheEntries
+	if entries < 1 {
+		entries = DefaultCacheEntries
+	}
+	c := &Cache{
+		source:   source,
+		staleFor: settings.StaleFor,
+		now:      now,
+		log:      log,
+		known:    newTable(entries),
+		unknown:  newTable(min(entries, unknownEntries)),
+		waiting:  newWaiting(),
+	}
+	c.health.Store(&health{})
+	c.metrics = newMetrics(c.size, func() time.Time { return c.health.Load().synced })
+	return c
+}
+
+// Find judges the text that a request shows as its key. A denial is a Found;
+// an error wraps ErrUnavailable and says that nobody can tell now.
+func (c *Cache) Find(ctx context.Context, text string) (Found, error) {
+	answer, err := c.find(ctx, text)
+	c.metrics.count(answer, err)
+	return answer, err
+}
+
+func (c *Cache) find(ctx context.Context, text string) (Found, error) {
+	parsed, ok := Parse(text)
+	if !ok {
+		return Found{State: Malformed}, nil
+	}
+	shown := hashOf(text)
+	now := c.now()
+	record, err := c.record(ctx, parsed.ID, now)
+	if err != nil {
+		return Found{}, fmt.Errorf("looking up key %s: %w", parsed.ID, err)
+	}
+	if record == nil || !record.hash.equal(shown) {
+		return Found{State: Unknown}, nil
+	}
+	return Found{State: record.StateAt(now), Record: *record}, nil
+}
+
+// record returns what is stored under id, nil where nothing is: from memory
+// while that is current, else from the database, else from memory within the
+// stale time.
+func (c *Cache) record(ctx context.Context, id string, now time.Time) (*Record, error) {
+	// In this order, what is remembered is at least as new as its age says.
+	age := now.Sub(c.health.Load().synced)
+	remembered, hit := c.remembered(id, now)
+	if hit && age <= freshFor {
+		return remembered, nil
+	}
+	record, err := c.fetch(ctx, id)
+	if err != nil && hit && age <= freshFor+c.staleFor {
+		return remembered, nil
+	}
+	return record, err
+}
+
+func (c *Cache) remembered(id string, now time.Time) (record *Record, hit bool) {
+	if record, hit := c.known.get(id, now); hit {
+		return record, true
+	}
+	return c.unknown.get(id, now)
+}
+
+// fetch has Run read id. While the database is known not to answer, it does not
+// wait to be told so again: the next read of the feed is the one that probes.
+func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
+	if err := c.health.Load().err; err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	call, err := c.waiting.join(id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	timeout := time.NewTimer(waitTimeout)
+	defer timeout.Stop()
+	select {
+	case <-call.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	case <-timeout.C:
+		return nil, fmt.Errorf("%w: no answer in %s", ErrUnavailable, waitTimeout)
+	}
+	if call.err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, call.err)
+	}
+	return call.record, nil
+}
+
+// size returns how many entries are remembered.
+func (c *Cache) size() int { return c.known.len() + c.unknown.len() }

@@ -1,0 +1,18 @@
+package keys
+
+import "time"
+
+// Settings are what the environment says of keys.
+type Settings struct {
+	// DatabaseURL is what Open opens. Empty means DefaultDatabaseURL.
+	DatabaseURL string `envconfig:"GATEWRIGHT_DATABASE_URL" default:"sqlite:gatewright.db"`
+	// CacheEntries is how many keys a Cache remembers, at some 700 bytes each.
+	// Less than 1 means DefaultCacheEntries.
+	CacheEntries int `envconfig:"GATEWRIGHT_KEYS_CACHE_ENTRIES" default:"65536"`
+	// StaleFor is how long keys that a Cache remembers go on working once the
+	// database has not answered for 1.5 s. 0 is not at all.
+	StaleFor time.Duration `envconfig:"GATEWRIGHT_KEYS_STALE_FOR" default:"60s"`
+}
+
+// DefaultCacheEntries is how many keys a Cache remembers unless told otherwise.
+const DefaultCacheEntries = 65536
