@@ -1,0 +1,77 @@
+package authz
+
+import "github.com/gatewright/gatewright/config"
+
+// credentials are what a request shows to the requirements of its route. Each
+// credential is verified once, however many requirements ask for it.
+type credentials struct {
+	hasToken bool
+	token    token
+	// tokenRefused is why the token is none; nil where it is well-formed.
+	tokenRefused *refusal
+	verified     []verified
+	// keys are the API keys, in the order of the policy's requirements.
+	keys []presentedKey
+}
+
+// verified is what one provider says of the token.
+type verified struct {
+	provider *config.JWT
+	claims   claims
+	refused  *refusal
+}
+
+// presentedKey is an API key, and what the store says of it.
+type presentedKey struct {
+	provider *config.APIKey
+	text     string
+	asked    bool
+	record   APIKeyRecord
+	refused  *refusal
+}
+
+// readCredentials takes from a request what the policy reads. A credential
+// that is there twice is refused for all requirements, so that it does not
+// depend on their order.
+func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
+	c := &credentials{}
+	for i := range p.AnyOf {
+		q := &p.AnyOf[i]
+		if q.JWT != nil && !c.hasToken {
+			if refused := c.readToken(rq); refused != nil {
+				return nil, refused
+			}
+		}
+		if q.APIKey != nil && c.key(q.APIKey) == nil {
+			text, refused := readAPIKey(rq, q.APIKey)
+			if refused != nil {
+				return nil, refused
+			}
+			c.keys = append(c.keys, presentedKey{provider: q.APIKey, text: text})
+		}
+	}
+	return c, nil
+}
+
+func (c *credentials) readToken(rq *request) *refusal {
+	authorization, refused := rq.credentialHeader("authorization")
+	if refused != nil {
+		return refused
+	}
+	raw, ok := bearer(authorization)
+	if !ok {
+		return nil
+	}
+	c.hasToken = true
+	c.token, c.tokenRefused = parseToken(raw)
+	return nil
+}
+
+func (c *credentials) key(provider *config.APIKey) *presentedKey {
+	for i := range c.keys {
+		if c.keys[i].provider == provider {
+			return &c.keys[i]
+		}
+	}
+	return nil
+}

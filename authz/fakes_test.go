@@ -1,0 +1,60 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// fakeStore is a key store with some keys in it. It is down where err is set.
+type fakeStore struct {
+	mu      sync.Mutex // guards asked
+	asked   int
+	err     error
+	records map[string]APIKeyRecord
+	states  map[string]APIKeyState
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{
+		records: map[string]APIKeyRecord{
+			"gw_good": {ID: "k1", Owner: "bob", Tenant: "globex", Permissions: []string{"users:read"}},
+			"gw_bare": {ID: "k2"},
+		},
+		states: map[string]APIKeyState{
+			"gw_good": Valid, "gw_bare": Valid, "gw_revoked": Revoked, "gw_expired": Expired, "gw_odd": Malformed,
+		},
+	}
+}
+
+func (f *fakeStore) Find(_ context.Context, key string) (APIKeyRecord, APIKeyState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	if f.err != nil {
+		return APIKeyRecord{}, Unknown, f.err
+	}
+	return f.records[key], f.states[key], nil
+}
+
+func (f *fakeStore) questions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
+var errStoreDown = errors.New("connection refused")
+
+// fakeLimiter answers always the same, and remembers what it was asked.
+type fakeLimiter struct {
+	mu     sync.Mutex // guards taken
+	answer LimitResult
+	taken  [][]Charge
+}
+
+func (f *fakeLimiter) Take(_ context.Context, charges []Charge) LimitResult {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken = append(f.taken, charges)
+	return f.answer
+}

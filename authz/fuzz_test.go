@@ -1,0 +1,94 @@
+package authz
+
+import (
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/gatewright/gatewright/config"
+	"google.golang.org/protobuf/proto"
+)
+
+// FuzzCheck: no bytes of a request make a protected route pass, or make Check
+// fail to answer. The route takes a token or a key, and no fuzzer can sign one
+// or guess one.
+func FuzzCheck(f *testing.F) {
+	keys := keySetsFor(f, mainJWT())
+	s := New(Options{
+		Policies: &Policies{}, KeySets: keys, KeyFinder: &fakeStore{}, Limiter: &fakeLimiter{answer: LimitResult{Allowed: true}},
+		Clock: func() time.Time { return noon },
+	})
+	byQuery := &config.APIKey{Name: "q", From: config.KeySource{Query: "key"}}
+	p := &Policy{
+		AnyOf:  []Requirement{{JWT: mainJWT()}, {APIKey: partnersKey()}, {APIKey: byQuery}},
+		Limits: []*config.Limit{everyPart()},
+	}
+	hash := p.Hash()
+	s.policies.Publish(map[string]*Policy{hash: p})
+
+	expired := withToken(rsaSigner().token(map[string]any{"exp": 1}))
+	for _, m := range []*authv3.CheckRequest{
+		{}, ask(hash, "/"), askJoined(hash, "/"), ask(hash, "/?key=x&k%65y=%zz", expired, withKey("x")),
+		askJoined(hash, "/?key=x", expired, withKey("a,b")), ask(hash, "/", expired, line{"x-foo", "\xff"}),
+	} {
+		f.Add(must(proto.Marshal(m)), "authorization", []byte("Bearer a.b.c"))
+	}
+	f.Fuzz(func(t *testing.T, message []byte, name string, value []byte) {
+		m := &authv3.CheckRequest{}
+		if proto.Unmarshal(message, m) != nil {
+			m = askWith(hash, string(message))
+		}
+		// The route is set by Envoy. All else is the client's.
+		if m.Attributes == nil {
+			m.Attributes = askWith(hash, "/").Attributes
+		}
+		m.Attributes.ContextExtensions = map[string]string{"route": "r", "policy": hash}
+		if http := m.Attributes.GetRequest().GetHttp(); http != nil && http.HeaderMap != nil {
+			http.HeaderMap.Headers = append(http.HeaderMap.Headers, &corev3.HeaderValue{Key: name, RawValue: value})
+		}
+		r, err := s.Check(t.Context(), m)
+		if err != nil || allows(r) {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if reasonOf(r) == ReasonInternal {
+			t.Fatalf("it panicked: %v", r)
+		}
+		if _, err := proto.Marshal(r); err != nil {
+			t.Fatalf("the answer cannot be sent: %v", err)
+		}
+	})
+}
+
+// FuzzToken: no bytes pass for a token but the one that was signed, in its one
+// spelling.
+func FuzzToken(f *testing.F) {
+	keys := keySetsFor(f, mainJWT())
+	provider := mainJWT()
+	signed := map[string]bool{}
+	for _, s := range []signer{rsaSigner(), ecSigner(), edSigner()} {
+		raw := s.token(nil)
+		signed[raw] = true
+		f.Add(raw)
+	}
+	for _, c := range hostileTokens("http://127.0.0.1/") {
+		f.Add(c.raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		_, reason := verifyRaw(t.Context(), keys, provider, raw, noon)
+		if _, known := problems[reason]; !known && reason != ReasonAllowed {
+			t.Fatalf("refused for %q", reason)
+		}
+		if reason == ReasonAllowed && !signed[raw] && !isMalleableES256(raw) {
+			t.Fatalf("accepted a token that nobody signed: %q", raw)
+		}
+	})
+}
+
+// isMalleableES256 reports whether the token is ECDSA: from one signature
+// anybody can make another one for the same content (s and n-s), by design of
+// the algorithm.
+func isMalleableES256(raw string) bool {
+	t, refused := parseToken(raw)
+	return refused == nil && t.alg == "ES256"
+}

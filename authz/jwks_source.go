@@ -1,0 +1,264 @@
+package authz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// askInterval is the least time between two fetches that requests with
+	// unknown keys cause.
+	askInterval = 30 * time.Second
+	// askPatience is how long after its begin a fetch is waited for by
+	// requests. Later ones get their 401 at once, so a slow issuer gathers no
+	// crowd.
+	askPatience = 500 * time.Millisecond
+)
+
+// errEmptySet: a set of which no key is usable is a fault of the issuer, not
+// an order to refuse everybody.
+var errEmptySet = errors.New("the key set has no usable key")
+
+// retry is how long a source waits after a failure: the least time first,
+// then twice as long each time, up to the most.
+type retry struct{ least, most time.Duration }
+
+var (
+	urlRetry  = retry{100 * time.Millisecond, 30 * time.Second}
+	fileRetry = retry{filePoll, filePoll}
+)
+
+// loader brings the text of a key set.
+type loader func(context.Context) (loaded, error)
+
+// loaded is a text, and when to load it again.
+type loaded struct {
+	body []byte
+	next time.Duration
+	// unchanged: it is what was brought the last time, and body is empty.
+	unchanged bool
+}
+
+// keySource keeps the key set of one place. A goroutine of its own loads it,
+// from start to close, or once; lookups read current.
+type keySource struct {
+	name  string
+	log   *slog.Logger
+	meter *sourceMeter
+	load  loader
+	retry retry
+	// once: the text never changes, so it is loaded once, well or badly.
+	once bool
+	// fetches: a request with an unknown key may ask for a load.
+	fetches bool
+
+	// current is the last good set; nil until there was one.
+	current atomic.Pointer[keySet]
+	// ready is closed when the first good set is in.
+	ready chan struct{}
+
+	// mu guards flight and nextAsk.
+	mu sync.Mutex
+	// flight is the load that is under way or asked for; nil between loads.
+	flight *flight
+	// nextAsk is when a request may ask again.
+	nextAsk time.Time
+	// asked wakes the goroutine. It is filled under mu, together with flight.
+	asked chan struct{}
+
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// lastBody and lastFault belong to the goroutine. They keep what repeats
+	// itself from being parsed and logged again.
+	lastBody  []byte
+	lastFault string
+}
+
+// flight is one load, and those who wait for it.
+type flight struct {
+	landed chan struct{}
+	// until is when nobody waits for it any more.
+	until time.Time
+}
+
+func (s *keySource) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go s.run(ctx)
+}
+
+// close stops the goroutine and waits for it.
+func (s *keySource) close() {
+	s.cancel()
+	<-s.done
+}
+
+// awaitFirst reports whether the first set came before the context ended. A
+// source that has ended without one is not waited for.
+func (s *keySource) awaitFirst(ctx context.Context) bool {
+	select {
+	case <-s.ready:
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	return s.current.Load() != nil
+}
+
+func (s *keySource) run(ctx context.Context) {
+	defer close(s.done)
+	defer s.land()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	wait, ready := s.retry.least, false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-s.asked:
+		}
+		s.takeOff()
+		next, err := s.refresh(ctx)
+		s.land()
+		if !ready && s.current.Load() != nil {
+			ready = true
+			close(s.ready)
+		}
+		switch {
+		case s.once:
+			return
+		case err != nil:
+			next = wait
+			wait = min(2*wait, s.retry.most)
+		default:
+			wait = s.retry.least
+		}
+		timer.Reset(next)
+	}
+}
+
+// takeOff begins a flight, or takes the one that a request has asked for.
+func (s *keySource) takeOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == nil {
+		s.flight = &flight{landed: make(chan struct{}), until: time.Now().Add(askPatience)}
+	}
+	select {
+	case <-s.asked: // it is being answered
+	default:
+	}
+}
+
+// land ends the flight, if there is one.
+func (s *keySource) land() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil {
+		close(s.flight.landed)
+		s.flight = nil
+	}
+}
+
+// refetch reports whether a load ended while the caller waited, so that it is
+// worth looking again. It joins the load under way, or asks for one where the
+// last one asked for is long enough ago.
+func (s *keySource) refetch(ctx context.Context) bool {
+	f := s.joinFlight(time.Now())
+	if f == nil {
+		return false
+	}
+	wait := time.NewTimer(time.Until(f.until)) // at once, where that is past
+	defer wait.Stop()
+	select {
+	case <-f.landed:
+		return true
+	case <-wait.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *keySource) joinFlight(now time.Time) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.fetches:
+		return nil
+	case s.flight != nil:
+		return s.flight
+	case now.Before(s.nextAsk):
+		return nil
+	}
+	s.nextAsk = now.Add(askInterval)
+	s.flight = &flight{landed: make(chan struct{}), until: now.Add(askPatience)}
+	select {
+	case s.asked <- struct{}{}:
+	default: // it has been woken already
+	}
+	return s.flight
+}
+
+// refresh loads once. On an error the last good set stays.
+func (s *keySource) refresh(ctx context.Context) (next time.Duration, err error) {
+	got, err := s.load(ctx)
+	if ctx.Err() != nil {
+		return 0, ctx.Err() // being closed is no fault
+	}
+	if err != nil {
+		s.failed("error", err)
+		return 0, err
+	}
+	if got.unchanged {
+		return got.next, nil
+	}
+	if s.lastBody != nil && bytes.Equal(got.body, s.lastBody) {
+		s.succeeded(s.current.Load())
+		return got.next, nil
+	}
+	return got.next, s.take(got.body)
+}
+
+// take makes a text the current set, if it is one.
+func (s *keySource) take(body []byte) error {
+	set, dropped, err := parseKeySet(body)
+	if err != nil {
+		s.failed("invalid", err)
+		return err
+	}
+	for _, key := range dropped {
+		s.log.Warn("a key of the set is not used", "jwks", s.name, "kid", key.kid, "why", key.why)
+	}
+	if len(set.keys) == 0 {
+		s.failed("empty", errEmptySet)
+		return errEmptySet
+	}
+	s.current.Store(set)
+	s.lastBody = body
+	s.succeeded(set)
+	s.log.Info("key set loaded", "jwks", s.name, "keys", len(set.keys))
+	return nil
+}
+
+func (s *keySource) succeeded(set *keySet) {
+	s.meter.loaded("ok")
+	s.meter.keys(len(set.keys))
+	s.lastFault = ""
+}
+
+// failed counts a fault, and logs it when it is a new one.
+func (s *keySource) failed(result string, err error) {
+	s.meter.loaded(result)
+	if text := err.Error(); text != s.lastFault {
+		s.lastFault = text
+		s.log.Error("loading a key set failed, keeping the last good one",
+			"jwks", s.name, "error", err, "has_keys", s.current.Load() != nil)
+	}
+}

@@ -1,0 +1,116 @@
+package authz
+
+import (
+	"sync"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// checkMetrics count verdicts.
+type checkMetrics struct {
+	verdicts *prometheus.CounterVec
+	seconds  prometheus.Histogram
+}
+
+func newCheckMetrics(r prometheus.Registerer) *checkMetrics {
+	f := promauto.With(r)
+	return &checkMetrics{
+		verdicts: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_verdicts_total",
+			Help: "Requests judged, by route, verdict (allowed or denied) and reason.",
+		}, []string{"route", "verdict", "reason"}),
+		seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "gatewright_check_seconds",
+			Help:    "Time that Check took, from its message to its reply.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 15), // 50 µs to 0.8 s
+		}),
+	}
+}
+
+func (m *checkMetrics) count(route string, reason Reason) {
+	verdict := "denied"
+	if reason == ReasonAllowed {
+		verdict = "allowed"
+	}
+	m.verdicts.WithLabelValues(route, verdict, string(reason)).Inc()
+}
+
+// jwksMetrics count the loads of key sets, by provider.
+type jwksMetrics struct {
+	fetches *prometheus.CounterVec
+	keys    *prometheus.GaugeVec
+
+	// mu guards providers: those that have series.
+	mu        sync.Mutex
+	providers map[string]bool
+}
+
+func newJWKSMetrics(r prometheus.Registerer) *jwksMetrics {
+	f := promauto.With(r)
+	return &jwksMetrics{
+		fetches: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_jwks_fetches_total",
+			Help: "Loads of a provider's key set, by result: ok, error (not reached), invalid (not a key set), empty (no usable key).",
+		}, []string{"provider", "result"}),
+		keys: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatewright_jwks_keys",
+			Help: "Usable keys of a provider.",
+		}, []string{"provider"}),
+	}
+}
+
+// retain drops the series of providers that are gone.
+func (m *jwksMetrics) retain(providers []*config.JWT) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := make(map[string]bool, len(providers))
+	for _, p := range providers {
+		next[p.Name] = true
+	}
+	for name := range m.providers {
+		if !next[name] {
+			m.fetches.DeletePartialMatch(prometheus.Labels{"provider": name})
+			m.keys.DeleteLabelValues(name)
+		}
+	}
+	m.providers = next
+}
+
+// sourceMeter writes the metrics of one key source under the names of all
+// providers that share it. A reload may rename them.
+type sourceMeter struct {
+	metrics *jwksMetrics
+
+	// mu guards the other fields.
+	mu        sync.Mutex
+	providers []string
+	count     int
+}
+
+func (m *sourceMeter) setProviders(names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.providers = names
+	for _, name := range names {
+		m.metrics.keys.WithLabelValues(name).Set(float64(m.count))
+	}
+}
+
+func (m *sourceMeter) loaded(result string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range m.providers {
+		m.metrics.fetches.WithLabelValues(name, result).Inc()
+	}
+}
+
+func (m *sourceMeter) keys(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.count = n
+	for _, name := range m.providers {
+		m.metrics.keys.WithLabelValues(name).Set(float64(n))
+	}
+}

@@ -1,0 +1,93 @@
+package authz
+
+import (
+	"github.com/gatewright/gatewright/config"
+)
+
+// Policy is what one route asks of a request. It is immutable: plan.Compile
+// builds it from the config, and from then on it is known by its Hash. The
+// zero value is public and unlimited.
+type Policy struct {
+	// AnyOf is tried in order; the first requirement that holds decides who
+	// the caller is. Empty: the route is public.
+	AnyOf []Requirement
+	// Limits are charged together: all of them, or none. Empty: none.
+	Limits []*config.Limit
+	// LimitsInFilter: Envoy's own ratelimit filter asks for the limits. Check
+	// then charges nothing, and hands the values of their keys to that filter
+	// as dynamic metadata.
+	LimitsInFilter bool
+}
+
+// Requirement is one way to satisfy a route. Exactly one of JWT and APIKey is
+// set; a requirement with neither never holds.
+type Requirement struct {
+	// JWT is the issuer whose token is asked for.
+	JWT *config.JWT
+	// Scopes must all be granted by the token.
+	Scopes []string
+	// Claims: each claim must equal one of the values, or as a list contain one.
+	Claims map[string][]string
+	// APIKey is the provider whose key is asked for.
+	APIKey *config.APIKey
+	// Permissions must all be on the key.
+	Permissions []string
+}
+
+// NewPolicy returns the policy of a route. The config must be valid: names
+// are looked up, not checked. limitsInFilter is whether the route's listener
+// asks for limits by Envoy's ratelimit filter (config.RateLimitFilter).
+func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
+	p := &Policy{
+		AnyOf:          requirements(c, r.Auth),
+		Limits:         limits(c, r.Limits),
+		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
+	}
+	return p
+}
+
+// Needed reports whether a request of the route has to be judged. If not, the
+// route is public and unlimited, and Envoy need not call.
+func (p *Policy) Needed() bool {
+	return len(p.AnyOf) > 0 || len(p.Limits) > 0
+}
+
+// Hash is the policy's content address: 32 hexadecimal digits of the SHA-256
+// of everything in it, with the definitions of its providers and limits. Equal
+// policies have equal hashes, in every process.
+func (p *Policy) Hash() string {
+	return contentHash(p)
+}
+
+func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
+	if auth != nil && auth.Public {
+		return nil
+	}
+	// Validation refuses a route that says nothing about auth. Should one get
+	// here all the same, it must not become public by that.
+	if auth == nil || len(auth.AnyOf) == 0 {
+		return []Requirement{{}}
+	}
+	all := make([]Requirement, len(auth.AnyOf))
+	for i, q := range auth.AnyOf {
+		all[i] = Requirement{
+			JWT:         c.Auth.JWT[q.JWT],
+			Scopes:      q.Scopes,
+			Claims:      q.Claims,
+			APIKey:      c.Auth.APIKey[q.APIKey],
+			Permissions: q.Permissions,
+		}
+	}
+	return all
+}
+
+func limits(c *config.Config, names []string) []*config.Limit {
+	if len(names) == 0 {
+		return nil
+	}
+	all := make([]*config.Limit, len(names))
+	for i, name := range names {
+		all[i] = c.Limits[name]
+	}
+	return all
+}

@@ -1,0 +1,150 @@
+package authz
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+)
+
+// request is what the judge reads of a CheckRequest.
+//
+// Envoys that we configure send encode_raw_headers: header_map, with the bytes
+// of each header line, duplicates kept. Other Envoys send the headers map:
+// duplicates joined by commas, bytes that are not UTF-8 replaced.
+type request struct {
+	// route and policy are the route's own words, from its context extensions.
+	route, policy string
+	// clientIP is the address that Envoy takes as the client's. Empty where
+	// Envoy names none.
+	clientIP string
+	// path is the request target with its query, undecoded.
+	path string
+	// lines are the header lines; nil where joined is used.
+	lines []*corev3.HeaderValue
+	// joined are the headers of an Envoy without encode_raw_headers.
+	joined map[string]string
+}
+
+func newRequest(m *authv3.CheckRequest) *request {
+	attributes := m.GetAttributes()
+	extensions := attributes.GetContextExtensions()
+	http := attributes.GetRequest().GetHttp()
+	return &request{
+		route:    extensions["route"],
+		policy:   extensions["policy"],
+		clientIP: attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		path:     http.GetPath(),
+		lines:    http.GetHeaderMap().GetHeaders(),
+		joined:   http.GetHeaders(),
+	}
+}
+
+// header returns the value of a header, and how many lines of it there are.
+// The name is compared without regard to case.
+func (r *request) header(name string) (value string, count int) {
+	if len(r.lines) == 0 {
+		return r.joinedHeader(name)
+	}
+	for _, line := range r.lines {
+		if !strings.EqualFold(line.GetKey(), name) {
+			continue
+		}
+		if count++; count == 1 {
+			value = lineValue(line)
+		}
+	}
+	return value, count
+}
+
+func (r *request) joinedHeader(name string) (value string, count int) {
+	for key, v := range r.joined {
+		if strings.EqualFold(key, name) {
+			value = v
+			count++
+		}
+	}
+	return value, count
+}
+
+// lineValue reads raw_value, which Envoy fills, or else value.
+func lineValue(line *corev3.HeaderValue) string {
+	if raw := line.GetRawValue(); len(raw) > 0 {
+		return string(raw)
+	}
+	return line.GetValue()
+}
+
+// credentialHeader returns a header that carries a credential. Two lines of
+// it, or what may be two lines joined, are refused: Envoy, Gatewright and the
+// backend might each take another one. Envoy joins the lines of some headers,
+// authorization among them, even when it sends raw ones; but no token and no
+// API key holds a comma.
+func (r *request) credentialHeader(name string) (string, *refusal) {
+	value, count := r.header(name)
+	if count > 1 || strings.Contains(value, ",") {
+		return "", refuse(ReasonDuplicateCredential)
+	}
+	return value, nil
+}
+
+// limitHeader returns a header that a limit counts by. Two lines of it are
+// refused: the limiter would count by one, and the backend see both.
+func (r *request) limitHeader(name string) (string, *refusal) {
+	value, count := r.header(name)
+	switch {
+	case count > 1:
+		return "", refuse(ReasonDuplicateHeader)
+	case !utf8.ValidString(value):
+		return "", refuse(ReasonMalformedHeader)
+	}
+	return value, nil
+}
+
+// credentialQuery returns the query parameter that carries an API key, without
+// its escapes. Its name has to stand there as it is: Envoy takes a parameter
+// out by its plain spelling, so an escaped one would reach the backend.
+func (r *request) credentialQuery(name string) (string, *refusal) {
+	_, query, _ := strings.Cut(r.path, "?")
+	value, count := "", 0
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		key, v, _ := strings.Cut(pair, "=")
+		if key != name {
+			if unescaped, err := url.QueryUnescape(key); err == nil && unescaped == name {
+				return "", refuse(ReasonMalformedQuery)
+			}
+			continue
+		}
+		value = v
+		count++
+	}
+	if count > 1 {
+		return "", refuse(ReasonDuplicateCredential)
+	}
+	key, err := url.QueryUnescape(value)
+	if err != nil {
+		// It stays a credential, and one that no store knows.
+		return value, nil
+	}
+	return key, nil
+}
+
+// bearer returns the token of an Authorization header: the scheme in any case,
+// one space, the token (RFC 6750, section 2.1). ok is false where the header
+// is of another scheme, or empty. A token that is not there is an empty one,
+// and so malformed.
+func bearer(authorization string) (raw string, ok bool) {
+	const scheme = "Bearer"
+	if len(authorization) < len(scheme) || !strings.EqualFold(authorization[:len(scheme)], scheme) {
+		return "", false
+	}
+	rest := authorization[len(scheme):]
+	if rest == "" {
+		return "", true
+	}
+	return rest[1:], rest[0] == ' '
+}

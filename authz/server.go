@@ -1,0 +1,199 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var (
+	// errAbsent: the server was built without a key store.
+	errAbsent = errors.New("there is no key store")
+	// errPolicyUnknown: Envoy runs a config that this process does not have.
+	errPolicyUnknown = errors.New("no such policy")
+)
+
+// unknownRoute is the label of requests whose route is not in the config.
+const unknownRoute = "unknown"
+
+// Options are what a Server is built from.
+type Options struct {
+	// Policies are those that a route may name. Required.
+	Policies *Policies
+	// KeySets hold the issuers' keys. Nil: every token is a 503.
+	KeySets *KeySets
+	// Limiter charges limits. Nil: every limited route is a 503.
+	Limiter Limiter
+	// KeyFinder finds API keys. Nil: every API key is a 503.
+	KeyFinder KeyFinder
+	// ClientIPKey turns a client's address into what limits count by, as an
+	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
+	ClientIPKey func(address string) string
+	// KnownRoute bounds the label "route" of the metrics: other routes are
+	// counted as "unknown". Nil knows none.
+	KnownRoute func(route string) bool
+	// Clock is the time that tokens are judged at. Nil is time.Now.
+	Clock func() time.Time
+	// Log is where trouble is told. Nil discards it.
+	Log *slog.Logger
+	// Registerer takes the metrics. Nil registers none.
+	Registerer prometheus.Registerer
+}
+
+// Server judges requests for Envoy's ext_authz filter.
+type Server struct {
+	authv3.UnimplementedAuthorizationServer
+
+	policies    *Policies
+	keySets     *KeySets
+	limiter     Limiter
+	finder      KeyFinder
+	clientIPKey func(string) string
+	knownRoute  func(string) bool
+	clock       func() time.Time
+	log         *slog.Logger
+	metrics     *checkMetrics
+	troubles    sparingly
+}
+
+// New returns a Server. What is not given denies, see Options.
+func New(o Options) *Server {
+	s := &Server{
+		policies:    o.Policies,
+		keySets:     o.KeySets,
+		limiter:     o.Limiter,
+		finder:      o.KeyFinder,
+		clientIPKey: o.ClientIPKey,
+		knownRoute:  o.KnownRoute,
+		clock:       o.Clock,
+		log:         o.Log,
+		metrics:     newCheckMetrics(o.Registerer),
+	}
+	s.fillAbsent()
+	return s
+}
+
+func (s *Server) fillAbsent() {
+	if s.keySets == nil {
+		s.keySets = &KeySets{}
+	}
+	if s.limiter == nil {
+		s.limiter = absent{}
+	}
+	if s.finder == nil {
+		s.finder = absent{}
+	}
+	if s.clientIPKey == nil {
+		s.clientIPKey = func(address string) string { return address }
+	}
+	if s.knownRoute == nil {
+		s.knownRoute = func(string) bool { return false }
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Check implements envoy.service.auth.v3.Authorization. It never returns an
+// error: whatever happens, the reply says what Envoy is to answer.
+func (s *Server) Check(ctx context.Context, m *authv3.CheckRequest) (response *authv3.CheckResponse, _ error) {
+	began := time.Now()
+	rq := newRequest(m)
+	defer func() {
+		if fault := recover(); fault != nil {
+			response = s.afterPanic(rq, fault)
+		}
+	}()
+	v := s.judge(ctx, rq)
+	s.observe(rq, v, time.Since(began))
+	return reply(v), nil
+}
+
+// afterPanic turns a panic into a denial.
+func (s *Server) afterPanic(rq *request, fault any) *authv3.CheckResponse {
+	s.log.Error("judging a request panicked",
+		"route", rq.route, "fault", fault, "stack", string(debug.Stack()))
+	s.metrics.count(unknownRoute, ReasonInternal)
+	return reply(Verdict{Reason: ReasonInternal, Policy: rq.policy})
+}
+
+// judge is the order of all checks: policy, form of the request, identity,
+// limits. The first that fails is the verdict.
+func (s *Server) judge(ctx context.Context, rq *request) Verdict {
+	v := Verdict{Policy: rq.policy}
+	policy := s.policies.lookup(rq.policy)
+	if policy == nil {
+		return v.denied(refuseFor(ReasonPolicyUnknown, errPolicyUnknown))
+	}
+	headers, refused := headerValues(rq, policy)
+	if refused != nil {
+		return v.denied(refused)
+	}
+	if len(policy.AnyOf) > 0 {
+		if v, refused = s.authenticate(ctx, rq, policy, v); refused != nil {
+			return v.denied(refused)
+		}
+	}
+	// A request that Envoy has given up must not be charged.
+	if ctx.Err() != nil {
+		return v.denied(refuse(ReasonDeadlineExceeded))
+	}
+	charges := s.charges(policy, rq, &v.Identity, headers)
+	switch {
+	case len(charges) == 0:
+		v.Reason = ReasonAllowed
+	case policy.LimitsInFilter:
+		v.LimitKeys = limitKeys(charges)
+		v.Reason = ReasonAllowed
+	default:
+		v.Limits = s.limiter.Take(ctx, charges)
+		v.Reason = limitReason(v.Limits)
+	}
+	return v
+}
+
+// authenticate returns the verdict with the caller in it, or why there is none.
+func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Verdict) (Verdict, *refusal) {
+	shown, refused := readCredentials(rq, p)
+	if refused != nil {
+		return v, refused
+	}
+	found, none := s.identify(ctx, shown, p, s.clock())
+	if none != nil {
+		v.Challenge = challenge(p, none)
+		if none.known != nil {
+			v.Identity = none.known.Identity // for the log: who may not
+		}
+		return v, none.refusal
+	}
+	v.Identity = found.Identity
+	v.headers = found.headers
+	v.removeHeaders = removedHeaders(p, found)
+	v.removeQuery = removedQuery(p)
+	return v, nil
+}
+
+func (s *Server) observe(rq *request, v Verdict, took time.Duration) {
+	route := unknownRoute
+	if s.knownRoute(rq.route) {
+		route = rq.route
+	}
+	reason := v.Reason
+	if reason != ReasonAllowed {
+		reason, _ = problemOf(reason)
+	}
+	s.metrics.count(route, reason)
+	s.metrics.seconds.Observe(took.Seconds())
+	if v.cause != nil && s.troubles.due(time.Now()) {
+		s.log.Error("a request could not be judged",
+			"route", rq.route, "policy", rq.policy, "reason", reason, "error", v.cause)
+	}
+}

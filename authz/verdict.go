@@ -1,0 +1,47 @@
+package authz
+
+// Verdict is the judgement of one request. It allows if and only if its Reason
+// is ReasonAllowed, so no verdict can both allow and give a reason not to. The
+// zero value denies with a 500.
+type Verdict struct {
+	Reason Reason
+	// Detail replaces the reason's own explanation where it is not empty.
+	Detail string
+	// Policy is the hash that the route named.
+	Policy string
+	// Identity is the caller, as far as it is known.
+	Identity Identity
+	// Challenge is the WWW-Authenticate header of a 401 or 403.
+	Challenge string
+	// Limits is the limiter's answer; its zero value where none was asked.
+	Limits LimitResult
+	// LimitKeys are the values that Envoy's ratelimit filter is to count by.
+	// Nil where Check charges the limits itself.
+	LimitKeys map[string]string
+
+	// headers are set on the request, for the backend.
+	headers []header
+	// removeHeaders and removeQuery are taken out of the request.
+	removeHeaders []string
+	removeQuery   []string
+	// cause is what broke, where the gateway is at fault.
+	cause error
+}
+
+// denied returns v as a denial for the reason.
+func (v Verdict) denied(r *refusal) Verdict {
+	v.Reason, v.Detail, v.cause = r.reason, r.detail, r.cause
+	return v
+}
+
+// limitReason is what a limiter's answer means for the request.
+func limitReason(r LimitResult) Reason {
+	switch {
+	case r.Allowed:
+		return ReasonAllowed
+	case r.StoreDown:
+		return ReasonLimitStoreUnavailable
+	default:
+		return ReasonRateLimited
+	}
+}
