@@ -90,6 +90,8 @@ func (p *Process) prepare() error {
 		"--disable-hot-restart",
 		"--log-level", "warning",
 		"--log-format", "envoy %L %n: %v",
+		// Envoy's default is 10 s, long for somebody who watches the log.
+		"--file-flush-interval-msec", "200",
 	}
 	if p.o.Concurrency > 0 {
 		p.args = append(p.args, "--concurrency", strconv.Itoa(p.o.Concurrency))

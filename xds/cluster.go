@@ -38,8 +38,7 @@ func (b builder) cluster(backend *config.Backend) *clusterv3.Cluster {
 	}
 	if resolvedByDNS(backend) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
-		c.DnsLookupFamily = clusterv3.Cluster_ALL
-		c.RespectDnsTtl = true
+		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 		c.LoadAssignment = endpoints(backend.Name, backend)
 		return c
 	}

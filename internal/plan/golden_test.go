@@ -1,0 +1,156 @@
+package plan
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/envoy"
+	"github.com/gatewright/gatewright/internal/testenv"
+	"github.com/gatewright/gatewright/xds"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew, and delete stale ones")
+
+// TestGolden compiles each testdata/golden/NAME.in.yaml and compares the
+// resources with NAME.out.yaml; and has a real Envoy judge them, since a golden
+// file that Envoy would refuse is worth nothing.
+func TestGolden(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/golden/*.in.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatalf("no golden inputs: %v", err)
+	}
+	if *update {
+		deleteOutputs(t)
+	}
+	for _, in := range inputs {
+		name := strings.TrimSuffix(filepath.Base(in), ".in.yaml")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := Compile(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.Resources.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, filepath.Join("testdata/golden", name+".out.yaml"), got)
+			validate(t, p.Resources)
+		})
+	}
+}
+
+func deleteOutputs(t *testing.T) {
+	stale, err := filepath.Glob("testdata/golden/*.out.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range stale {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func compare(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		diff := exec.Command("diff", "-u", file, "-")
+		diff.Stdin = bytes.NewReader(got)
+		out, _ := diff.Output() // its exit status says that they differ
+		t.Errorf("differs from %s (go test ./internal/plan -update writes it anew):\n%s", file, out)
+	}
+}
+
+// validate passes the resources to `envoy --mode validate`, as static ones.
+func validate(t *testing.T, r xds.Resources) {
+	t.Helper()
+	binary := testenv.Envoy(t)
+	j, err := protojson.Marshal(static(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "static.json")
+	if err := os.WriteFile(file, j, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(binary, "--mode", "validate", "-c", file, "--log-level", "error").CombinedOutput()
+	if err != nil {
+		t.Errorf("Envoy refuses it: %v\n%s", err, out)
+	}
+}
+
+// static is a bootstrap that has in itself what ADS would deliver.
+func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
+	t.Helper()
+	b, err := envoy.Bootstrap(envoy.BootstrapOptions{
+		NodeID: "golden", ControlCluster: xds.ControlCluster, ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.DynamicResources = nil
+	for _, res := range r[resource.ClusterType] {
+		c := proto.Clone(res.Message).(*clusterv3.Cluster)
+		if c.GetType() == clusterv3.Cluster_EDS {
+			name := c.GetEdsClusterConfig().GetServiceName()
+			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+			c.EdsClusterConfig = nil
+			c.LoadAssignment = r[resource.EndpointType][name].Message.(*endpointv3.ClusterLoadAssignment)
+		}
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, c)
+	}
+	for _, res := range r[resource.ListenerType] {
+		b.StaticResources.Listeners = append(b.StaticResources.Listeners, withRoutes(t, res.Message.(*listenerv3.Listener), r))
+	}
+	return b
+}
+
+func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listenerv3.Listener {
+	t.Helper()
+	l = proto.Clone(l).(*listenerv3.Listener)
+	filter := l.GetFilterChains()[0].GetFilters()[0]
+	hcm := &hcmv3.HttpConnectionManager{}
+	if err := filter.GetTypedConfig().UnmarshalTo(hcm); err != nil {
+		t.Fatal(err)
+	}
+	table := r[resource.RouteType][hcm.GetRds().GetRouteConfigName()].Message.(*routev3.RouteConfiguration)
+	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
+	packed, err := anypb.New(hcm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
+	return l
+}
