@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/ratelimit"
+)
+
+// The judge declares what it needs of limits and keys, and the packages that
+// have it know nothing of the judge. Here the two are put together.
+
+// limiter is a ratelimit.Limiter as the judge wants it.
+type limiter struct{ *ratelimit.Limiter }
+
+func (l limiter) Take(ctx context.Context, charges []authz.Charge) authz.LimitResult {
+	taken := make([]ratelimit.Charge, len(charges))
+	for i, c := range charges {
+		taken[i] = ratelimit.Charge{Limit: c.Limit, Key: c.Key}
+	}
+	d := l.Limiter.Take(ctx, taken)
+	return authz.LimitResult{
+		Allowed:    d.Allowed,
+		StoreDown:  d.Unavailable,
+		Limit:      d.Limit,
+		Capacity:   d.Capacity,
+		Remaining:  d.Remaining,
+		RetryAfter: d.RetryAfter,
+		ResetAfter: d.ResetAfter,
+	}
+}
+
+// keyFinder is a keys.Cache as the judge wants it.
+type keyFinder struct{ *keys.Cache }
+
+func (k keyFinder) Find(ctx context.Context, text string) (authz.APIKeyRecord, authz.APIKeyState, error) {
+	found, err := k.Cache.Find(ctx, text)
+	if err != nil {
+		return authz.APIKeyRecord{}, authz.Unknown, err
+	}
+	return authz.APIKeyRecord{
+		ID:          found.Record.ID,
+		Owner:       found.Record.Owner,
+		Tenant:      found.Record.Tenant,
+		Permissions: found.Record.Permissions,
+	}, apiKeyState(found.State), nil
+}
+
+// apiKeyState translates a verdict. What it does not know admits nobody.
+func apiKeyState(s keys.State) authz.APIKeyState {
+	switch s {
+	case keys.Valid:
+		return authz.Valid
+	case keys.Revoked:
+		return authz.Revoked
+	case keys.Expired:
+		return authz.Expired
+	case keys.Malformed:
+		return authz.Malformed
+	default:
+		return authz.Unknown
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve Envoys that are started elsewhere",
+		Long: `Serve config, judgement, limits and access logs to Envoys that somebody else
+starts, with the bootstrap that ` + "`gatewright bootstrap`" + ` shows.`,
+		Example: `  gatewright serve -c gateway.yaml`,
+		Args:    exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settingsFor(file)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), s)
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func serve(ctx context.Context, s *settings) (err error) {
+	svc, err := newService(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, svc.close()) }()
+	if err := svc.loadFirst(ctx); err != nil {
+		return err
+	}
+	return svc.run(ctx)
+}
+
+// configFlag adds -c to a command.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "", "the config file (default GATEWRIGHT_CONFIG, or gateway.yaml)")
+}
+
+// settingsFor reads the environment; a file on the command line goes before it.
+func settingsFor(file string) (*settings, error) {
+	s, err := loadSettings()
+	if err != nil {
+		return nil, err
+	}
+	if file != "" {
+		s.process.Config = file
+	}
+	return s, nil
+}

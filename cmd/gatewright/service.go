@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/outcome"
+	"github.com/gatewright/gatewright/internal/plan"
+	"github.com/gatewright/gatewright/internal/telemetry"
+	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/xds"
+)
+
+const (
+	// grpcStopTimeout bounds how long calls in flight are waited for at the end.
+	grpcStopTimeout = 2 * time.Second
+	// maxGRPCMessage bounds one message from an Envoy. The largest is an ADS
+	// request that lists all resources that a reconnecting Envoy has.
+	maxGRPCMessage = 64 << 20
+	// maxGRPCHeaders bounds the headers of one call.
+	maxGRPCHeaders = 64 << 10
+)
+
+// service is Gatewright without an Envoy of its own: everything that `serve`
+// runs, and that `run` runs beside an Envoy.
+type service struct {
+	settings *settings
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	keyStore *keys.Store
+	keyCache *keys.Cache
+	keySets  *authz.KeySets
+	limiter  *ratelimit.Limiter
+	policies *authz.Policies
+	outcomes *outcome.Metrics
+	xds      *xds.Server
+	endXDS   context.CancelFunc
+	reloads  reloadMetrics
+
+	// plan is what is served. It is nil only before the first apply.
+	plan atomic.Pointer[plan.Plan]
+	// limits are those that an Envoy may name in its rate limit calls: of the
+	// plan, and while one replaces another, of both.
+	limits atomic.Pointer[map[string]*config.Limit]
+	// stopping is set when the process has been asked to end.
+	stopping atomic.Bool
+
+	grpc      *grpc.Server
+	grpcAddr  net.Listener
+	admin     *http.Server
+	adminAddr net.Listener
+}
+
+// newService opens the stores and listens; nothing is served before run. What
+// it opened is closed by close, also after an error.
+func newService(ctx context.Context, s *settings, ready func() error) (_ *service, err error) {
+	log, err := telemetry.NewLogger(s.telemetry, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range unknownSettings() {
+		log.Warn("no such setting; see `gatewright environment`", "name", name)
+	}
+	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry(), policies: &authz.Policies{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, svc.close())
+		}
+	}()
+	if err := svc.listen(); err != nil {
+		return nil, err
+	}
+	if err := svc.openStores(ctx); err != nil {
+		return nil, err
+	}
+	svc.reloads = newReloadMetrics(svc.registry)
+	svc.outcomes = outcome.NewMetrics(svc.registry)
+	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
+	svc.endXDS = endXDS
+	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
+	svc.grpc = svc.newGRPC()
+	svc.admin = &http.Server{
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready)}),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	return svc, nil
+}
+
+// listen opens both ports, before anything else is done: a port that is taken
+// is the most common reason not to start, and is told first.
+func (svc *service) listen() (err error) {
+	if svc.grpcAddr, err = listenGRPC(svc.settings.process); err != nil {
+		return err
+	}
+	if svc.adminAddr, err = net.Listen("tcp", svc.settings.console.Addr); err != nil {
+		return fmt.Errorf("listening for operators (GATEWRIGHT_ADMIN_ADDR=%s): %w", svc.settings.console.Addr, plain(err))
+	}
+	return nil
+}
+
+func (svc *service) openStores(ctx context.Context) (err error) {
+	if svc.keyStore, err = keys.Open(ctx, svc.settings.keys.DatabaseURL); err != nil {
+		return err
+	}
+	if svc.keyCache, err = keys.NewCache(svc.keyStore, svc.settings.keys, time.Now, svc.log, svc.registry); err != nil {
+		return err
+	}
+	ratelimit.LogRedis(svc.log)
+	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
+		return err
+	}
+	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{Log: svc.log, Registerer: svc.registry})
+	return nil
+}
+
+// newGRPC is the one port for Envoys: config, judgement, limits, outcomes.
+func (svc *service) newGRPC() *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxGRPCMessage),
+		grpc.MaxHeaderListSize(maxGRPCHeaders),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)
+	svc.xds.Register(server)
+	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
+		Policies:    svc.policies,
+		KeySets:     svc.keySets,
+		Limiter:     limiter{svc.limiter},
+		KeyFinder:   keyFinder{svc.keyCache},
+		ClientIPKey: ratelimit.ClientIPKey,
+		Clock:       time.Now,
+		Log:         svc.log,
+		Registerer:  svc.registry,
+		KnownRoute:  svc.knowsRoute,
+	}))
+	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.limit))
+	outcome.NewServer(svc.outcomes.Observe).Register(server)
+	return server
+}
+
+// knowsRoute bounds the labels of metrics by the config.
+func (svc *service) knowsRoute(name string) bool {
+	p := svc.plan.Load()
+	return p != nil && p.HasRoute(name)
+}
+
+func (svc *service) limit(name string) *config.Limit {
+	if limits := svc.limits.Load(); limits != nil {
+		return (*limits)[name]
+	}
+	return nil
+}
+
+// readiness is what /readyz answers by: the service's own state, and then
+// that of what is run beside it.
+func (svc *service) readiness(beside func() error) func() error {
+	return func() error {
+		switch {
+		case svc.stopping.Load():
+			return errors.New("stopping")
+		case svc.plan.Load() == nil:
+			return errors.New("no config is loaded yet")
+		case beside != nil:
+			return beside()
+		default:
+			return nil
+		}
+	}
+}
+
+// run serves until the context ends, and returns when all is stopped.
+func (svc *service) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return svc.keyCache.Run(ctx) })
+	group.Go(func() error { return svc.follow(ctx) })
+	group.Go(func() error {
+		if err := svc.grpc.Serve(svc.grpcAddr); err != nil {
+			return fmt.Errorf("serving Envoys: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		if err := svc.admin.Serve(svc.adminAddr); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving operators: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		svc.stop()
+		return nil
+	})
+	svc.log.Info("serving", "envoys", svc.settings.process.GRPCAddr, "operators", svc.settings.console.Addr)
+	return group.Wait()
+}
+
+// stop ends the ports: streams at once, calls in flight when they are answered.
+func (svc *service) stop() {
+	svc.stopping.Store(true)
+	svc.endXDS()
+	stopped := make(chan struct{})
+	go func() {
+		svc.grpc.GracefulStop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(grpcStopTimeout):
+		// Access log streams never end by themselves.
+		svc.grpc.Stop()
+		<-stopped
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grpcStopTimeout)
+	defer cancel()
+	if err := svc.admin.Shutdown(ctx); err != nil {
+		svc.log.Warn("the admin port did not stop in time", "error", err)
+	}
+}
+
+// close releases what newService opened. It is called once, when run has
+// returned or was never called.
+func (svc *service) close() error {
+	var errs []error
+	for _, l := range []net.Listener{svc.grpcAddr, svc.adminAddr} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if svc.endXDS != nil {
+		svc.endXDS()
+	}
+	if svc.keySets != nil {
+		svc.keySets.Close()
+	}
+	if svc.limiter != nil {
+		errs = append(errs, svc.limiter.Close())
+	}
+	if svc.keyStore != nil {
+		errs = append(errs, svc.keyStore.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/spf13/cobra"
+
+	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/telemetry"
+	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/ratelimit"
+)
+
+// settings are all that the environment says: one small struct for each
+// package that needs one. Each field's tag is the whole name of its variable.
+type settings struct {
+	process   processSettings
+	envoy     envoySettings
+	console   console.Settings
+	telemetry telemetry.Settings
+	keys      keys.Settings
+	ratelimit ratelimit.Settings
+}
+
+type processSettings struct {
+	// Config is the path of the config file.
+	Config string `envconfig:"GATEWRIGHT_CONFIG" default:"gateway.yaml"`
+	// GRPCAddr is where Envoys reach Gatewright: host:port or unix:PATH.
+	GRPCAddr string `envconfig:"GATEWRIGHT_GRPC_ADDR" default:"127.0.0.1:9001"`
+	// GRPCPlaintext allows a gRPC address that other machines can reach,
+	// though nothing on it is encrypted or authenticated.
+	GRPCPlaintext bool `envconfig:"GATEWRIGHT_DANGEROUS_PLAINTEXT_GRPC"`
+}
+
+type envoySettings struct {
+	// Binary is the Envoy that `run` starts. Empty: found on PATH or in .tools/.
+	Binary string `envconfig:"GATEWRIGHT_ENVOY"`
+	// Concurrency is its number of worker threads. 0: one for each core.
+	Concurrency int `envconfig:"GATEWRIGHT_ENVOY_CONCURRENCY"`
+	// DrainTimeout is how long requests in flight are waited for at the end.
+	DrainTimeout time.Duration `envconfig:"GATEWRIGHT_DRAIN_TIMEOUT" default:"30s"`
+	// NodeID names the Envoy of this machine to the control plane.
+	NodeID string `envconfig:"GATEWRIGHT_NODE_ID" default:"gatewright"`
+}
+
+// groups are pointers to the structs of s, in the order in which they are shown.
+func (s *settings) groups() []any {
+	return []any{&s.process, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
+}
+
+// loadSettings reads the environment.
+func loadSettings() (*settings, error) {
+	s := &settings{}
+	for _, group := range s.groups() {
+		if err := envconfig.Process("", group); err != nil {
+			return nil, fmt.Errorf("reading the environment: %w", explained(err))
+		}
+	}
+	return s, nil
+}
+
+// explained names the variable, the value and the type that was wanted.
+func explained(err error) error {
+	parse, ok := err.(*envconfig.ParseError)
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%s=%s: want a value of type %s", parse.KeyName, parse.Value, parse.TypeName)
+}
+
+// unknownSettings are variables that look like ours and are not: most likely
+// misspelt. They are warned of, not refused, since orchestrators add some
+// (GATEWRIGHT_SERVICE_HOST in Kubernetes).
+func unknownSettings() []string {
+	known := map[string]bool{}
+	for _, v := range variables() {
+		known[v.name] = true
+	}
+	var out []string
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "GATEWRIGHT_") && !known[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// variable is one environment variable, as shown to people.
+type variable struct{ name, kind, otherwise string }
+
+func variables() []variable {
+	var out []variable
+	for _, group := range (&settings{}).groups() {
+		t := reflect.TypeOf(group).Elem()
+		for i := range t.NumField() {
+			f := t.Field(i)
+			out = append(out, variable{f.Tag.Get("envconfig"), f.Type.String(), f.Tag.Get("default")})
+		}
+	}
+	return out
+}
+
+func newEnvironment() *cobra.Command {
+	return &cobra.Command{
+		Use:   "environment",
+		Short: "The environment variables that set up the process, with their defaults",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, v := range variables() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-40s %-15s %s\n", v.name, v.kind, v.otherwise)
+			}
+			return nil
+		},
+	}
+}
