@@ -1,0 +1,166 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+	"time"
+)
+
+const identity = `
+listeners:
+  - {name: public, address: "{{listen "public"}}"}
+backends:
+  app: {endpoints: ["{{.app}}"]}
+auth:
+  apiKey:
+    keys: {forward: {tenant: X-Tenant-ID, owner: X-Account}}
+limits:
+  plenty: {key: [clientIP], tokenBucket: {capacity: 100000, refill: 1/s}}
+routes:
+  - {name: open, match: {path: /public/**}, auth: public, to: [{backend: app}]}
+  - {name: limited, match: {path: /limited/**}, auth: public, limits: [plenty], to: [{backend: app}]}
+  - {name: closed, match: {path: /admin/**}, auth: {anyOf: [{apiKey: keys}]}, to: [{backend: app}]}
+`
+
+// TestIdentityComesOnlyFromUs: what a client says of itself reaches no backend,
+// on any kind of route.
+func TestIdentityComesOnlyFromUs(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	key := g.createKey("--tenant", "acme")
+	forged := []header{
+		{"X-User-ID", "root"}, {"x-user-role", "admin"}, {"X-Tenant-ID", "other"}, {"X-Account", "other"},
+		{"X-Trace-ID", "forged"}, {"X-TENANT-ID", "third"},
+	}
+	for route, want := range map[string]string{"/public/1": "", "/limited/1": "", "/admin/1": "acme"} {
+		e := get(t, g.url("public", route), append(forged, key.header())...).ok(t).echo(t)
+		for _, name := range []string{"X-User-ID", "X-User-Role", "X-Account"} {
+			if v := e.header(name); v != "" {
+				t.Errorf("%s: the backend sees %s %q", route, name, v)
+			}
+		}
+		if v := e.header("X-Tenant-ID"); v != want {
+			t.Errorf("%s: the backend sees X-Tenant-ID %q, want %q", route, v, want)
+		}
+		if v := e.header("X-Trace-ID"); v == "forged" || len(v) != 32 {
+			t.Errorf("%s: the backend sees X-Trace-ID %q", route, v)
+		}
+	}
+	for _, name := range []string{"x_user_id", "X_Tenant_ID"} {
+		r := g.raw("public", "GET /public/1 HTTP/1.1\r\nHost: a\r\n"+name+": root\r\nConnection: close\r\n\r\n")
+		if r.Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400: some backends read _ as -", name, r.Status)
+		}
+	}
+	r := g.raw("public", "GET /admin/1 HTTP/1.1\r\nHost: a\r\nX-API-Key: "+key.Key+"\r\nConnection: close, x-tenant-id\r\n\r\n").ok(t)
+	if v := r.echo(t).header("X-Tenant-ID"); v != "acme" {
+		t.Errorf("a client that names our header in Connection made it %q", v)
+	}
+}
+
+// TestPathsHaveOneMeaning: whatever way a path is spelt, what passes without a
+// credential is a path under /public when it reaches the backend.
+func TestPathsHaveOneMeaning(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	spellings := []string{
+		"/public/../admin/x", "/public/%2e%2e/admin/x", "/public/.%2e/admin/x", "/public/..%2fadmin/x",
+		"/public/..%5cadmin/x", `/public/..\admin/x`, `/public\..\admin/x`, "/public//../admin/x", "//admin/x",
+		"/./admin/x", "/%61dmin/x", "/public/%2e%2e%2fadmin/x", "/public/%252e%252e/admin/x", "/public/..;/admin/x",
+		"/public/;/../admin/x", "/admin", "/admin/", "/ADMIN/x", "/publicadmin", "/public/../../admin/x",
+		"/public/..%c0%afadmin/x", "/public/..%00/admin/x", "/public/x/..%2f..%2fadmin/x", "http://h/admin/x",
+	}
+	for i := range 256 {
+		spellings = append(spellings, fmt.Sprintf("/public/..%%%02xadmin/x", i))
+	}
+	for _, spelling := range spellings {
+		r := g.raw("public", "GET "+spelling+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		switch r.Status {
+		case http.StatusOK:
+			got := r.echo(t).Path
+			if meant := meaning(got); !strings.HasPrefix(meant, "/public/") && meant != "/public" {
+				t.Errorf("%s passed without a credential and reached the backend as %s, which can be read as %s", spelling, got, meant)
+			}
+		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound:
+		default:
+			t.Errorf("%s: status %d", spelling, r.Status)
+		}
+	}
+	get(t, g.url("public", "/public/1")).ok(t)
+}
+
+// meaning is the path as the most obliging backend could read it.
+func meaning(p string) string {
+	if decoded, err := url.PathUnescape(p); err == nil {
+		p = decoded
+	}
+	return path.Clean(strings.ReplaceAll(p, `\`, "/"))
+}
+
+// TestStrangers: what no route takes is answered and logged by the gateway.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	get(t, g.url("public", "/nowhere")).denied(t, 404, "route-not-found")
+	get(t, g.url("public", "/nowhere"), header{"Host", "stranger.example"}).denied(t, 404, "route-not-found")
+	do(t, http.MethodDelete, g.url("public", "/nowhere")).denied(t, 404, "route-not-found")
+	line := g.logged("/nowhere")
+	if line["route"] != "gatewright.not-found" || line["reason"] != "route-not-found" || line["status"] != 404.0 {
+		t.Errorf("access log: %v", line)
+	}
+}
+
+// raw sends bytes as they are and reads one response.
+func (g *gateway) raw(listener, request string) reply {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", g.listeners[listener])
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		g.t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		g.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		g.t.Fatalf("%q: %v", request, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+}
+
+// TestLogIsNotForged: each request is one line of JSON, whatever is in it.
+func TestLogIsNotForged(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	for _, evil := range []string{`"}`, `\"`, "\x1b[2J", `{"status":200}`, "\xff\xfe", "\u2028"} {
+		g.raw("public", "GET /public/1 HTTP/1.1\r\nHost: a\r\nUser-Agent: "+evil+"\r\nConnection: close\r\n\r\n")
+	}
+	g.raw("public", "GET /public/last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	g.logged("/public/last")
+	n := 0
+	for line := range strings.Lines(g.stdout.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+		n++
+	}
+	if n < 7 {
+		t.Errorf("%d lines for 7 requests", n)
+	}
+}

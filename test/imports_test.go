@@ -1,0 +1,79 @@
+package test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatewright/gatewright/"
+
+// mayImport says which packages of ours each one may import; all of the
+// repository is here. Arrows go one way, and siblings do not know each other.
+var mayImport = map[string][]string{
+	"config":                    {},
+	"config/internal/schemagen": {"config"},
+	"authz":                     {"config"},
+	"keys":                      {},
+	"ratelimit":                 {"config"},
+	"breakerpolicy":             {"config"},
+	"xds":                       {"config"},
+	"envoy":                     {},
+	"console":                   {},
+	"internal/outcome":          {},
+	"internal/telemetry":        {},
+	"internal/demo":             {},
+	"internal/testenv":          {"envoy"},
+	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
+	"examples/quickstart":       {"config", "internal/demo"},
+	"cmd/gatewright": {
+		"config", "authz", "keys", "ratelimit", "xds", "envoy", "console",
+		"internal/outcome", "internal/plan", "internal/telemetry",
+	},
+	"test": {},
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], module)
+		allowed, known := mayImport[pkg]
+		if !known {
+			t.Errorf("package %s is not in the table: say what it may import", pkg)
+		}
+		for _, imported := range fields[1:] {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !contains(allowed, ours) {
+				t.Errorf("%s must not import %s", pkg, ours)
+			}
+		}
+	}
+}
+
+// TestModelKnowsNoTransport: the model must stay usable without Envoy, Redis
+// and gRPC.
+func TestModelKnowsNoTransport(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", module+"config").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []string{"envoyproxy", "redis", "google.golang.org/grpc"} {
+		if strings.Contains(string(out), foreign) {
+			t.Errorf("config depends on %s", foreign)
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
