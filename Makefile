@@ -23,11 +23,11 @@ build: ## Build bin/gatewright
 
 .PHONY: test
 test: envoy redis ## Install what the tests need, and run them all
-	GATEWRIGHT_TEST_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
 
 .PHONY: race
 race: envoy redis ## The tests of all packages but the end-to-end ones, under the race detector
-	GATEWRIGHT_TEST_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
 
 .PHONY: check
 check: fmt-check vet lint vuln test ## All that CI does
@@ -65,7 +65,7 @@ fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
 
 .PHONY: flakes
 flakes: envoy redis ## The whole test suite 20 times in a row
-	@for i in $$(seq 20); do echo "run $$i"; GATEWRIGHT_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
+	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
 
 .PHONY: envoy
 envoy: ## Find Envoy, or install it into .tools/

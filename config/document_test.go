@@ -91,6 +91,16 @@ func TestTextFaults(t *testing.T) {
 	}
 }
 
+// TestSyntaxFaultIsBounded: the parser repeats names from the file.
+func TestSyntaxFaultIsBounded(t *testing.T) {
+	for _, name := range []string{strings.Repeat("a", 1000), "a\u200bb"} {
+		got := faultsOf(t, "routes: *"+name+"\n").Error()
+		if len(got) > 300 || strings.Contains(got, "\u200b") {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
 // TestTextThatYAMLTakes holds textFaults to refuse nothing that is well
 // written: the characters at the edges of what YAML allows.
 func TestTextThatYAMLTakes(t *testing.T) {
@@ -173,6 +183,9 @@ func TestBillionLaughs(t *testing.T) {
 }
 
 func TestFaultsAreBounded(t *testing.T) {
+	if binary := faultsOf(t, strings.Repeat("\xff\n", 5*maxFaults)); len(binary) != maxFaults {
+		t.Errorf("%d faults of the text, want %d", len(binary), maxFaults)
+	}
 	faults := faultsOf(t, strings.Repeat("unknown: 1\n", 5*maxFaults))
 	if len(faults) != maxFaults+1 {
 		t.Fatalf("%d faults, want %d and a last word", len(faults), maxFaults)

@@ -147,9 +147,6 @@ func (p PathPattern) Matches(path string) bool {
 	if !absolute {
 		return false
 	}
-	if len(p.Segments) == 0 {
-		return p.Rest
-	}
 	parts := strings.Split(rest, "/")
 	if len(parts) < len(p.Segments) || len(parts) > len(p.Segments) && !p.Rest {
 		return false

@@ -90,6 +90,23 @@ func TestPathIsReadAsWritten(t *testing.T) {
 	})
 }
 
+// TestEqualPathsDifferInVariableNames, and in nothing else.
+func TestEqualPathsDifferInVariableNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, q := drawPattern(t), drawPattern(t)
+		parsedP, _ := ParsePath(p)
+		parsedQ, _ := ParsePath(q) // drawn patterns are valid
+		if equal := parsedP.compare(parsedQ) == 0; equal != (p == q) {
+			t.Fatalf("%s and %s are equal: %v", p, q, equal)
+		}
+	})
+	a, _ := ParsePath("/users/{id}/**")
+	b, _ := ParsePath("/users/{name}/**")
+	if a.compare(b) != 0 {
+		t.Error("the name of a variable makes a difference")
+	}
+}
+
 // TestNarrowerPathIsFirst makes a pattern narrower in every way there is. The
 // narrower one must go first, and take nothing that the other does not.
 func TestNarrowerPathIsFirst(t *testing.T) {

@@ -145,24 +145,25 @@ func number(n *yaml.Node) (float64, string) {
 }
 
 func (d *decoder) duration(n *yaml.Node, out reflect.Value, at *place, f field) {
-	d.written(n, out, at, f, "a duration needs a unit, as 5s", func() (any, error) { return ParseDuration(n.Value) })
+	d.written(n, out, at, f, "a duration needs a unit, as 5s", func(s string) (any, error) { return ParseDuration(s) })
 }
 
 func (d *decoder) rate(n *yaml.Node, out reflect.Value, at *place, f field) {
-	d.written(n, out, at, f, "a rate needs a time, as 10/s", func() (any, error) { return ParseRate(n.Value) })
+	d.written(n, out, at, f, "a rate needs a time, as 10/s", func(s string) (any, error) { return ParseRate(s) })
 }
 
 // written reads a value that has a notation of its own. A bare number lacks
 // the half that bare says.
-func (d *decoder) written(n *yaml.Node, out reflect.Value, at *place, f field, bare string, parse func() (any, error)) {
-	if got := kindOf(n); got == integerNode || got == numberNode {
+func (d *decoder) written(n *yaml.Node, out reflect.Value, at *place, f field, bare string, parse func(string) (any, error)) {
+	text := "" // which no notation is: the error says how it is written
+	switch got := kindOf(n); {
+	case got == integerNode, got == numberNode:
 		d.refuse(at, f, bare)
 		return
+	case got == stringNode && n.Kind == yaml.ScalarNode:
+		text = n.Value
 	}
-	if !d.is(n, stringNode, at, f) {
-		return
-	}
-	value, err := parse()
+	value, err := parse(text)
 	if err != nil {
 		d.refuse(at, f, err.Error())
 		return

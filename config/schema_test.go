@@ -80,7 +80,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"duration_negative", "duration_not_one", "duration_without_unit", "empty_lists", "empty_string",
 		"listener_rate_limit", "missing_auth", "missing_fields", "missing_sections", "null_entry", "null_value",
 		"rate_of_several_seconds", "rate_without_time", "type_integer_for_string", "type_list_for_mapping", "type_mapping_for_list",
-		"type_string_for_bool", "type_string_for_integer", "type_string_for_list", "unknown_field_far", "unknown_field_near",
+		"type_string_for_bool", "type_for_units", "type_string_for_integer", "type_string_for_list", "unknown_field_far", "unknown_field_near",
 		"unknown_field_of_route", "unknown_section_near",
 	} {
 		if err := bySchema(t, schema, "testdata/bad/"+name+".yaml"); err == nil {

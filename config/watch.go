@@ -164,11 +164,8 @@ func sight(path string) sighting {
 // equal tells whether two sightings are of the same file in the same state, as
 // far as that can be told without reading it.
 func (s sighting) equal(t sighting) bool {
-	if s.err != nil || t.err != nil {
-		return s.err != nil && t.err != nil && s.err.Error() == t.err.Error()
-	}
 	if s.info == nil || t.info == nil {
-		return s.info == t.info
+		return s.info == nil && t.info == nil
 	}
 	return os.SameFile(s.info, t.info) && s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime())
 }

@@ -327,6 +327,30 @@ func TestWatchReadsAnOldFileNoMore(t *testing.T) {
 	}
 }
 
+// TestWatchDropsWhatChangedWhileRead: what is read is not what was seen to
+// have settled.
+func TestWatchDropsWhatChangedWhileRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	write(t, path, "one")
+	s := newSteps(path)
+	s.look()
+	write(t, path, "two, longer") // between the look and the reading
+	if s.watch.take(func(data []byte) { t.Errorf("delivered %q", data) }) {
+		t.Error("a file that changed passes for read")
+	}
+}
+
+// TestWatchRefusesADevice, which might never end, or never begin.
+func TestWatchRefusesADevice(t *testing.T) {
+	s := newSteps(os.DevNull)
+	for range 5 {
+		s.look()
+	}
+	if s.failures != 1 || len(s.delivered) != 0 {
+		t.Errorf("%d failures and %q, want a failure", s.failures, s.delivered)
+	}
+}
+
 func TestWatchRefusesALargeFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	write(t, path, "")

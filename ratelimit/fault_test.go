@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -38,41 +39,43 @@ func storeCalls(t testing.TB, l *Limiter) uint64 {
 // asks for that; one request finds out, and no other reaches Redis; and when it
 // answers again, it decides again.
 func TestRedisFaults(t *testing.T) {
-	for name, fault := range map[string]struct{ begin, end func(*redisServer) }{
+	for name, fault := range map[string]struct {
+		begin, end func(*testing.T, *testenv.Redis)
+	}{
 		"killed and restarted": {
-			func(s *redisServer) { s.kill() },
-			func(s *redisServer) { s.start() }, // without the script: NOSCRIPT
+			func(_ *testing.T, s *testenv.Redis) { s.Kill() },
+			func(_ *testing.T, s *testenv.Redis) { s.Start() }, // without the script: NOSCRIPT
 		},
 		"stopped": {
-			func(s *redisServer) { s.signal(syscall.SIGSTOP) },
-			func(s *redisServer) { s.signal(syscall.SIGCONT) },
+			func(_ *testing.T, s *testenv.Redis) { s.Signal(syscall.SIGSTOP) },
+			func(_ *testing.T, s *testenv.Redis) { s.Signal(syscall.SIGCONT) },
 		},
 		"out of memory": {
-			func(s *redisServer) { s.do("CONFIG", "SET", "maxmemory", "1") },
-			func(s *redisServer) { s.do("CONFIG", "SET", "maxmemory", "0") },
+			func(_ *testing.T, s *testenv.Redis) { s.Do("CONFIG", "SET", "maxmemory", "1") },
+			func(_ *testing.T, s *testenv.Redis) { s.Do("CONFIG", "SET", "maxmemory", "0") },
 		},
 		"a replica": {
-			func(s *redisServer) { s.do("REPLICAOF", "127.0.0.1", "1") },
-			func(s *redisServer) { s.do("REPLICAOF", "NO", "ONE") },
+			func(_ *testing.T, s *testenv.Redis) { s.Do("REPLICAOF", "127.0.0.1", "1") },
+			func(_ *testing.T, s *testenv.Redis) { s.Do("REPLICAOF", "NO", "ONE") },
 		},
-		"busy with a script": {beginBusy, func(s *redisServer) { s.do("SCRIPT", "KILL") }},
+		"busy with a script": {beginBusy, func(_ *testing.T, s *testenv.Redis) { s.Do("SCRIPT", "KILL") }},
 		"a password is asked for": {
-			func(s *redisServer) {
-				s.do("CONFIG", "SET", "requirepass", "secret")
-				s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			func(_ *testing.T, s *testenv.Redis) {
+				s.Do("CONFIG", "SET", "requirepass", "secret")
+				s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 			},
-			func(s *redisServer) { s.do("CONFIG", "SET", "requirepass", "") },
+			func(_ *testing.T, s *testenv.Redis) { s.Do("CONFIG", "SET", "requirepass", "") },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := startRedis(t)
-			l := open(t, Settings{RedisURL: server.url(), RedisTimeout: time.Second}, nil)
+			server := testenv.StartRedis(t)
+			l := open(t, Settings{RedisURL: server.URL(), RedisTimeout: time.Second}, nil)
 			ctx := context.Background()
 			limit := perUser("local", 10, config.FailLocal)
 			waitFor(t, "Redis to decide", func() bool { return !l.Take(ctx, charges(limit)).StoreDown })
 
-			fault.begin(server)
+			fault.begin(t, server)
 			before := storeCalls(t, l)
 			if d := l.Take(ctx, charges(limit)); !d.Allowed || !d.StoreDown || d.Capacity != 10 {
 				t.Errorf("local: got %+v, want decided by this instance", d)
@@ -87,7 +90,7 @@ func TestRedisFaults(t *testing.T) {
 				t.Errorf("%d requests reached Redis, want 1", n)
 			}
 
-			fault.end(server)
+			fault.end(t, server)
 			look := charges(limit)
 			look[0].Cost = NoCost
 			waitFor(t, "Redis to decide again", func() bool { return !l.Take(ctx, look).StoreDown })
@@ -96,11 +99,12 @@ func TestRedisFaults(t *testing.T) {
 }
 
 // beginBusy occupies Redis with a script that does not end.
-func beginBusy(s *redisServer) {
-	s.do("CONFIG", "SET", "busy-reply-threshold", "1")
-	go s.client.Eval(context.Background(), "while true do end", nil)
-	waitFor(s.t, "Redis to be busy", func() bool {
-		err := s.client.Ping(context.Background()).Err()
+func beginBusy(t *testing.T, s *testenv.Redis) {
+	t.Helper()
+	s.Do("CONFIG", "SET", "busy-reply-threshold", "1")
+	go s.Client.Eval(context.Background(), "while true do end", nil)
+	waitFor(t, "Redis to be busy", func() bool {
+		err := s.Client.Ping(context.Background()).Err()
 		return err != nil && strings.HasPrefix(err.Error(), "BUSY")
 	})
 }
@@ -109,8 +113,8 @@ func beginBusy(s *redisServer) {
 // reach for it than were on the way.
 func TestRedisKilledUnderTraffic(t *testing.T) {
 	const clients = 8
-	server := startRedis(t)
-	l := open(t, Settings{RedisURL: server.url(), RedisTimeout: 10 * time.Second}, nil)
+	server := testenv.StartRedis(t)
+	l := open(t, Settings{RedisURL: server.URL(), RedisTimeout: 10 * time.Second}, nil)
 	limit := perUser("l", 1<<16, config.FailLocal)
 
 	var decided, undecided, longest atomic.Int64
@@ -140,14 +144,14 @@ func TestRedisKilledUnderTraffic(t *testing.T) {
 		waitFor(t, "traffic", func() bool { return decided.Load() >= from+n })
 	}
 	more(500)
-	server.kill()
+	server.Kill()
 	waitFor(t, "the guard to close", func() bool { return !l.shared.up() })
 	atTrip := storeCalls(t, l)
 	more(5000)
 	if n := storeCalls(t, l) - atTrip; n > clients {
 		t.Errorf("%d requests reached for a dead Redis, want at most the %d on the way", n, clients)
 	}
-	server.start()
+	server.Start()
 	waitFor(t, "Redis to decide again", l.shared.up)
 	back := storeCalls(t, l)
 	waitFor(t, "traffic in Redis", func() bool { return storeCalls(t, l) > back+100 })

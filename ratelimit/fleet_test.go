@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 // fleet is several instances on one Redis, and how many requests they admitted.
@@ -19,10 +20,10 @@ type fleet struct {
 	admitted  atomic.Int64
 }
 
-func newFleet(t *testing.T, server *redisServer, n int) *fleet {
+func newFleet(t *testing.T, server *testenv.Redis, n int) *fleet {
 	f := &fleet{t: t}
 	for range n {
-		f.instances = append(f.instances, open(t, Settings{RedisURL: server.url(), RedisTimeout: 20 * time.Second}, prometheus.NewRegistry()))
+		f.instances = append(f.instances, open(t, Settings{RedisURL: server.URL(), RedisTimeout: 20 * time.Second}, prometheus.NewRegistry()))
 	}
 	return f
 }
@@ -54,7 +55,7 @@ func requests(n int64) func(int64) bool { return func(sent int64) bool { return 
 
 // Without refill a fleet admits the capacity, to the request.
 func TestFleetAdmitsExactlyTheCapacity(t *testing.T) {
-	f := newFleet(t, startRedis(t), 2)
+	f := newFleet(t, testenv.StartRedis(t), 2)
 	f.run(perUser("l", 300, config.FailDeny), requests(2000))
 	if n := f.admitted.Load(); n != 300 {
 		t.Errorf("%d admitted, want exactly 300", n)
@@ -63,7 +64,7 @@ func TestFleetAdmitsExactlyTheCapacity(t *testing.T) {
 
 // With refill a fleet admits no more than C + R·T.
 func TestFleetAdmitsTheRate(t *testing.T) {
-	f := newFleet(t, startRedis(t), 2)
+	f := newFleet(t, testenv.StartRedis(t), 2)
 	limit := perUser("l", 50, config.FailDeny)
 	limit.TokenBucket.Refill = config.Rate{Events: 200, Per: time.Second}
 	begin := time.Now()
@@ -80,12 +81,12 @@ func TestFleetAdmitsTheRate(t *testing.T) {
 // Each loss of Redis' memory gives one capacity, not more: C(1+F).
 func TestFleetBoundWhenStateIsLost(t *testing.T) {
 	const losses, capacity = 3, 100
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	f := newFleet(t, server, 2)
 	limit := perUser("l", capacity, config.FailDeny)
 	f.run(limit, requests(1000))
 	for range losses {
-		server.do("FLUSHALL")
+		server.Do("FLUSHALL")
 		f.run(limit, requests(1000))
 	}
 	if n := f.admitted.Load(); n != capacity*(1+losses) {
@@ -96,11 +97,11 @@ func TestFleetBoundWhenStateIsLost(t *testing.T) {
 // While Redis is down each instance admits its own capacity, and no more.
 func TestFleetBoundWithoutRedis(t *testing.T) {
 	const instances, capacity = 3, 40
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	f := newFleet(t, server, instances)
 	limit := perUser("l", capacity, config.FailLocal)
 	f.run(limit, requests(500))
-	server.kill()
+	server.Kill()
 	for _, l := range f.instances {
 		for range 3 * capacity {
 			if l.Take(context.Background(), charges(limit)).Allowed {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -222,8 +223,8 @@ func TestSettingsFromTheEnvironment(t *testing.T) {
 }
 
 func TestTakeAfterClose(t *testing.T) {
-	server := startRedis(t)
-	l, err := Open(Settings{RedisURL: server.url(), RedisTimeout: 10 * time.Second}, quiet, nil)
+	server := testenv.StartRedis(t)
+	l, err := Open(Settings{RedisURL: server.URL(), RedisTimeout: 10 * time.Second}, quiet, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-func redisOn(t testing.TB, s *redisServer) *redisStore {
+func redisOn(t testing.TB, s *testenv.Redis) *redisStore {
 	t.Helper()
-	r, err := newRedisStore(s.url(), 10*time.Second)
+	r, err := newRedisStore(s.URL(), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +24,7 @@ func redisOn(t testing.TB, s *redisServer) *redisStore {
 
 // A value that the script has not written is a full bucket, and is overwritten.
 func TestRedisOverwritesForeignValues(t *testing.T) {
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
 	b := bucketOf(t, 5, 1, day)
 	key := redisPrefix + "k"
@@ -45,8 +47,8 @@ func TestRedisOverwritesForeignValues(t *testing.T) {
 		"a hash":             {"HSET", key, "1", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server.do("FLUSHALL")
-			server.do(write...)
+			server.Do("FLUSHALL")
+			server.Do(write...)
 			for want := int64(4); want >= 3; want-- { // the second reads what the first wrote
 				results, err := r.take(context.Background(), one("k", b))
 				if err != nil {
@@ -62,13 +64,13 @@ func TestRedisOverwritesForeignValues(t *testing.T) {
 
 // A denial writes nothing, so it works at Redis' memory limit too.
 func TestRedisDenialWritesNothing(t *testing.T) {
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
 	items := []item{{"k", Demand{bucketOf(t, 5, 1, day), 6}}}
 	if _, err := r.take(context.Background(), items); err != nil {
 		t.Fatal(err)
 	}
-	if n := server.do("DBSIZE"); n != int64(0) {
+	if n := server.Do("DBSIZE"); n != int64(0) {
 		t.Errorf("%v keys after a denial, want none", n)
 	}
 }
@@ -76,17 +78,17 @@ func TestRedisDenialWritesNothing(t *testing.T) {
 // A key expires when its bucket is full, rounded up, and the margin: neither
 // before, which would give tokens, nor long after.
 func TestRedisKeysExpireWhenFull(t *testing.T) {
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
 	rapid.Check(t, func(t *rapid.T) {
 		d := bucketGen.Draw(t, "bucket")
 		cost := rapid.Int64Range(1, d.capacity).Draw(t, "cost")
-		server.do("FLUSHALL")
+		server.Do("FLUSHALL")
 		begin := time.Now()
 		if _, err := r.take(context.Background(), []item{{"k", Demand{d.Bucket, cost}}}); err != nil {
 			t.Fatal(err)
 		}
-		left := server.do("PTTL", redisPrefix+"k").(int64)
+		left := server.Do("PTTL", redisPrefix+"k").(int64)
 		passed := time.Since(begin).Milliseconds() + 1
 
 		fill := new(big.Rat).Quo(new(big.Rat).SetInt64(cost), d.perMicro()) // microseconds
@@ -104,7 +106,7 @@ func TestRedisKeysExpireWhenFull(t *testing.T) {
 // A clock that was set back stands still for the buckets it has written, and
 // their keys live as much longer.
 func TestRedisKeysOutliveAClockSetBack(t *testing.T) {
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
 	b := bucketOf(t, 5, 1, time.Second)
 	for _, now := range []time.Duration{time.Hour, 0} {
@@ -113,14 +115,14 @@ func TestRedisKeysOutliveAClockSetBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left := server.do("PTTL", redisPrefix+"k").(int64); left < time.Hour.Milliseconds() {
+	if left := server.Do("PTTL", redisPrefix+"k").(int64); left < time.Hour.Milliseconds() {
 		t.Errorf("expires in %d ms, want at least the hour until the clock has caught up", left)
 	}
 }
 
 // A script cache that is lost, as by a restart, is filled again on the way.
 func TestRedisLoadsTheScriptAgain(t *testing.T) {
-	server := startRedis(t)
+	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
 	b := bucketOf(t, 5, 1, day)
 	for want := int64(4); want >= 2; want-- {
@@ -128,7 +130,7 @@ func TestRedisLoadsTheScriptAgain(t *testing.T) {
 		if err != nil || results[0].Remaining != want {
 			t.Errorf("got %+v, %v; want %d left", results, err, want)
 		}
-		server.do("SCRIPT", "FLUSH")
+		server.Do("SCRIPT", "FLUSH")
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 const (
@@ -152,8 +153,8 @@ func TestServiceAndTakeShareBuckets(t *testing.T) {
 		Key:         []config.KeyPart{"user", "clientIP", "header:X-Tier", "claim:org", "apiKey", "route", "tenant"},
 		TokenBucket: &config.TokenBucket{Capacity: 10, Refill: config.Rate{Events: 1, Per: day}},
 	}
-	server := startRedis(t)
-	for name, s := range map[string]Settings{"memory": {}, "redis": {RedisURL: server.url(), RedisTimeout: 10 * time.Second}} {
+	server := testenv.StartRedis(t)
+	for name, s := range map[string]Settings{"memory": {}, "redis": {RedisURL: server.URL(), RedisTimeout: 10 * time.Second}} {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, s, nil)
 			c := serve(t, l, limit)

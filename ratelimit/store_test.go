@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 // storeUnderTest is a store on a clock of the test's, in which buckets outlive
@@ -32,15 +34,15 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 		}})
 	})
 	t.Run("redis", func(t *testing.T) {
-		server := startRedis(t)
-		r, err := newRedisStore(server.url(), 10*time.Second)
+		server := testenv.StartRedis(t)
+		r, err := newRedisStore(server.URL(), 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = r.close() })
 		clock := new(atomic.Int64)
 		r.clock, r.margin = clock.Load, time.Hour
-		test(t, storeUnderTest{r, clock, func() { server.do("FLUSHALL") }})
+		test(t, storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }})
 	})
 }
 
@@ -200,7 +202,7 @@ func BenchmarkStores(b *testing.B) {
 		}
 	})
 	b.Run("redis", func(b *testing.B) {
-		r, err := newRedisStore(startRedis(b).url(), time.Second)
+		r, err := newRedisStore(testenv.StartRedis(b).URL(), time.Second)
 		if err != nil {
 			b.Fatal(err)
 		}

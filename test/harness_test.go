@@ -95,7 +95,7 @@ func launch(t testing.TB, s setup) *gateway {
 	g.file = filepath.Join(g.dir, "gateway.yaml")
 	g.write(s.config)
 	g.env = append(cleanEnvironment(),
-		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(g.dir, "grpc.sock"),
+		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(testenv.ShortDir(t), "grpc"),
 		"GATEWRIGHT_ADMIN_ADDR="+g.admin,
 		"GATEWRIGHT_DATABASE_URL=sqlite:"+filepath.Join(g.dir, "keys.db"),
 		"GATEWRIGHT_ENVOY_CONCURRENCY=1",

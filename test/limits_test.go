@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 const limited = `
@@ -42,7 +44,7 @@ routes:
 // for both.
 var stores = map[string]func(*testing.T) []string{
 	"memory": func(*testing.T) []string { return nil },
-	"redis":  func(t *testing.T) []string { return []string{"GATEWRIGHT_REDIS_URL=" + startRedis(t).url()} },
+	"redis":  func(t *testing.T) []string { return []string{"GATEWRIGHT_REDIS_URL=" + testenv.StartRedis(t).URL()} },
 }
 
 // onEachStore runs a story with a gateway of its own on each store.
@@ -173,11 +175,11 @@ func TestKeysOfLimits(t *testing.T) {
 // what was refilled meanwhile.
 func TestTwoGatewaysOnOneRedis(t *testing.T) {
 	t.Parallel()
-	redis, p, app := startRedis(t), idp(t), backend(t, "app")
+	redis, p, app := testenv.StartRedis(t), idp(t), backend(t, "app")
 	both := make([]*gateway, 2)
 	for i := range both {
 		both[i] = start(t, setup{
-			config: limited, env: []string{"GATEWRIGHT_REDIS_URL=" + redis.url()},
+			config: limited, env: []string{"GATEWRIGHT_REDIS_URL=" + redis.URL()},
 			values: map[string]string{"issuer": p.Issuer(), "app": app.Addr()},
 		})
 	}
@@ -218,9 +220,9 @@ func TestTwoGatewaysOnOneRedis(t *testing.T) {
 // Redis again when it is back.
 func TestRedisDies(t *testing.T) {
 	t.Parallel()
-	redis, p, app := startRedis(t), idp(t), backend(t, "app")
+	redis, p, app := testenv.StartRedis(t), idp(t), backend(t, "app")
 	g := start(t, setup{
-		config: limited, env: []string{"GATEWRIGHT_REDIS_URL=" + redis.url()},
+		config: limited, env: []string{"GATEWRIGHT_REDIS_URL=" + redis.URL()},
 		values: map[string]string{"issuer": p.Issuer(), "app": app.Addr()},
 	})
 	alice := bearer(token(t, p, "sub=alice"))
@@ -229,12 +231,12 @@ func TestRedisDies(t *testing.T) {
 		get(t, url, alice).ok(t)
 	}
 	get(t, url, alice).denied(t, 429, "rate-limited")
-	redis.kill()
+	redis.Kill()
 	for range 5 { // onStoreFailure: local, with a full bucket
 		get(t, url, alice).ok(t)
 	}
 	get(t, url, alice).denied(t, 429, "rate-limited")
-	redis.start()
+	redis.Start()
 	eventually(t, "Redis is used again", func() error {
 		if !strings.Contains(g.metrics(), "\ngatewright_ratelimit_store_up 1\n") {
 			return fmt.Errorf("it is not")

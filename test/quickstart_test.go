@@ -51,7 +51,7 @@ func quickstart(t *testing.T, env []string) {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Dir = dir
 	cmd.Env = append(cleanEnvironment(), "GATEWRIGHT_ADMIN_ADDR="+testenv.Addr(t), "GATEWRIGHT_REDIS_TIMEOUT=2s",
-		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(dir, "grpc.sock"), "GATEWRIGHT_ENVOY="+testenv.Envoy(t))
+		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(testenv.ShortDir(t), "grpc"), "GATEWRIGHT_ENVOY="+testenv.Envoy(t))
 	cmd.Env = append(cmd.Env, env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,14 +1,9 @@
 package test
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/gatewright/gatewright/internal/demo"
 	"github.com/gatewright/gatewright/internal/testenv"
@@ -58,40 +53,3 @@ func token(t testing.TB, p *demo.IDP, claims ...string) string {
 	}
 	return p.Token(all)
 }
-
-// redisServer is a real Redis on a socket of its own.
-type redisServer struct {
-	t      testing.TB
-	socket string
-	cmd    *exec.Cmd
-}
-
-// startRedis starts a Redis that keeps nothing on disk.
-func startRedis(t testing.TB) *redisServer {
-	t.Helper()
-	r := &redisServer{t: t, socket: filepath.Join(t.TempDir(), "redis.sock")}
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redisServer) start() {
-	r.t.Helper()
-	r.cmd = exec.Command(testenv.Redis(r.t), "--port", "0", "--unixsocket", r.socket,
-		"--save", "", "--appendonly", "no", "--dir", filepath.Dir(r.socket))
-	r.cmd.Stderr = os.Stderr
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	c := redis.NewClient(&redis.Options{Network: "unix", Addr: r.socket})
-	defer c.Close()
-	eventually(r.t, "Redis answers", func() error { return c.Ping(r.t.Context()).Err() })
-}
-
-func (r *redisServer) kill() {
-	_ = r.cmd.Process.Kill() // it may be dead
-	_ = r.cmd.Wait()
-}
-
-// url is what GATEWRIGHT_REDIS_URL is set to.
-func (r *redisServer) url() string { return "unix://" + r.socket }

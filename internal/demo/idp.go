@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -15,7 +16,7 @@ const Warning = "this provider signs a token for anybody; trust it in demonstrat
 //
 //	/.well-known/jwks.json, /jwks.json    its public keys (RFC 7517)
 //	/.well-known/openid-configuration     where they are (OpenID Connect Discovery 1.0)
-//	/token?sub=alice&…                    a token; see tokenHandler
+//	/token?sub=alice&…                    a token; see serveToken
 //
 // and makes tokens, good and bad ones, for tests.
 type IDP struct {
@@ -33,7 +34,7 @@ type IDP struct {
 // iss; it need not be the address of a server. Tokens are dated by now.
 func NewIDP(issuer string, now func() time.Time) (*IDP, error) {
 	if issuer == "" {
-		return nil, errNoIssuer
+		return nil, errors.New("the demo identity provider needs an issuer")
 	}
 	p := &IDP{issuer: issuer, now: now, mux: http.NewServeMux()}
 	if err := p.Rotate(); err != nil {

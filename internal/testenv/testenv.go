@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -26,19 +25,9 @@ func Envoy(t testing.TB) string {
 	return path
 }
 
-// Redis returns the path of a redis-server, under the same rule.
-func Redis(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		missing(t, "no redis-server on PATH: apt-get install redis-server, or run `make test`")
-	}
-	return path
-}
-
 func missing(t testing.TB, what string) {
 	t.Helper()
-	if os.Getenv("CI") != "" || os.Getenv("GATEWRIGHT_TEST_REQUIRE") != "" {
+	if os.Getenv("CI") != "" || os.Getenv("TESTENV_REQUIRE") != "" {
 		t.Fatal(what)
 	}
 	t.Skip(what)
