@@ -178,6 +178,9 @@ func fieldNamed(fields []field, name string) (field, bool) {
 // unknown reports a key that no field has. The field that was most likely
 // meant is not judged: what it lacks stands under the wrong name.
 func (d *decoder) unknown(key *yaml.Node, at *place, fields []field) {
+	if d.report.full() {
+		return
+	}
 	var all, supported []string
 	for _, f := range fields {
 		all = append(all, f.name)

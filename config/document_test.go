@@ -70,6 +70,17 @@ func TestSyntaxFaultLine(t *testing.T) {
 	}
 }
 
+// panicking is a stream that meets a fault of the parser's own.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("internal error: please report") }
+
+func TestParserPanicIsAnError(t *testing.T) {
+	if _, _, err := documents(panicking{}); err == nil || !strings.Contains(err.Error(), "internal error") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestTextFaults(t *testing.T) {
 	for _, c := range []struct {
 		name, content, want string

@@ -144,6 +144,7 @@ var keyProperties = []string{"id", "tenant", "owner"}
 
 func (c *checker) apiKey(at *place, k *APIKey) {
 	c.name(at, k.Name)
+	c.must(c.cfg.Auth.JWT[k.Name] == nil, at, "is already the name of a JWT provider: limits tell callers apart by their provider")
 	c.must(k.From.Header == "" || k.From.Query == "", at.key("from"), "must have at most one of header and query")
 	if k.From.Header != "" {
 		c.obey(at.key("from").key("header"), credentialHeaderRule(k.From.Header))

@@ -32,7 +32,10 @@ func watchFile(t *testing.T, content string) watched {
 func watchPath(t *testing.T, path string, options ...FileOption) watched {
 	t.Helper()
 	w := watched{path: path, delivered: make(chan string, 100), failures: make(chan error, 100)}
-	options = append([]FileOption{WithErrors(func(err error) { w.failures <- err })}, options...)
+	// A file is truncated and written in two system calls. On a busy machine
+	// there may be more between them than the default time to settle.
+	const settle = 500 * time.Millisecond
+	options = append([]FileOption{WithErrors(func(err error) { w.failures <- err }), WithTimes(defaultPoll, settle)}, options...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {

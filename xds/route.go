@@ -17,8 +17,6 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-const defaultTimeout = 15 * time.Second
-
 // The keys of a route's context_extensions: what Check learns from Envoy about
 // the route that it judges.
 const (
@@ -123,7 +121,7 @@ func checkSettings(context map[string]string) *anypb.Any {
 // routeAction is what all destinations of a route share.
 func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *routev3.RouteAction {
 	action := &routev3.RouteAction{
-		Timeout:     durationpb.New(r.Timeout.Or(defaultTimeout)),
+		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
 		RetryPolicy: retryPolicy(r.Retry),
 	}
 	if p == config.RateLimitFilter {

@@ -154,3 +154,26 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
 	return l
 }
+
+// TestEnvoyAcceptsWhatWeAccept: a config at the edges of what the loader takes
+// is not refused by Envoy.
+func TestEnvoyAcceptsWhatWeAccept(t *testing.T) {
+	inputs, err := filepath.Glob("../../config/testdata/good/*.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatalf("no good configs: %v", err)
+	}
+	for _, in := range append(inputs, "../../examples/quickstart/gateway.yaml") {
+		t.Run(filepath.Base(in), func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := Compile(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			validate(t, p.Resources)
+		})
+	}
+}
