@@ -105,6 +105,27 @@ func meaning(p string) string {
 	return path.Clean(strings.ReplaceAll(p, `\`, "/"))
 }
 
+// TestEnvoysOwnHeadersAreNotBelieved: a client, on loopback too, cannot steer
+// Envoy by the headers with which its own services do.
+func TestEnvoysOwnHeadersAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	e := get(t, g.url("public", "/public/1?delay=300ms"),
+		header{"X-Envoy-Upstream-Rq-Timeout-Ms", "1"},
+		header{"X-Envoy-Original-Path", "/admin/1"},
+		header{"X-Envoy-Internal", "true"},
+		header{"X-Forwarded-For", "10.0.0.1"},
+	).ok(t).echo(t)
+	for _, name := range []string{"X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Original-Path", "X-Envoy-Internal"} {
+		if v := e.header(name); v != "" {
+			t.Errorf("the backend sees %s %q", name, v)
+		}
+	}
+	if line := g.logged("/public/1"); line["client_ip"] != "127.0.0.1" {
+		t.Errorf("the access log believes X-Forwarded-For: %v", line["client_ip"])
+	}
+}
+
 // TestStrangers: what no route takes is answered and logged by the gateway.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
