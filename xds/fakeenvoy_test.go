@@ -30,6 +30,7 @@ type rig struct {
 func newRig(t *testing.T) rig {
 	t.Helper()
 	server := NewServer(t.Context(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	server.linger = 20 * time.Millisecond
 	r := rig{Server: server, listener: bufconn.Listen(1 << 20)}
 	g := grpc.NewServer()
 	server.Register(g)

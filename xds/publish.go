@@ -21,11 +21,16 @@ var ErrRefused = errors.New("an Envoy refused the config")
 // soon disconnected by the keepalive of its connection.
 const ackTimeout = 10 * time.Second
 
+// defaultLinger is how long clusters outlive the last route to them. A request
+// keeps the route that it was given while it waits for its judgement, at most
+// controlTimeout, and only then looks for its cluster.
+const defaultLinger = controlTimeout + time.Second
+
 // Publish hands a set of resources to every connected Envoy, in three steps:
 // first the clusters and endpoints that are new or changed, then the listeners
-// and routes, and last, when every Envoy has acknowledged those, what is no
-// longer referred to is taken away. So no route ever names a cluster that an
-// Envoy does not have, and no request fails because of a change.
+// and routes, and last, some time after every Envoy has acknowledged those,
+// what is no longer referred to is taken away. So no route ever names a cluster
+// that an Envoy does not have, and no request fails because of a change.
 //
 // It returns when every Envoy runs the new config, or settled is false: some
 // Envoy has not answered in time, and what is old is left where it is until
@@ -38,17 +43,46 @@ func (s *Server) Publish(ctx context.Context, next Resources) (settled bool, err
 	case <-ctx.Done():
 		return false, fmt.Errorf("waiting for an earlier publication: %w", ctx.Err())
 	}
+	s.publications++
 	before := s.current
 	settled, err = s.makeBeforeBreak(ctx, next)
 	if errors.Is(err, ErrRefused) && before != nil {
-		if _, undo := s.makeBeforeBreak(ctx, before); undo != nil {
-			err = errors.Join(err, fmt.Errorf("publishing the config before it again: %w", undo))
+		next = before
+		acked, undo := s.makeBeforeBreak(ctx, next)
+		if undo != nil {
+			return false, errors.Join(err, fmt.Errorf("publishing the config before it again: %w", undo))
 		}
+		if acked {
+			s.retireLater(next)
+		}
+	}
+	if settled {
+		s.retireLater(next)
 	}
 	return settled, err
 }
 
-// makeBeforeBreak takes s.current to next.
+// retireLater takes away what current does not have, unless something else is
+// published before the time comes: then that publication will.
+func (s *Server) retireLater(current Resources) {
+	publication := s.publications
+	time.AfterFunc(s.linger, func() {
+		select {
+		case s.publish <- struct{}{}:
+			defer func() { <-s.publish }()
+		case <-s.ctx.Done():
+			return
+		}
+		if publication != s.publications {
+			return
+		}
+		if err := s.retire(current); err != nil {
+			s.log.Error("what is no longer referred to cannot be taken away", "error", err)
+		}
+	})
+}
+
+// makeBeforeBreak takes s.current to next, with what is old still beside it.
 func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, err error) {
 	steps := [][]resource.Type{
 		{resource.EndpointType, resource.ClusterType},
@@ -63,10 +97,7 @@ func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled b
 		}
 		settled = settled && acked
 	}
-	if !settled {
-		return false, nil
-	}
-	return true, s.retire(next)
+	return settled, nil
 }
 
 // offer adds and changes what is new in these types, and waits for every

@@ -134,6 +134,41 @@ func TestClustersWaitForRoutesToGo(t *testing.T) {
 	e.has("-Cluster b")
 }
 
+// TestWhatComesBackInTimeNeverGoes: a route that is taken out and put back while
+// its cluster lingers finds the same cluster.
+func TestWhatComesBackInTimeNeverGoes(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	r.linger = time.Hour
+	publish(t, r, resources(t, "a"))
+	r.linger = 20 * time.Millisecond
+	publish(t, r, resources(t, "a", "b"))
+	publish(t, r, resources(t, "a", "b", "c"))
+	publish(t, r, resources(t, "a", "b"))
+	e.has("-Cluster c")
+	if got := e.seen(); slices.Contains(got, "-Cluster b") || slices.Contains(got, "+Cluster b") {
+		t.Errorf("the cluster went and came back: %v", got)
+	}
+}
+
+// TestOldRetirementTakesNothingNew: what one publication would take away later
+// is not taken from a publication after it.
+func TestOldRetirementTakesNothingNew(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	publish(t, r, resources(t, "a"))
+	publish(t, r, resources(t, "a", "b", "c"))
+	publish(t, r, resources(t, "a", "b", "c", "d"))
+	publish(t, r, resources(t, "a", "b", "c"))
+	e.has("-Cluster d") // by now the first retirement is over
+	for _, name := range []string{"b", "c"} {
+		if got := e.seen(); slices.Contains(got, "-Cluster "+name) {
+			t.Errorf("%s was taken away: %v", name, got)
+		}
+		if _, ok := r.caches[resource.ClusterType].GetResources()[name]; !ok {
+			t.Errorf("%s is not served", name)
+		}
+	}
+}
+
 func TestNothingIsSentWhenNothingChanged(t *testing.T) {
 	r, e := connected(t, "a", "b")
 	publish(t, r, resources(t, "b", "a")) // the same in another order of the file

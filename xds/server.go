@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -34,8 +35,13 @@ type Server struct {
 	log     *slog.Logger
 	metrics serverMetrics
 
-	publish chan struct{} // holds one token; guards current
-	current Resources
+	ctx    context.Context // ends all streams
+	linger time.Duration   // defaultLinger, but in tests
+
+	publish chan struct{} // holds one token; guards all below
+	current Resources     // what the caches hold
+	// publications counts them.
+	publications int
 }
 
 type serverMetrics struct {
@@ -52,6 +58,8 @@ func NewServer(ctx context.Context, log *slog.Logger, reg prometheus.Registerer)
 		caches:  map[resource.Type]*cachev3.LinearCache{},
 		tracker: newTracker(),
 		log:     log,
+		ctx:     ctx,
+		linger:  defaultLinger,
 		publish: make(chan struct{}, 1),
 	}
 	mux := &cachev3.MuxCache{

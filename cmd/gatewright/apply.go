@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/xds"
@@ -102,6 +104,8 @@ func (svc *service) logFaults(err error) {
 // apply compiles a config and serves it. The order is what keeps every request
 // judged by the policy of its own route: what routes refer to is there before
 // them, and goes after them. On an error what was served before still is.
+//
+// It is called by one goroutine at a time.
 func (svc *service) apply(ctx context.Context, c *config.Config) error {
 	next, err := plan.Compile(c)
 	if err != nil {
@@ -113,15 +117,12 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		svc.reloads.done("unchanged", true)
 		return nil
 	}
-	svc.keySets.Ensure(ctx, slices.Concat(next.Issuers(), before.Issuers()))
-	svc.policies.Publish(next.Policies)
-	svc.setLimits(c.Limits, before)
-	svc.outcomes.SetKnown(
-		slices.Concat(next.RouteNames(), before.RouteNames()),
-		slices.Concat(next.BackendNames(), before.BackendNames()))
-
+	svc.generations.retire(before)
+	svc.judgeBy(ctx, svc.generations.with(next))
 	settled, err := svc.xds.Publish(ctx, next.Resources)
 	if err != nil {
+		// Some Envoy may have run a part of it: its requests are judged too.
+		svc.generations.retire(next)
 		if errors.Is(err, xds.ErrRefused) {
 			svc.reloads.done("refused", false)
 		}
@@ -131,29 +132,33 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 	svc.reloads.done("applied", true)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if settled {
-		svc.forget(ctx, next)
+		svc.generations.settled(time.Now())
+		svc.judgeBy(ctx, svc.generations.with(next))
 	}
 	return nil
 }
 
-// setLimits makes the new limits known beside those that are still in use.
-func (svc *service) setLimits(limits map[string]*config.Limit, before *plan.Plan) {
-	all := map[string]*config.Limit{}
-	if before != nil {
-		maps.Copy(all, before.Config.Limits)
+// judgeBy makes what these plans refer to known, and nothing else: policies,
+// issuers, limits, and the names that metrics may bear. The newest plan is the
+// first.
+func (svc *service) judgeBy(ctx context.Context, plans []*plan.Plan) {
+	policies, keep := map[string]*authz.Policy{}, map[string]bool{}
+	limits := map[string]*config.Limit{}
+	var issuers []*config.JWT
+	var routes, backends []string
+	for _, p := range slices.Backward(plans) { // of one name, the newest stays
+		maps.Copy(policies, p.Policies)
+		maps.Copy(limits, p.Config.Limits)
+		issuers = append(issuers, p.Issuers()...)
+		routes = append(routes, p.RouteNames()...)
+		backends = append(backends, p.BackendNames()...)
 	}
-	maps.Copy(all, limits)
-	svc.limits.Store(&all)
-}
-
-// forget drops what only earlier plans referred to. No Envoy runs one any more.
-func (svc *service) forget(ctx context.Context, current *plan.Plan) {
-	keep := make(map[string]bool, len(current.Policies))
-	for hash := range current.Policies {
+	for hash := range policies {
 		keep[hash] = true
 	}
+	svc.keySets.Ensure(ctx, issuers)
+	svc.policies.Publish(policies)
 	svc.policies.Retain(keep)
-	svc.keySets.Ensure(ctx, current.Issuers())
-	svc.setLimits(current.Config.Limits, nil)
-	svc.outcomes.SetKnown(current.RouteNames(), current.BackendNames())
+	svc.limits.Store(&limits)
+	svc.outcomes.SetKnown(routes, backends)
 }

@@ -59,8 +59,11 @@ type service struct {
 
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
-	// limits are those that an Envoy may name in its rate limit calls: of the
-	// plan, and while one replaces another, of both.
+	// generations are the plans before it that Envoys may still ask by. Only
+	// apply touches them.
+	generations generations
+	// limits are those that an Envoy may name in its rate limit calls, of the
+	// plan and of those before it.
 	limits atomic.Pointer[map[string]*config.Limit]
 	// stopping is set when the process has been asked to end.
 	stopping atomic.Bool

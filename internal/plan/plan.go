@@ -112,11 +112,8 @@ func version(resources xds.Resources, policies map[string]*authz.Policy) string 
 }
 
 // RouteNames are the names of the plan's routes, with that of the route which
-// takes what no other does. A nil plan has none.
+// takes what no other does.
 func (p *Plan) RouteNames() []string {
-	if p == nil {
-		return nil
-	}
 	out := []string{xds.NotFoundRoute}
 	for _, r := range p.Config.Routes {
 		out = append(out, r.Name)
@@ -124,21 +121,15 @@ func (p *Plan) RouteNames() []string {
 	return out
 }
 
-// BackendNames are the names of the plan's backends. A nil plan has none.
+// BackendNames are the names of the plan's backends.
 func (p *Plan) BackendNames() []string {
-	if p == nil {
-		return nil
-	}
 	return slices.Collect(maps.Keys(p.Config.Backends))
 }
 
 // HasRoute reports whether the plan has a route of that name.
 func (p *Plan) HasRoute(name string) bool { return p.routes[name] }
 
-// Issuers are the plan's JWT providers. A nil plan has none.
+// Issuers are the plan's JWT providers.
 func (p *Plan) Issuers() []*config.JWT {
-	if p == nil {
-		return nil
-	}
 	return slices.Collect(maps.Values(p.Config.Auth.JWT))
 }
