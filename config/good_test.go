@@ -23,6 +23,7 @@ func TestDecodeEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	weight := func(n int) *int { return &n }
+	percent := func(n float64) *float64 { return &n }
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
 		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter}},
@@ -86,6 +87,16 @@ func TestDecodeEveryField(t *testing.T) {
 			{
 				Name: "robots", Match: Match{Path: "/robots.txt"}, Auth: &RouteAuth{Public: true},
 				Respond: &Respond{Status: 299, Body: "User-agent: *\n\tDisallow: /\r\n", Headers: map[string]string{"Content-Type": "text/plain"}},
+			},
+			{
+				Name: "shop", Match: Match{Path: "/shop/{id}/**"}, Auth: &RouteAuth{Public: true},
+				To:      []*Destination{{Backend: "users-v1"}},
+				Rewrite: &Rewrite{Path: "/v2/{id}/**", Host: "shop.internal"},
+				Mirror:  &Mirror{Backend: "users-v2", Percent: percent(0.5)},
+			},
+			{
+				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},
+				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Path: "/v2/**"},
 			},
 		},
 	}

@@ -27,8 +27,7 @@ var notYet = []string{
 	"auth.introspection",
 	"limits.per-tenant.slidingWindow", "limits.per-ip.consistency",
 	"routes[0].sticky", "routes[0].rollout", "routes[1].grpcTranscode",
-	"routes[2].rewrite", "routes[2].cors", "routes[2].mirror", "routes[2].compress",
-	"routes[3].redirect",
+	"routes[2].cors", "routes[2].compress",
 }
 
 // TestWholeLanguageIsKnown: of the whole language, exactly what is not built
@@ -75,9 +74,8 @@ func TestSupportedLanguageLoads(t *testing.T) {
 	routes := top.key("routes")
 	prune(t, root, routes.index(0), "sticky", "rollout")
 	prune(t, root, routes.index(1), "grpcTranscode")
-	prune(t, root, routes.index(2), "rewrite", "cors", "mirror", "compress")
+	prune(t, root, routes.index(2), "cors", "compress")
 	cut(t, root, routes.index(0).key("limits"), 1) // per-tenant
-	cut(t, root, routes, 3)                        // old-docs, a redirect
 
 	pruned, err := yaml.Marshal(&document)
 	if err != nil {

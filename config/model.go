@@ -350,18 +350,18 @@ type Route struct {
 	// GRPCTranscode turns REST into gRPC.
 	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode" later:"REST to gRPC transcoding"`
 	// Rewrite changes path and host before the backend.
-	Rewrite *Rewrite `yaml:"rewrite" later:"rewrites"`
+	Rewrite *Rewrite `yaml:"rewrite"`
 	// Request and Response change headers on the way.
 	Request  *HeaderChanges `yaml:"request"`
 	Response *HeaderChanges `yaml:"response"`
 	// CORS answers browsers' preflights.
 	CORS *CORS `yaml:"cors" later:"CORS"`
 	// Mirror sends a copy of a share of the requests elsewhere.
-	Mirror *Mirror `yaml:"mirror" later:"mirrors"`
+	Mirror *Mirror `yaml:"mirror"`
 	// Compress compresses responses.
 	Compress bool `yaml:"compress" later:"compression"`
 	// Redirect answers with another place.
-	Redirect *Redirect `yaml:"redirect" later:"redirects"`
+	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.
 	Respond *Respond `yaml:"respond"`
 }
@@ -453,7 +453,11 @@ type GRPCTranscode struct {
 
 // Rewrite is the path and host that the backend sees.
 type Rewrite struct {
+	// Path has the form of a Match.Path. Its variables are those of the
+	// route's own path, and its /** is what that one's took. Empty keeps the
+	// path; the query is always kept.
 	Path string `yaml:"path"`
+	// Host is what the backend sees as its host. Empty keeps the client's.
 	Host string `yaml:"host"`
 }
 
@@ -472,16 +476,22 @@ type CORS struct {
 
 // Mirror copies a percentage of requests to a backend and drops the answers.
 type Mirror struct {
-	Backend string  `yaml:"backend" required:"true"`
-	Percent float64 `yaml:"percent"`
+	Backend string `yaml:"backend" required:"true"`
+	// Percent is 0 to 100, in steps of 0.0001. Nil is all of them.
+	Percent *float64 `yaml:"percent"`
 }
 
-// Redirect is an answer that names another place.
+// Redirect is an answer that names another place. What is empty stays as it is
+// in the request; the query always does.
 type Redirect struct {
-	Status int    `yaml:"status"`
+	// Status is 301, 302, 303, 307 or 308. 0 is 302, which nobody remembers.
+	Status int `yaml:"status"`
+	// Scheme is http or https.
 	Scheme string `yaml:"scheme"`
-	Host   string `yaml:"host"`
-	Path   string `yaml:"path"`
+	// Host is a name, without a port.
+	Host string `yaml:"host"`
+	// Path has the form of Rewrite.Path.
+	Path string `yaml:"path"`
 }
 
 // Respond is an answer of the gateway's own.

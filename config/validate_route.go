@@ -45,16 +45,21 @@ func (c *checker) route(at *place, r *Route) {
 
 // target holds a route to one place to go, and to the fields of that place.
 func (c *checker) target(at *place, r *Route) {
-	c.must((len(r.To) > 0) != (r.Respond != nil), at, "must have exactly one of to and respond")
+	c.must(places(r) == 1, at, "must have exactly one of to, redirect and respond")
 	if r.Respond != nil {
 		c.respond(at.key("respond"), r.Respond)
 	}
-	if r.Respond != nil && len(r.To) == 0 {
+	if r.Redirect != nil {
+		c.redirect(at.key("redirect"), r)
+	}
+	if len(r.To) == 0 && places(r) > 0 {
 		const rule = "needs a backend: the route answers by itself"
 		c.must(r.Pin == nil, at.key("pin"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
+		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
+		c.must(r.Mirror == nil, at.key("mirror"), rule)
 		return
 	}
 	c.destinations(at.key("to"), r.To)
@@ -65,6 +70,23 @@ func (c *checker) target(at *place, r *Route) {
 	if r.Retry != nil {
 		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
 	}
+	if r.Rewrite != nil {
+		c.rewrite(at.key("rewrite"), r)
+	}
+	if r.Mirror != nil {
+		c.mirror(at.key("mirror"), r.Mirror)
+	}
+}
+
+// places is how many places a route goes to.
+func places(r *Route) int {
+	n := 0
+	for _, given := range []bool{len(r.To) > 0, r.Redirect != nil, r.Respond != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // retryConditions are Envoy's, for HTTP and for gRPC (x-envoy-retry-on and

@@ -1,7 +1,9 @@
 package test
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,18 +15,23 @@ import (
 type service struct {
 	*demo.Backend
 	*demo.Server
+	// last are the headers of the newest request.
+	last *atomic.Pointer[http.Header]
 }
 
 // backend starts a demo backend for a test.
 func backend(t testing.TB, name string) service {
 	t.Helper()
-	b := demo.NewBackend(name)
-	s, err := demo.Start("127.0.0.1:0", b)
+	b, last := demo.NewBackend(name), &atomic.Pointer[http.Header]{}
+	s, err := demo.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		last.Store(&r.Header)
+		b.ServeHTTP(w, r)
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return service{b, s}
+	return service{b, s, last}
 }
 
 // idp starts a demo identity provider for a test.

@@ -27,11 +27,11 @@ const outcomeFlush = 50 * time.Millisecond
 // accessLogs are the two records of every request: a line of JSON on Envoy's
 // standard output for people, and the outcome on the access log stream for
 // Gatewright's metrics.
-func accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
+func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 	return []*accesslogv3.AccessLog{
 		accessLog("envoy.access_loggers.stdout", &streamlogv3.StdoutAccessLog{
 			AccessLogFormat: &streamlogv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: logLine(l)},
+				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.logLine(l)},
 			}},
 		}),
 		accessLog("envoy.access_loggers.http_grpc", &grpclogv3.HttpGrpcAccessLogConfig{
@@ -47,14 +47,18 @@ func accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 
 // logLine is the line of JSON. The path is logged without its query, which may
 // hold a secret; of the credential only the key's public id is known here.
-func logLine(l *config.Listener) *structpb.Struct {
+func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
+	path := "%PATH(NQ)%"
+	if b.rewritesPaths() {
+		path = firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ")
+	}
 	return stringStruct(map[string]string{
 		"time":        "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
 		"listener":    l.Name,
 		"method":      "%REQ(:METHOD)%",
 		"host":        "%REQ(:AUTHORITY)%",
-		"path":        "%PATH(NQ)%",
+		"path":        path,
 		"protocol":    "%PROTOCOL%",
 		"status":      "%RESPONSE_CODE%",
 		"flags":       "%RESPONSE_FLAGS%",

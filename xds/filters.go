@@ -1,14 +1,17 @@
 package xds
 
 import (
+	"slices"
 	"time"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
+	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -31,7 +34,12 @@ const (
 	extAuthzFilter  = "envoy.filters.http.ext_authz"
 	rateLimitFilter = "envoy.filters.http.ratelimit"
 	routerFilter    = "envoy.filters.http.router"
+
+	filterStateFilter = "envoy.filters.http.set_filter_state"
 )
+
+// clientPathState is where clientPath keeps the path.
+const clientPathState = "gatewright.path"
 
 // controlTimeout bounds a call of a filter to Gatewright. It is a bound for
 // disaster: Gatewright itself keeps far shorter ones towards its stores.
@@ -43,12 +51,39 @@ const controlTimeout = time.Second
 // its judge with the first protected route would, between the two, either let
 // that route's requests pass or refuse everybody else's. A route that needs no
 // call switches the filter off.
-func httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
-	chain := []*hcmv3.HttpFilter{httpFilter(extAuthzFilter, extAuthz())}
+//
+// The filter that remembers the path is there where some route rewrites one. It
+// decides nothing, so it may come and go with the routes.
+func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
+	var chain []*hcmv3.HttpFilter
+	if b.rewritesPaths() {
+		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
+	}
+	chain = append(chain, httpFilter(extAuthzFilter, extAuthz()))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
+}
+
+func (b builder) rewritesPaths() bool {
+	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool {
+		return r.Rewrite != nil && r.Rewrite.Path != ""
+	})
+}
+
+// clientPath keeps the path that the client asked for, for the access log: when
+// a request is logged, its own is what the backend saw.
+func clientPath() *setfilterstatev3.Config {
+	return &setfilterstatev3.Config{OnRequestHeaders: []*filterstatev3.FilterStateValue{{
+		Key:        &filterstatev3.FilterStateValue_ObjectKey{ObjectKey: clientPathState},
+		FactoryKey: "envoy.string",
+		Value: &filterstatev3.FilterStateValue_FormatString{FormatString: &corev3.SubstitutionFormatString{
+			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
+				Specifier: &corev3.DataSource_InlineString{InlineString: "%PATH(NQ)%"},
+			}},
+		}},
+	}}}
 }
 
 // extAuthz asks Gatewright's Check. Whatever goes wrong on the way is a 503,

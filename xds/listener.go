@@ -70,9 +70,9 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 			ConfigSource:    adsSource(),
 			RouteConfigName: routeConfigName(placementOf(l)),
 		}},
-		HttpFilters:      httpFilters(l),
+		HttpFilters:      b.httpFilters(l),
 		LocalReplyConfig: localReplies(),
-		AccessLog:        accessLogs(l),
+		AccessLog:        b.accessLogs(l),
 		Tracing:          tracing(),
 	}
 }

@@ -37,6 +37,11 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 		ResponseHeadersToRemove: responseChanges(r).Remove,
 	}
 	decision := b.policies.Decide(r, placement)
+	if r.Redirect != nil {
+		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
+		base.TypedPerFilterConfig = filterSettings(r, decision, "")
+		return []*routev3.Route{base}
+	}
 	if r.Respond != nil {
 		base.ResponseHeadersToAdd = append(base.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
 		base.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
@@ -123,7 +128,10 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 	action := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
 		RetryPolicy: retryPolicy(r.Retry),
+
+		RequestMirrorPolicies: mirrors(r.Mirror),
 	}
+	rewritten(action, r)
 	if p == config.RateLimitFilter {
 		action.RateLimits = b.rateLimitActions(r)
 	}

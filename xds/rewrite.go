@@ -1,0 +1,119 @@
+package xds
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// pathSubstitution turns a path that the pattern from takes into one of the
+// form to: variables keep their values, and /** is what from's /** took. Both
+// patterns are valid, and to's variables are among from's.
+func pathSubstitution(from, to string) *matcherv3.RegexMatchAndSubstitute {
+	source, _ := config.ParsePath(from)
+	target, _ := config.ParsePath(to)
+	var pattern, out strings.Builder
+	groups := map[string]int{}
+	for _, s := range source.Segments {
+		if s.Variable != "" {
+			groups[s.Variable] = len(groups) + 1
+			pattern.WriteString("/([^/]+)")
+		} else {
+			pattern.WriteString("/" + regexp.QuoteMeta(s.Literal))
+		}
+	}
+	for _, s := range target.Segments {
+		if s.Variable != "" {
+			fmt.Fprintf(&out, `/\%d`, groups[s.Variable])
+		} else {
+			out.WriteString("/" + s.Literal)
+		}
+	}
+	rest := len(groups) + 1
+	switch {
+	case target.Rest && len(target.Segments) == 0:
+		// What is left of /docs under /** is /, not nothing.
+		pattern.WriteString("/?(.*)")
+		fmt.Fprintf(&out, `/\%d`, rest)
+	case target.Rest:
+		pattern.WriteString("(/.*)?")
+		fmt.Fprintf(&out, `\%d`, rest)
+	case source.Rest:
+		pattern.WriteString("(?:/.*)?")
+	}
+	return &matcherv3.RegexMatchAndSubstitute{
+		// Anchored: Envoy replaces every place that fits.
+		Pattern:      &matcherv3.RegexMatcher{Regex: "^" + pattern.String() + "$"},
+		Substitution: out.String(),
+	}
+}
+
+// rewritten sets what the backend sees instead of the client's path and host.
+func rewritten(action *routev3.RouteAction, r *config.Route) {
+	if r.Rewrite == nil {
+		return
+	}
+	if r.Rewrite.Path != "" {
+		action.RegexRewrite = pathSubstitution(r.Match.Path, r.Rewrite.Path)
+	}
+	if r.Rewrite.Host != "" {
+		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.Rewrite.Host}
+	}
+}
+
+// redirect is the answer that names another place.
+func redirect(r *config.Route) *routev3.RedirectAction {
+	a := &routev3.RedirectAction{
+		HostRedirect: r.Redirect.Host,
+		ResponseCode: redirectCodes[r.Redirect.Status],
+	}
+	if r.Redirect.Scheme != "" {
+		a.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: r.Redirect.Scheme}
+	}
+	if r.Redirect.Path != "" {
+		a.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{
+			RegexRewrite: pathSubstitution(r.Match.Path, r.Redirect.Path),
+		}
+	}
+	return a
+}
+
+// redirectCodes are Envoy's names of the statuses; 0 is the default.
+var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
+	0:   routev3.RedirectAction_FOUND,
+	301: routev3.RedirectAction_MOVED_PERMANENTLY,
+	302: routev3.RedirectAction_FOUND,
+	303: routev3.RedirectAction_SEE_OTHER,
+	307: routev3.RedirectAction_TEMPORARY_REDIRECT,
+	308: routev3.RedirectAction_PERMANENT_REDIRECT,
+}
+
+// mirrors are the copies of a route's requests. A copy goes out when the
+// request has been judged, with the same identity headers, and with the host
+// that the backend would see, not with Envoy's "-shadow" behind it.
+func mirrors(m *config.Mirror) []*routev3.RouteAction_RequestMirrorPolicy {
+	if m == nil {
+		return nil
+	}
+	share := &typev3.FractionalPercent{Numerator: 100, Denominator: typev3.FractionalPercent_HUNDRED}
+	if m.Percent != nil {
+		share = &typev3.FractionalPercent{
+			Numerator:   uint32(math.Round(*m.Percent * 10_000)),
+			Denominator: typev3.FractionalPercent_MILLION,
+		}
+	}
+	return []*routev3.RouteAction_RequestMirrorPolicy{{
+		Cluster:                       m.Backend,
+		RuntimeFraction:               &corev3.RuntimeFractionalPercent{DefaultValue: share},
+		DisableShadowHostSuffixAppend: true,
+	}}
+}
