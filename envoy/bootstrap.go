@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
 )
@@ -83,6 +84,7 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 			Clusters: []*clusterv3.Cluster{controlCluster(o.ControlCluster, control)},
 		},
 		OverloadManager: overloadManager(),
+		LayeredRuntime:  layeredRuntime(),
 	}
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("building the bootstrap: %w", err)
@@ -154,6 +156,20 @@ func overloadManager() *overloadv3.OverloadManager {
 			},
 		}},
 	}
+}
+
+// maxRegexProgram is the size of the largest regular expression, in RE2's
+// instructions: some one for a character. Envoy's default, 100, refuses the
+// paths with variables of ordinary APIs.
+const maxRegexProgram = 65_536
+
+func layeredRuntime() *bootstrapv3.LayeredRuntime {
+	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		Name: "gatewright",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"re2.max_program_size.error_level": structpb.NewNumberValue(maxRegexProgram),
+		}}},
+	}}}
 }
 
 func fromADS() *corev3.ConfigSource {
