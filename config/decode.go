@@ -117,6 +117,9 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 	case RouteAuth:
 		d.routeAuth(n, out, at, f)
 		return
+	case ValueMatch:
+		d.valueMatch(n, out, at, f)
+		return
 	}
 	switch out.Kind() {
 	case reflect.Struct:

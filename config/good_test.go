@@ -65,7 +65,10 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "users",
 				Match: Match{
 					Hosts: []string{"api.example.com", "*.example.org", "10.0.0.1", "[::1]"}, Methods: []string{"GET", "HEAD"}, Path: "/users/{id}/**",
-					Headers: map[string]string{"Accept": "application/json"}, Query: map[string]string{"preview": "true", "flag": ""},
+					Headers: map[string]ValueMatch{
+						"Accept": {Exact: "application/json"}, "X-Version": {Prefix: "2."}, "X-Debug": {Absent: true}, "X-Shop": {Regex: "[a-z]+"},
+					},
+					Query: map[string]ValueMatch{"preview": {Exact: "true"}, "flag": {}, "any": {Present: true}, "full": {Exact: "x"}},
 				},
 				Priority: -5,
 				Auth: &RouteAuth{AnyOf: []*Requirement{

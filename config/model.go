@@ -375,10 +375,32 @@ type Match struct {
 	// Path is exact (/a/b), has one-segment variables (/users/{id}/orders), or
 	// ends in /** (that prefix, at segment borders, itself included).
 	Path string `yaml:"path" required:"true"`
-	// Headers must be present with exactly these values.
-	Headers map[string]string `yaml:"headers"`
-	// Query parameters must be present with exactly these values.
-	Query map[string]string `yaml:"query"`
+	// Headers must have these values. Of a header that is there twice, the
+	// values are joined by commas.
+	Headers map[string]ValueMatch `yaml:"headers"`
+	// Query parameters must have these values. Of a parameter that is there
+	// twice, the first counts.
+	Query map[string]ValueMatch `yaml:"query"`
+}
+
+// ValueMatch is what a header or a query parameter must be. In the file it is a
+// text, which the value must equal, or a mapping with exactly one field.
+type ValueMatch struct {
+	// Exact is the whole value. It is what counts where nothing else is set.
+	Exact string `yaml:"exact" text:"true"`
+	// Prefix is what the value begins with.
+	Prefix string `yaml:"prefix"`
+	// Regex is an RE2 expression that the whole value fits.
+	Regex string `yaml:"regex"`
+	// Present takes any value, also an empty one.
+	Present bool `yaml:"present"`
+	// Absent takes none: the header or parameter must not be there.
+	Absent bool `yaml:"absent"`
+}
+
+// IsExact reports whether the value must equal Exact.
+func (m ValueMatch) IsExact() bool {
+	return m.Prefix == "" && m.Regex == "" && !m.Present && !m.Absent
 }
 
 // RouteAuth is what a route asks of a caller: nothing, or one of several

@@ -183,4 +183,25 @@ func (d *decoder) routeAuth(n *yaml.Node, out reflect.Value, at *place, f field)
 	}
 }
 
+// valueMatch reads a text as what the value must equal.
+func (d *decoder) valueMatch(n *yaml.Node, out reflect.Value, at *place, f field) {
+	if n.Kind != yaml.MappingNode {
+		d.scalar(n, out.FieldByName("Exact"), at, f)
+		return
+	}
+	d.structure(n, out, at, f)
+	if len(n.Content) != 2 {
+		d.refuse(at, f, "must be a text, or have exactly one of exact, prefix, regex, present and absent")
+		return
+	}
+	// A false that is read as if it were not there would ask for an empty value.
+	word := n.Content[0].Value
+	said := out.Addr().Interface().(*ValueMatch)
+	if word == "present" && !said.Present || word == "absent" && !said.Absent {
+		if d.report.trusted(at.key(word)) {
+			d.refuse(at.key(word), f, "must be true: for the opposite say the other word")
+		}
+	}
+}
+
 var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf`)

@@ -22,6 +22,7 @@ type Specificity struct {
 	suffix         int
 	methods        bool
 	headers, query int
+	exact          int
 	name           string
 }
 
@@ -37,8 +38,21 @@ func (r *Route) Specificity() Specificity {
 		methods:  len(r.Match.Methods) > 0,
 		headers:  len(r.Match.Headers),
 		query:    len(r.Match.Query),
+		exact:    exactValues(r.Match.Headers) + exactValues(r.Match.Query),
 		name:     r.Name,
 	}
+}
+
+// exactValues is how many values are said in full, rather than by a prefix, an
+// expression, or their presence.
+func exactValues(values map[string]ValueMatch) int {
+	n := 0
+	for _, v := range values {
+		if v.IsExact() {
+			n++
+		}
+	}
+	return n
 }
 
 func shortestSuffix(hosts []string) int {
@@ -65,6 +79,7 @@ func (s Specificity) Compare(t Specificity) int {
 		trueFirst(s.methods, t.methods),   // named methods before every method
 		cmp.Compare(t.headers, s.headers), // more headers
 		cmp.Compare(t.query, s.query),     // more query parameters
+		cmp.Compare(t.exact, s.exact),     // more values that are said in full
 		strings.Compare(s.name, t.name),   // neither is more specific: any fixed order
 	)
 }

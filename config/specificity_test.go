@@ -48,10 +48,10 @@ func TestMostSpecificFirst(t *testing.T) {
 		},
 		"methods, headers, query, name": {
 			{Match: Match{Path: "/a", Methods: []string{"GET", "PUT"}}},
-			{Match: Match{Path: "/a", Headers: map[string]string{"A": "1", "B": "1"}}},
-			{Match: Match{Path: "/a", Headers: map[string]string{"A": "1"}, Query: map[string]string{"a": "1"}}},
-			{Match: Match{Path: "/a", Headers: map[string]string{"A": "1"}}},
-			{Match: Match{Path: "/a", Query: map[string]string{"a": "1"}}},
+			{Match: Match{Path: "/a", Headers: map[string]ValueMatch{"A": {Exact: "1"}, "B": {Exact: "1"}}}},
+			{Match: Match{Path: "/a", Headers: map[string]ValueMatch{"A": {Exact: "1"}}, Query: map[string]ValueMatch{"a": {Exact: "1"}}}},
+			{Match: Match{Path: "/a", Headers: map[string]ValueMatch{"A": {Exact: "1"}}}},
+			{Match: Match{Path: "/a", Query: map[string]ValueMatch{"a": {Exact: "1"}}}},
 			{Name: "a", Match: Match{Path: "/a"}},
 			{Name: "b", Match: Match{Path: "/a"}},
 		},
@@ -73,6 +73,7 @@ func sign(n int) int { return max(-1, min(1, n)) }
 var (
 	someHosts   = []string{"a.x.com", "b.x.com", "a.b.x.com", "*.b.x.com", "*.x.com", "*.com", "a.org", "*.org"}
 	someMethods = []string{"GET", "POST", "PUT"}
+	someValues  = []ValueMatch{{Exact: "1"}, {Exact: "2"}, {Prefix: "1"}, {Regex: "1|2"}, {Present: true}, {Absent: true}}
 	// requestHosts has a host for whatever two of someHosts share.
 	requestHosts = []string{"a.x.com", "b.x.com", "z.x.com", "a.b.x.com", "z.b.x.com", "z.com", "a.org", "z.org", "z.net"}
 )
@@ -87,8 +88,8 @@ func drawRoutes(t *rapid.T, low, high int, path func(*rapid.T) string) []*Route 
 		}
 		return rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, 2, rapid.ID[string]).Draw(t, label)
 	}
-	pairs := func(label string) map[string]string {
-		return rapid.MapOfN(rapid.Just("a"), rapid.SampledFrom([]string{"1", "2"}), 0, 1).Draw(t, label)
+	pairs := func(label string) map[string]ValueMatch {
+		return rapid.MapOfN(rapid.Just("a"), rapid.SampledFrom(someValues), 0, 1).Draw(t, label)
 	}
 	for i := range routes {
 		routes[i] = &Route{
@@ -232,10 +233,25 @@ func flowList(values []string) string {
 	return "[" + strings.Join(quotedValues, ", ") + "]"
 }
 
-func flowMap(values map[string]string) string {
+func flowMatch(m ValueMatch) string {
+	switch {
+	case m.Prefix != "":
+		return fmt.Sprintf("{prefix: %q}", m.Prefix)
+	case m.Regex != "":
+		return fmt.Sprintf("{regex: %q}", m.Regex)
+	case m.Present:
+		return "{present: true}"
+	case m.Absent:
+		return "{absent: true}"
+	default:
+		return fmt.Sprintf("%q", m.Exact)
+	}
+}
+
+func flowMap(values map[string]ValueMatch) string {
 	var entries []string
 	for _, k := range sorted(values) {
-		entries = append(entries, fmt.Sprintf("%q: %q", k, values[k]))
+		entries = append(entries, fmt.Sprintf("%q: %s", k, flowMatch(values[k])))
 	}
 	return "{" + strings.Join(entries, ", ") + "}"
 }

@@ -49,11 +49,11 @@ func sameButHosts(r *Route) string {
 	}
 	fmt.Fprintf(&b, "%t\n", s.path.Rest)
 	for _, name := range sorted(r.Match.Headers) {
-		fmt.Fprintf(&b, "%q:%q ", strings.ToLower(name), r.Match.Headers[name])
+		fmt.Fprintf(&b, "%q:%q ", strings.ToLower(name), fmt.Sprint(r.Match.Headers[name]))
 	}
 	b.WriteByte('\n')
 	for _, name := range sorted(r.Match.Query) {
-		fmt.Fprintf(&b, "%q=%q ", name, r.Match.Query[name])
+		fmt.Fprintf(&b, "%q=%q ", name, fmt.Sprint(r.Match.Query[name]))
 	}
 	return b.String()
 }

@@ -115,7 +115,7 @@ func (c *checker) matchedHeaderRule(name string) string {
 
 // headerKeys holds the keys of a mapping of headers to a rule, and to be
 // different headers.
-func headerKeys(c *checker, at *place, set map[string]string, rule func(name string) string) {
+func headerKeys[V any](c *checker, at *place, set map[string]V, rule func(name string) string) {
 	seen := map[string]bool{}
 	for _, name := range sorted(set) {
 		folded := strings.ToLower(name)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,10 +24,22 @@ func (c *checker) match(at *place, m *Match) {
 	}
 	headerKeys(c, at.key("headers"), m.Headers, c.matchedHeaderRule)
 	for _, name := range sorted(m.Headers) {
-		c.must(m.Headers[name] != "", at.key("headers").key(name), "must not be empty")
+		value, at := m.Headers[name], at.key("headers").key(name)
+		c.must(!value.IsExact() || value.Exact != "", at, "must not be empty: for any value say {present: true}")
+		c.valueMatch(at, value)
 	}
 	for _, name := range sorted(m.Query) {
 		c.must(name != "", at.key("query").key(name), "a query parameter must have a name")
+		c.valueMatch(at.key("query").key(name), m.Query[name])
+	}
+}
+
+func (c *checker) valueMatch(at *place, m ValueMatch) {
+	if m.Regex == "" {
+		return
+	}
+	if _, err := regexp.Compile(m.Regex); err != nil {
+		c.obey(at.key("regex"), "must be a regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 }
 

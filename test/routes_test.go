@@ -72,6 +72,47 @@ func TestRewrites(t *testing.T) {
 	g.logged("/shop/7/items/ab")
 }
 
+// TestValues: what headers and query parameters may be asked to be. The route
+// that says more takes the request.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	const values = `
+listeners:
+  - {name: public, address: "{{listen "public"}}"}
+routes:
+  - {name: any, match: {path: /a}, auth: public, respond: {status: 200, body: any}}
+  - {name: exact, match: {path: /a, headers: {X: "v1"}}, auth: public, respond: {status: 200, body: exact}}
+  - {name: prefix, match: {path: /a, headers: {X: {prefix: v}}}, auth: public, respond: {status: 200, body: prefix}}
+  - {name: regex, match: {path: /b, headers: {X: {regex: "a+"}}}, auth: public, respond: {status: 200, body: regex}}
+  - {name: present, match: {path: /c, headers: {X: {present: true}}}, auth: public, respond: {status: 200, body: present}}
+  - {name: absent, match: {path: /c, headers: {X: {absent: true}}}, auth: public, respond: {status: 200, body: absent}}
+  - {name: q-exact, match: {path: /d, query: {q: ""}}, auth: public, respond: {status: 200, body: q-exact}}
+  - {name: q-prefix, match: {path: /d, query: {q: {prefix: v}}}, auth: public, respond: {status: 200, body: q-prefix}}
+  - {name: q-regex, match: {path: /d, query: {q: {regex: "a+"}}}, auth: public, respond: {status: 200, body: q-regex}}
+  - {name: q-present, match: {path: /e, query: {q: {present: true}}}, auth: public, respond: {status: 200, body: q-present}}
+  - {name: q-absent, match: {path: /e, query: {q: {absent: true}}}, auth: public, respond: {status: 200, body: q-absent}}
+`
+	g := start(t, setup{config: values})
+	for _, c := range []struct{ path, x, want string }{
+		{"/a", "", "any"}, {"/a", "v1", "exact"}, {"/a", "v2", "prefix"}, {"/a", "w", "any"},
+		{"/b", "aaa", "regex"}, {"/b", "aab", ""}, {"/b", "baa", ""}, {"/b", "", ""},
+		{"/c", "x", "present"}, {"/c", "", "absent"},
+		{"/d?q=", "", "q-exact"}, {"/d?q=v1", "", "q-prefix"}, {"/d?q=aa", "", "q-regex"}, {"/d?q=ab", "", ""}, {"/d", "", ""},
+		{"/e?q=1", "", "q-present"}, {"/e?q=", "", "q-present"}, {"/e", "", "q-absent"}, {"/e?p=1", "", "q-absent"},
+	} {
+		var headers []header
+		if c.x != "" {
+			headers = append(headers, header{"X", c.x})
+		}
+		r := get(t, g.url("public", c.path), headers...)
+		if c.want == "" {
+			r.denied(t, 404, "route-not-found")
+		} else if r.Status != http.StatusOK || r.Body != c.want {
+			t.Errorf("%s with X %q: %d %s, want %s", c.path, c.x, r.Status, r.Body, c.want)
+		}
+	}
+}
+
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	g, _ := startMoving(t)

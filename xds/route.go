@@ -174,15 +174,10 @@ func routeMatch(m config.Match) *routev3.RouteMatch {
 		out.Headers = append(out.Headers, methodIn(m.Methods))
 	}
 	for _, name := range sortedKeys(m.Headers) {
-		out.Headers = append(out.Headers, headerExact(name, m.Headers[name]))
+		out.Headers = append(out.Headers, headerMatch(name, m.Headers[name]))
 	}
 	for _, name := range sortedKeys(m.Query) {
-		out.QueryParameters = append(out.QueryParameters, &routev3.QueryParameterMatcher{
-			Name: name,
-			QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{
-				StringMatch: exactly(m.Query[name]),
-			},
-		})
+		out.QueryParameters = append(out.QueryParameters, queryMatch(name, m.Query[name]))
 	}
 	return out
 }
@@ -229,24 +224,7 @@ func methodIn(methods []string) *routev3.HeaderMatcher {
 	for i, m := range sorted {
 		sorted[i] = regexp.QuoteMeta(m)
 	}
-	return header(":method", &matcherv3.StringMatcher{
-		MatchPattern: &matcherv3.StringMatcher_SafeRegex{
-			SafeRegex: &matcherv3.RegexMatcher{Regex: strings.Join(sorted, "|")},
-		},
-	})
-}
-
-func headerExact(name, value string) *routev3.HeaderMatcher { return header(name, exactly(value)) }
-
-func header(name string, m *matcherv3.StringMatcher) *routev3.HeaderMatcher {
-	return &routev3.HeaderMatcher{
-		Name:                 name,
-		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: m},
-	}
-}
-
-func exactly(value string) *matcherv3.StringMatcher {
-	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: value}}
+	return header(":method", fits(strings.Join(sorted, "|")))
 }
 
 func directResponse(status int, body string) *routev3.DirectResponseAction {

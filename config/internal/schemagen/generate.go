@@ -35,6 +35,7 @@ func Generate(modelFile string) ([]byte, error) {
 	schema.ID = schemaID
 	schema.Title = "Gatewright gateway"
 	tagged(reflect.TypeFor[config.Config](), schema, schema.Definitions)
+	textOrMatch(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
 	out, err := json.MarshalIndent(schema, "", "  ")
@@ -153,4 +154,17 @@ func publicOrRequirements(definitions jsonschema.Definitions) {
 		},
 	}
 	requirements.Description = ""
+}
+
+// textOrMatch lets what a value must be be its text, too.
+func textOrMatch(definitions jsonschema.Definitions) {
+	name := reflect.TypeFor[config.ValueMatch]().Name()
+	match := definitions[name]
+	one := uint64(1)
+	match.MinProperties, match.MaxProperties = &one, &one
+	definitions[name] = &jsonschema.Schema{
+		Description: match.Description,
+		OneOf:       []*jsonschema.Schema{{Type: "string", Description: "What the value must equal."}, match},
+	}
+	match.Description = ""
 }
