@@ -31,6 +31,8 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Ready returns nil when the gateway serves, or else what it waits for.
 	Ready func() error
+	// Status is what GET /api/v1/status answers, as JSON.
+	Status func() any
 }
 
 // NewHandler returns the admin port's handler.
@@ -38,6 +40,7 @@ type Options struct {
 //	/healthz  200 while the process lives
 //	/readyz   200 when the gateway serves; else 503 and the reason
 //	/metrics  Prometheus; from this machine, or with the admin token
+//	/api/v1/status  what is served, and how each Envoy stands; likewise
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -51,6 +54,10 @@ func NewHandler(o Options) http.Handler {
 		fmt.Fprintln(w, "ready")
 	})
 	mux.Handle("GET /metrics", guarded(o.Token, promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
+	mux.Handle("GET /api/v1/status", guarded(o.Token, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(o.Status()) // the caller may be gone
+	})))
 	return mux
 }
 

@@ -21,6 +21,8 @@ func TestWhoMayRead(t *testing.T) {
 		{"this machine under a foreign name", "", loopback, "rebound.example:9002", "", "/metrics", 403},
 		{"stranger, no token set", "", stranger, "gateway:9002", "", "/metrics", 403},
 		{"stranger, no token set, an empty one sent", "", stranger, "gateway:9002", "Bearer ", "/metrics", 403},
+		{"the status is guarded, too", "", stranger, "gateway:9002", "", "/api/v1/status", 403},
+		{"the status for this machine", "", loopback, "127.0.0.1:9002", "", "/api/v1/status", 200},
 		{"stranger without the token", "s3cret", stranger, "gateway:9002", "", "/metrics", 401},
 		{"stranger with a wrong token", "s3cret", stranger, "gateway:9002", "Bearer s3cres", "/metrics", 401},
 		{"stranger with the token as Basic", "s3cret", stranger, "gateway:9002", "Basic s3cret", "/metrics", 401},
@@ -29,7 +31,7 @@ func TestWhoMayRead(t *testing.T) {
 		{"probes are for all", "", stranger, "gateway:9002", "", "/readyz", 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := NewHandler(Options{Token: c.token, Registry: prometheus.NewRegistry(), Ready: func() error { return nil }})
+			h := NewHandler(Options{Token: c.token, Registry: prometheus.NewRegistry(), Ready: func() error { return nil }, Status: func() any { return nil }})
 			r := httptest.NewRequest(http.MethodGet, c.path, nil)
 			r.RemoteAddr, r.Host = c.peer, c.host
 			if c.authorization != "" {

@@ -53,6 +53,7 @@ func (s *Server) Publish(ctx context.Context, next Resources) (settled bool, err
 			return false, errors.Join(err, fmt.Errorf("publishing the config before it again: %w", undo))
 		}
 		if acked {
+			s.tracker.expect(want{}) // what was refused is not waited for any more
 			s.retireLater(next)
 		}
 	}

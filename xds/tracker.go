@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -38,7 +39,11 @@ type tracker struct {
 
 // stream is one Envoy's ADS stream.
 type stream struct {
-	node string
+	node  string
+	build string // Envoy's version
+	since time.Time
+	// last is the newest refusal, whatever was wanted.
+	last *Refusal
 	// sent are the wanted versions in each response that is not yet answered.
 	sent map[string]map[string]string // by nonce, then resource name
 	// have are the wanted versions that this Envoy has acknowledged.
@@ -54,7 +59,7 @@ func newTracker() *tracker {
 func (t *tracker) opened(id int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.streams[id] = &stream{sent: map[string]map[string]string{}, have: want{}}
+	t.streams[id] = &stream{since: time.Now(), sent: map[string]map[string]string{}, have: want{}}
 }
 
 func (t *tracker) closed(id int64) {
@@ -118,11 +123,12 @@ func (t *tracker) answered(id int64, a answer) {
 		return
 	}
 	if a.node != nil {
-		s.node = a.node.GetId()
+		s.node, s.build = a.node.GetId(), buildVersion(a.node)
 	}
 	s.note(a.typeURL, t.onlyWanted(a.typeURL, a.initial))
 	if a.refused != "" {
 		s.refused = fmt.Sprintf("%s: %s", shortType(a.typeURL), a.refused)
+		s.last = &Refusal{At: time.Now(), Type: shortType(a.typeURL), Message: a.refused}
 	} else {
 		s.note(a.typeURL, s.sent[a.nonce])
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,16 +17,27 @@ import (
 	"github.com/gatewright/gatewright/xds"
 )
 
-// reloadMetrics say how the config fares: a reload that fails changes nothing,
-// and must be seen all the same.
-type reloadMetrics struct {
+// reloads say how the config fares: a reload that fails changes nothing, and
+// must be seen all the same.
+type reloads struct {
+	last atomic.Pointer[reload]
+
 	total       *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
 	lastOK      prometheus.Gauge
 }
 
-func newReloadMetrics(reg prometheus.Registerer) reloadMetrics {
-	m := reloadMetrics{
+// reload is what became of one config.
+type reload struct {
+	At time.Time `json:"at"`
+	// Result is applied, unchanged, invalid (it has faults) or refused (by an Envoy).
+	Result string `json:"result"`
+	// Faults are why it is not served, one text each.
+	Faults []string `json:"faults,omitempty"`
+}
+
+func newReloads(reg prometheus.Registerer) *reloads {
+	r := &reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_config_reloads_total",
 			Help: "Configs read, by result: applied, unchanged, invalid (faults in the file) or refused (by an Envoy).",
@@ -39,18 +51,36 @@ func newReloadMetrics(reg prometheus.Registerer) reloadMetrics {
 			Help: "1 while the newest config read is the one that is served.",
 		}),
 	}
-	reg.MustRegister(m.total, m.lastSuccess, m.lastOK)
-	return m
+	reg.MustRegister(r.total, r.lastSuccess, r.lastOK)
+	return r
 }
 
-func (m reloadMetrics) done(result string, ok bool) {
-	m.total.WithLabelValues(result).Inc()
-	if ok {
-		m.lastOK.Set(1)
-		m.lastSuccess.SetToCurrentTime()
-	} else {
-		m.lastOK.Set(0)
+// done notes what became of a config. err is why it is not served.
+func (r *reloads) done(result string, err error) {
+	now := time.Now()
+	r.last.Store(&reload{At: now, Result: result, Faults: faultTexts(err)})
+	r.total.WithLabelValues(result).Inc()
+	if err != nil {
+		r.lastOK.Set(0)
+		return
 	}
+	r.lastOK.Set(1)
+	r.lastSuccess.Set(float64(now.UnixNano()) / 1e9)
+}
+
+func faultTexts(err error) []string {
+	var faults config.Faults
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &faults):
+		return []string{err.Error()}
+	}
+	out := make([]string, len(faults))
+	for i, f := range faults {
+		out[i] = f.String()
+	}
+	return out
 }
 
 // loadFirst applies the config that the process starts with. Without one
@@ -79,7 +109,7 @@ func (svc *service) follow(ctx context.Context) error {
 func (svc *service) reload(ctx context.Context, data []byte) {
 	c, err := config.Parse(svc.settings.process.Config, data)
 	if err != nil {
-		svc.reloads.done("invalid", false)
+		svc.reloads.done("invalid", err)
 		svc.logFaults(err)
 		return
 	}
@@ -109,12 +139,12 @@ func (svc *service) logFaults(err error) {
 func (svc *service) apply(ctx context.Context, c *config.Config) error {
 	next, err := plan.Compile(c)
 	if err != nil {
-		svc.reloads.done("invalid", false)
+		svc.reloads.done("invalid", err)
 		return err
 	}
 	before := svc.plan.Load()
 	if before != nil && before.Version == next.Version {
-		svc.reloads.done("unchanged", true)
+		svc.reloads.done("unchanged", nil)
 		return nil
 	}
 	svc.generations.retire(before)
@@ -124,12 +154,12 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		// Some Envoy may have run a part of it: its requests are judged too.
 		svc.generations.retire(next)
 		if errors.Is(err, xds.ErrRefused) {
-			svc.reloads.done("refused", false)
+			svc.reloads.done("refused", err)
 		}
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
-	svc.reloads.done("applied", true)
+	svc.reloads.done("applied", nil)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if settled {
 		svc.generations.settled(time.Now())

@@ -55,7 +55,7 @@ type service struct {
 	outcomes *outcome.Metrics
 	xds      *xds.Server
 	endXDS   context.CancelFunc
-	reloads  reloadMetrics
+	reloads  *reloads
 
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
@@ -96,14 +96,14 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	if err := svc.openStores(ctx); err != nil {
 		return nil, err
 	}
-	svc.reloads = newReloadMetrics(svc.registry)
+	svc.reloads = newReloads(svc.registry)
 	svc.outcomes = outcome.NewMetrics(svc.registry)
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready)}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil

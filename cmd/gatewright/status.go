@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// statusReport is what GET /api/v1/status answers.
+type statusReport struct {
+	// Config is what is served.
+	Config struct {
+		Version  string `json:"version"`
+		Routes   int    `json:"routes"`
+		Backends int    `json:"backends"`
+	} `json:"config"`
+	// LastReload is what became of the newest config that was read.
+	LastReload reload `json:"lastReload"`
+	// Envoys are those that are connected.
+	Envoys []xds.EnvoyStatus `json:"envoys"`
+}
+
+// wellKept reports whether what was read last is what every Envoy runs.
+func (r statusReport) wellKept() bool {
+	for _, e := range r.Envoys {
+		if !e.UpToDate {
+			return false
+		}
+	}
+	return len(r.LastReload.Faults) == 0
+}
+
+func (svc *service) status() any {
+	var r statusReport
+	if p := svc.plan.Load(); p != nil {
+		r.Config.Version = p.Version
+		r.Config.Routes, r.Config.Backends = len(p.Config.Routes), len(p.Config.Backends)
+	}
+	if last := svc.reloads.last.Load(); last != nil {
+		r.LastReload = *last
+	}
+	r.Envoys = svc.xds.Envoys()
+	return r
+}
+
+func newStatus() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "What a running gateway serves, what became of the last change, and how each Envoy stands",
+		Long: `What a running gateway serves, what became of the last change, and how each Envoy
+stands; with Envoy's own words where it refused something. It asks the admin port
+(GATEWRIGHT_ADMIN_ADDR, GATEWRIGHT_ADMIN_TOKEN).
+
+Exit code 0: the newest config is what every Envoy runs. 1: it is not.`,
+		Example: `  gatewright status
+  gatewright status -o json | jq .envoys`,
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings()
+			if err != nil {
+				return err
+			}
+			r, err := askStatus(cmd.Context(), s.console)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				err = printJSON(cmd.OutOrStdout(), r)
+			} else {
+				err = printStatus(cmd.OutOrStdout(), r)
+			}
+			if err == nil && !r.wellKept() {
+				err = errors.New("the newest config is not what every Envoy runs")
+			}
+			return err
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func askStatus(ctx context.Context, s console.Settings) (statusReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var r statusReport
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+"/api/v1/status", nil)
+	if err != nil {
+		return r, fmt.Errorf("asking for the status (GATEWRIGHT_ADMIN_ADDR=%s): %w", s.Addr, err)
+	}
+	if s.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.Token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return r, fmt.Errorf("asking for the status (GATEWRIGHT_ADMIN_ADDR=%s): %w", s.Addr, plain(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as much as there is
+		return r, fmt.Errorf("asking for the status (GATEWRIGHT_ADMIN_ADDR=%s): %s: %s", s.Addr, resp.Status, said)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+		return r, fmt.Errorf("reading the status: %w", err)
+	}
+	return r, nil
+}
+
+func printStatus(w io.Writer, r statusReport) error {
+	fmt.Fprintf(w, "config %s: %s, %s\n", r.Config.Version, count(r.Config.Routes, "route"), count(r.Config.Backends, "backend"))
+	fmt.Fprintf(w, "last change %s: %s\n", date(r.LastReload.At), r.LastReload.Result)
+	for _, f := range r.LastReload.Faults {
+		fmt.Fprintf(w, "  %s\n", f)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ENVOY\tVERSION\tCONNECTED\tSTATE")
+	for _, e := range r.Envoys {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Node, e.Version, date(e.ConnectedAt), envoyState(e))
+	}
+	return table.Flush()
+}
+
+func envoyState(e xds.EnvoyStatus) string {
+	state := "up to date"
+	if !e.UpToDate {
+		state = "behind"
+	}
+	if e.Refused != nil {
+		state += fmt.Sprintf("; refused %s at %s: %s", e.Refused.Type, date(e.Refused.At), e.Refused.Message)
+	}
+	return state
+}
