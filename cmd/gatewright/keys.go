@@ -20,6 +20,7 @@ func newKeys() *cobra.Command {
 		Long: `Create, list and revoke API keys, in the database that GATEWRIGHT_DATABASE_URL
 names. A running gateway sees a change within two seconds.`,
 	}
+	group(cmd)
 	cmd.AddCommand(newKeysCreate(), newKeysList(), newKeysRevoke())
 	return cmd
 }

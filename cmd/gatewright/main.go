@@ -55,12 +55,13 @@ func newRoot() *cobra.Command {
 		Long: `Gatewright is an API gateway of two processes. Envoy moves the bytes; Gatewright
 tells it what to do, judges each request (tokens, API keys, limits), and learns
 from how each one ended. Behaviour is in one YAML file; the process itself is
-set up by GATEWRIGHT_ environment variables (gatewright help environment).
+set up by GATEWRIGHT_ environment variables (gatewright environment lists them).
 
 Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	group(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newRun(), newServe(), newCheck(), newRender(), newBootstrap(),
@@ -69,11 +70,28 @@ Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 	return root
 }
 
+// group makes a command one that only has commands below it: called by itself
+// it shows its help, and with a name that none has it is a usage error.
+func group(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		fault := fmt.Sprintf("unknown command %q for %s", args[0], cmd.CommandPath())
+		if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+			fault += fmt.Sprintf(", did you mean %q?", meant[0])
+		}
+		return usageError{errors.New(fault)}
+	}
+}
+
 // exactly wants n positional arguments, and says so as a usage error.
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{err}
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s was given; usage: %s", count(len(args), "argument"), cmd.UseLine())}
 		}
 		return nil
 	}

@@ -110,7 +110,9 @@ func newEnvironment() *cobra.Command {
 	return &cobra.Command{
 		Use:   "environment",
 		Short: "The environment variables that set up the process, with their defaults",
-		Args:  exactly(0),
+		Example: `  gatewright environment
+  GATEWRIGHT_ADMIN_ADDR=127.0.0.1:9102 gatewright run -c gateway.yaml`,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, v := range variables() {
 				fmt.Fprintf(cmd.OutOrStdout(), "%-40s %-15s %s\n", v.name, v.kind, v.otherwise)

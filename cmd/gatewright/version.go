@@ -12,9 +12,10 @@ var version = "devel"
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Show the version",
-		Args:  exactly(0),
+		Use:     "version",
+		Short:   "Show the version",
+		Example: `  gatewright version`,
+		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "gatewright %s %s\n", version, goVersion())
 			return err
