@@ -11,11 +11,21 @@ import (
 // file could be read and is not a valid gateway, and otherwise why it could
 // not be read.
 func Load(path string) (*Config, error) {
+	data, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Read is the content of a config file, for Parse. Of a file that is too large
+// it is as much as Parse needs to say so.
+func Read(path string) ([]byte, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading config: %w", err)
 	}
-	return Parse(path, data)
+	return data, nil
 }
 
 // Parse is Load for the content of a file that was already read. file is its

@@ -57,6 +57,9 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 		return nil
 	})
 	well, _ := g.status()
+	if well.LastReload.Result != "applied" {
+		t.Errorf("the config that the gateway started with is %q", well.LastReload.Result)
+	}
 
 	g.write(strings.Replace(withMore(app.Addr(), "extra"), "endpoints:", "endpoint:", 1))
 	eventually(t, "the fault is told", func() error {

@@ -86,18 +86,25 @@ func faultTexts(err error) []string {
 // loadFirst applies the config that the process starts with. Without one
 // there is nothing to serve.
 func (svc *service) loadFirst(ctx context.Context) error {
-	c, err := config.Load(svc.settings.process.Config)
+	data, err := config.Read(svc.settings.process.Config)
 	if err != nil {
 		return err
 	}
+	c, err := config.Parse(svc.settings.process.Config, data)
+	if err != nil {
+		return err
+	}
+	svc.loaded = data
 	return svc.apply(ctx, c)
 }
 
 // follow applies every change of the config file until the context ends.
 func (svc *service) follow(ctx context.Context) error {
-	source := config.NewFileSource(svc.settings.process.Config, config.WithErrors(func(err error) {
+	// What loadFirst read is known: only a change since then is news.
+	source := config.NewFileSource(svc.settings.process.Config, config.WithKnown(svc.loaded), config.WithErrors(func(err error) {
 		svc.log.Error("the config cannot be read; what was read last stays", "error", err)
 	}))
+	svc.loaded = nil // its hash is enough
 	err := source.Watch(ctx, func(data []byte) { svc.reload(ctx, data) })
 	if ctx.Err() != nil {
 		return nil

@@ -91,7 +91,7 @@ func group(cmd *cobra.Command) {
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError{fmt.Errorf("%s was given; usage: %s", count(len(args), "argument"), cmd.UseLine())}
+			return usageError{fmt.Errorf("got %s; usage: %s", count(len(args), "argument"), cmd.UseLine())}
 		}
 		return nil
 	}

@@ -57,6 +57,8 @@ type service struct {
 	endXDS   context.CancelFunc
 	reloads  *reloads
 
+	// loaded is the content of the config file that the process started with.
+	loaded []byte
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
 	// generations are the plans before it that Envoys may still ask by. Only
