@@ -38,6 +38,8 @@ routes:
   - {name: second, match: {path: /second}, auth: public, limits: [one-a-second], to: [{backend: app}]}
   - {name: region, match: {path: /region}, auth: public, limits: [by-region], to: [{backend: app}]}
   - {name: fleet, match: {path: /fleet}, auth: public, limits: [fleet], to: [{backend: app}]}
+  - {name: answer, match: {path: /answer}, auth: public, limits: [by-region], respond: {status: 200, body: "yes\n"}}
+  - {name: moved, match: {path: /moved}, auth: public, limits: [by-region], redirect: {path: /answer}}
 `
 
 // stores are the two places where limits are counted. What follows is the same
@@ -168,6 +170,22 @@ func TestKeysOfLimits(t *testing.T) {
 		get(t, g.url("filtered", "/region")).ok(t)
 		get(t, g.url("public", "/region")).denied(t, 429, "rate-limited")
 		get(t, g.url("filtered", "/region")).denied(t, 429, "rate-limited")
+	})
+}
+
+// TestAnswersWithoutABackendAreCounted: Envoy's filter knows no limits of routes
+// that answer by themselves, so on its listener Check counts those.
+func TestAnswersWithoutABackendAreCounted(t *testing.T) {
+	onEachStore(t, func(t *testing.T, g *gateway, _ func(string) header) {
+		for _, door := range []string{"public", "filtered"} {
+			region := header{"X-Region", "answers-" + door}
+			get(t, g.url(door, "/answer"), region).ok(t)
+			if r := get(t, g.url(door, "/moved"), region); r.Status != http.StatusFound {
+				t.Errorf("%s: %v", door, errStatus(r))
+			}
+			get(t, g.url(door, "/answer"), region).denied(t, 429, "rate-limited")
+			get(t, g.url(door, "/moved"), region).denied(t, 429, "rate-limited")
+		}
 	})
 }
 

@@ -75,7 +75,10 @@ func newPolicySet(c *config.Config) policySet {
 	s := policySet{decisions: map[routeKey]xds.Decision{}, byHash: map[string]*authz.Policy{}}
 	for _, r := range c.Routes {
 		for _, placement := range []config.RateLimitPlacement{config.RateLimitService, config.RateLimitFilter} {
-			policy := authz.NewPolicy(c, r, placement == config.RateLimitFilter)
+			// Envoy's ratelimit filter reads the limits of a forwarding action: a
+			// route that answers by itself has none, and would be counted by nobody.
+			inFilter := placement == config.RateLimitFilter && len(r.To) > 0
+			policy := authz.NewPolicy(c, r, inFilter)
 			d := xds.Decision{Needed: policy.Needed()}
 			if d.Needed {
 				d.Policy = policy.Hash()
