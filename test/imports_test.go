@@ -2,6 +2,7 @@ package test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,7 +48,7 @@ func TestImportsGoOneWay(t *testing.T) {
 			t.Errorf("package %s is not in the table: say what it may import", pkg)
 		}
 		for _, imported := range fields[1:] {
-			if ours, ok := strings.CutPrefix(imported, module); ok && !contains(allowed, ours) {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
 				t.Errorf("%s must not import %s", pkg, ours)
 			}
 		}
@@ -67,13 +68,4 @@ func TestModelKnowsNoTransport(t *testing.T) {
 			t.Errorf("config depends on %s", foreign)
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }

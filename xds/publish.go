@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -146,18 +147,20 @@ func (s *Server) change(t resource.Type, next Resources, changes map[string]type
 	if len(changes) == 0 && len(remove) == 0 {
 		return nil
 	}
-	current := Resources{}
-	for typ, byName := range s.current {
-		current[typ] = byName
+	// Copies: what a publication goes back to on a refusal must not change.
+	merged := maps.Clone(s.current[t])
+	if merged == nil {
+		merged = map[string]Resource{}
 	}
-	merged := make(map[string]Resource, len(current[t])+len(changes))
-	for name, r := range current[t] {
-		if !slices.Contains(remove, name) {
-			merged[name] = r
-		}
+	for _, name := range remove {
+		delete(merged, name)
 	}
 	for name := range changes {
 		merged[name] = next[t][name]
+	}
+	current := maps.Clone(s.current)
+	if current == nil {
+		current = Resources{}
 	}
 	current[t] = merged
 	s.current = current
