@@ -198,13 +198,13 @@ func setPath(m *routev3.RouteMatch, path string) {
 	}
 }
 
-// pathRegex is the expression for a path with variables. Envoy matches it
-// against the whole path, without the query.
+// pathRegex is the expression for a path with variables. A route's match has
+// it without the query, a matcher with one behind it.
 func pathRegex(prefix string, rest bool) string {
 	segments := strings.Split(prefix, "/")
 	for i, s := range segments {
 		if strings.HasPrefix(s, "{") {
-			segments[i] = "[^/]+"
+			segments[i] = "[^/?]+"
 		} else {
 			segments[i] = regexp.QuoteMeta(s)
 		}

@@ -27,16 +27,24 @@ func (b builder) routeConfig(p config.RateLimitPlacement) *routev3.RouteConfigur
 	}
 	sorted := b.config.RoutesBySpecificity()
 	for _, domain := range domains(b.config) {
-		vhost := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
+		var routes []treeRoute
 		for _, r := range sorted {
 			if servesDomain(r, domain) {
-				vhost.Routes = append(vhost.Routes, b.routes(r, p)...)
+				routes = append(routes, b.treeRoutes(r, p)...)
 			}
 		}
-		vhost.Routes = append(vhost.Routes, notFound())
-		table.VirtualHosts = append(table.VirtualHosts, vhost)
+		table.VirtualHosts = append(table.VirtualHosts, &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Matcher: routeTree(routes)})
 	}
 	return table
+}
+
+func (b builder) treeRoutes(r *config.Route, p config.RateLimitPlacement) []treeRoute {
+	pattern, _ := config.ParsePath(r.Match.Path) // it is valid
+	var out []treeRoute
+	for _, e := range b.routes(r, p) {
+		out = append(out, treeRoute{route: r, pattern: pattern, envoy: e})
+	}
+	return out
 }
 
 // notFound is the last route of every virtual host. Without it a request that

@@ -1,0 +1,180 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// rivals finds, for a route, those that may take one of its requests where it
+// does not. It is a trie of the patterns' segments, so that a route meets only
+// patterns that share a path with its own.
+type rivals struct {
+	routes []treeRoute // by specificity
+	root   rivalNode
+}
+
+type rivalNode struct {
+	literals map[string]*rivalNode
+	variable *rivalNode
+	// exact are the routes whose pattern ends here, rest those whose /** begins
+	// here: indexes of routes.
+	exact, rest []int
+}
+
+func newRivals(routes []treeRoute) *rivals {
+	r := &rivals{routes: routes}
+	if !slices.ContainsFunc(routes, treeRoute.asksQuery) {
+		return r // nobody will ask
+	}
+	for i, t := range routes {
+		n := &r.root
+		for _, s := range t.pattern.Segments {
+			n = n.child(s)
+		}
+		if t.pattern.Rest {
+			n.rest = append(n.rest, i)
+		} else {
+			n.exact = append(n.exact, i)
+		}
+	}
+	return r
+}
+
+func (n *rivalNode) child(s config.Segment) *rivalNode {
+	if s.Variable != "" {
+		if n.variable == nil {
+			n.variable = &rivalNode{}
+		}
+		return n.variable
+	}
+	if n.literals == nil {
+		n.literals = map[string]*rivalNode{}
+	}
+	if n.literals[s.Literal] == nil {
+		n.literals[s.Literal] = &rivalNode{}
+	}
+	return n.literals[s.Literal]
+}
+
+// from is the list that is tried where a route's conditions hold but, perhaps,
+// those on the query: the route, its rivals behind it up to the first that is
+// sure to take what they leave, and else notFound.
+func (r *rivals) from(t treeRoute) []*routev3.Route {
+	var sharing []int
+	r.root.sharing(t.pattern.Segments, t.pattern.Rest, &sharing)
+	slices.Sort(sharing)
+	tried := []*routev3.Route{t.envoy}
+	reached := false
+	for _, i := range sharing {
+		other := r.routes[i]
+		switch {
+		case other.envoy == t.envoy:
+			reached = true
+		case !reached || !t.mayCompete(other):
+		default:
+			tried = append(tried, other.envoy)
+			if !other.asksQuery() && other.takesAllOf(t) {
+				return tried
+			}
+		}
+	}
+	return append(tried, notFound())
+}
+
+// sharing collects the routes under n whose pattern shares a path with one of
+// these segments, followed by anything if rest.
+func (n *rivalNode) sharing(segments []config.Segment, rest bool, found *[]int) {
+	*found = append(*found, n.rest...) // whatever follows
+	if len(segments) == 0 {
+		*found = append(*found, n.exact...)
+		if rest {
+			n.each(func(child *rivalNode) { child.sharing(nil, true, found) })
+		}
+		return
+	}
+	if s := segments[0]; s.Variable != "" {
+		n.each(func(child *rivalNode) { child.sharing(segments[1:], rest, found) })
+		return
+	}
+	if child := n.literals[segments[0].Literal]; child != nil {
+		child.sharing(segments[1:], rest, found)
+	}
+	if n.variable != nil {
+		n.variable.sharing(segments[1:], rest, found)
+	}
+}
+
+func (n *rivalNode) each(visit func(*rivalNode)) {
+	for _, child := range n.literals {
+		visit(child)
+	}
+	if n.variable != nil {
+		visit(n.variable)
+	}
+}
+
+func (t treeRoute) asksQuery() bool { return len(t.envoy.GetMatch().GetQueryParameters()) > 0 }
+
+// mayCompete tells whether a request could have the method and the headers of
+// both routes.
+func (t treeRoute) mayCompete(other treeRoute) bool {
+	a, b := t.route.Match.Methods, other.route.Match.Methods
+	if len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) }) {
+		return false
+	}
+	for _, h := range t.otherHeaders() {
+		for _, o := range other.otherHeaders() {
+			x, y := h.GetStringMatch().GetExact(), o.GetStringMatch().GetExact()
+			if strings.EqualFold(h.GetName(), o.GetName()) && x != "" && y != "" && x != y {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// takesAllOf tells whether the route's conditions, but those on the query, hold
+// for every request for which the other's do.
+func (t treeRoute) takesAllOf(other treeRoute) bool {
+	a, b := t.route.Match.Methods, other.route.Match.Methods
+	if len(a) > 0 && (len(b) == 0 || slices.ContainsFunc(b, func(m string) bool { return !slices.Contains(a, m) })) {
+		return false
+	}
+	for _, h := range t.otherHeaders() {
+		if !slices.ContainsFunc(other.otherHeaders(), func(o *routev3.HeaderMatcher) bool { return proto.Equal(h, o) }) {
+			return false
+		}
+	}
+	return covers(t.pattern, other.pattern)
+}
+
+// otherHeaders are the conditions on headers but the one on the method, which
+// is the first where there is one.
+func (t treeRoute) otherHeaders() []*routev3.HeaderMatcher {
+	headers := t.envoy.GetMatch().GetHeaders()
+	if len(t.route.Match.Methods) > 0 {
+		return headers[1:]
+	}
+	return headers
+}
+
+// covers tells whether every path that q takes is one that p takes.
+func covers(p, q config.PathPattern) bool {
+	if len(q.Segments) < len(p.Segments) || !p.Rest && (q.Rest || len(q.Segments) > len(p.Segments)) {
+		return false
+	}
+	for i, s := range p.Segments {
+		other := q.Segments[i]
+		switch {
+		case s.Variable == "" && (other.Variable != "" || other.Literal != s.Literal),
+			s.Variable != "" && other.Variable == "" && other.Literal == "":
+			return false
+		}
+	}
+	return true
+}

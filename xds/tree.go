@@ -1,0 +1,207 @@
+package xds
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// A virtual host finds its route in trees rather than in a list. Envoy tries a
+// list from its first route on: with ten thousand of them it serves a
+// twentieth of the requests that it serves with ten.
+//
+// A tree is a map from literal prefixes of :path to the routes under them.
+// Envoy looks under the longest prefix that a request has and, where nothing
+// there fits, under the next shorter one. Every route stands in one tree once,
+// under the literal prefix of its pattern; the routes of a tree are such that
+// from the longest prefix to the shortest is from the most specific to the
+// least. Where that is not so, there are several trees, searched in turn.
+
+// treeRoute is one of Envoy's routes for one of ours.
+type treeRoute struct {
+	route   *config.Route
+	pattern config.PathPattern
+	envoy   *routev3.Route
+}
+
+// routeTree is the matcher of a virtual host; the most specific route is the
+// first of the routes. What no route takes is answered by notFound.
+func routeTree(routes []treeRoute) *matcherv3.Matcher {
+	rivals := newRivals(routes)
+	var trees []*matcherv3.Matcher
+	for _, members := range groups(routes) {
+		trees = append(trees, prefixTree(members, rivals))
+	}
+	switch len(trees) {
+	case 0:
+		return &matcherv3.Matcher{OnNoMatch: takes(notFound())}
+	case 1:
+		trees[0].OnNoMatch = takes(notFound())
+		return trees[0]
+	}
+	inTurn := &matcherv3.Matcher_MatcherList{}
+	for _, tree := range trees {
+		inTurn.Matchers = append(inTurn.Matchers, &matcherv3.Matcher_MatcherList_FieldMatcher{
+			Predicate: holds(pathInput, hasPrefix("/")),
+			OnMatch:   goesOn(tree),
+		})
+	}
+	return listed(inTurn, takes(notFound()))
+}
+
+// group is what may share a tree: routes of which, wherever two take a common
+// path, the one with the longer literal prefix is the more specific.
+//
+// Without variables, that is all patterns, exact or with /**. With them, it is
+// those of equal form. Two examples of what may not: /{x}/b goes before
+// /a/{y} only where variables are equal in number, and by its length /{x}/b/**
+// goes before /a/**.
+type group struct {
+	priority            int
+	rest                bool
+	variables, segments int
+}
+
+func groupOf(r treeRoute) group {
+	variables := variables(r.pattern)
+	switch {
+	case variables == 0:
+		return group{priority: r.route.Priority}
+	case r.pattern.Rest:
+		return group{r.route.Priority, true, variables, len(r.pattern.Segments)}
+	default:
+		// Lengths may differ: patterns of different lengths share no path.
+		return group{priority: r.route.Priority, variables: variables}
+	}
+}
+
+// groups are the routes in groups to be searched in turn. In each they keep
+// the order of their specificity.
+func groups(routes []treeRoute) [][]treeRoute {
+	// Specificity has the longer of two exact patterns first, whatever their
+	// variables; groups want each number of variables together.
+	routes = slices.Clone(routes)
+	slices.SortStableFunc(routes, func(a, b treeRoute) int {
+		x, y := groupOf(a), groupOf(b)
+		return cmp.Or(
+			cmp.Compare(y.priority, x.priority),
+			cmp.Compare(formOf(a.pattern), formOf(b.pattern)),
+			cmp.Compare(exactVariables(x), exactVariables(y)),
+		)
+	})
+	var out [][]treeRoute
+	for i, r := range routes {
+		if i == 0 || groupOf(r) != groupOf(routes[i-1]) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], r)
+	}
+	return out
+}
+
+// formOf orders exact paths before those with variables, and those before /**.
+func formOf(p config.PathPattern) int {
+	switch {
+	case p.Rest:
+		return 2
+	case variables(p) > 0:
+		return 1
+	}
+	return 0
+}
+
+// variables is how many of a pattern's segments are variables.
+func variables(p config.PathPattern) int {
+	n := 0
+	for _, s := range p.Segments {
+		if s.Variable != "" {
+			n++
+		}
+	}
+	return n
+}
+
+func exactVariables(g group) int {
+	if g.rest {
+		return 0
+	}
+	return g.variables
+}
+
+// prefixTree is the tree of one group.
+func prefixTree(routes []treeRoute, rivals *rivals) *matcherv3.Matcher {
+	byPrefix := map[string][]treeRoute{}
+	for _, r := range routes {
+		prefix := literalPrefix(r.pattern)
+		byPrefix[prefix] = append(byPrefix[prefix], r)
+	}
+	under := make(map[string]*matcherv3.Matcher_OnMatch, len(byPrefix))
+	for prefix, members := range byPrefix {
+		under[prefix] = goesOn(listed(fieldMatchers(members, rivals), nil))
+	}
+	return &matcherv3.Matcher{MatcherType: &matcherv3.Matcher_MatcherTree_{MatcherTree: &matcherv3.Matcher_MatcherTree{
+		Input:    pathInput,
+		TreeType: &matcherv3.Matcher_MatcherTree_PrefixMatchMap{PrefixMatchMap: &matcherv3.Matcher_MatcherTree_MatchMap{Map: under}},
+	}}}
+}
+
+// literalPrefix is what every path begins with that the pattern takes.
+func literalPrefix(p config.PathPattern) string {
+	var b strings.Builder
+	for _, s := range p.Segments {
+		b.WriteByte('/')
+		if s.Variable != "" {
+			return b.String()
+		}
+		b.WriteString(s.Literal)
+	}
+	if b.Len() == 0 {
+		return "/"
+	}
+	return b.String()
+}
+
+// fieldMatchers are routes of one prefix, with all their conditions in the
+// matcher, so that the search goes on where they do not hold. Only those on
+// query parameters Envoy knows in a route alone, and with a route the search
+// ends: such a route takes its rivals with it.
+func fieldMatchers(routes []treeRoute, rivals *rivals) *matcherv3.Matcher_MatcherList {
+	list := &matcherv3.Matcher_MatcherList{}
+	var ends []treeRoute // those that end the search
+	for _, r := range routes {
+		if slices.ContainsFunc(ends, func(e treeRoute) bool { return e.takesAllOf(r) }) {
+			continue // it is among the rivals of that one
+		}
+		m := &matcherv3.Matcher_MatcherList_FieldMatcher{
+			Predicate: all(append(pathConditions(r.pattern), headerConditions(r.envoy.GetMatch().GetHeaders())...)),
+		}
+		if r.asksQuery() {
+			m.OnMatch = takesFirst(rivals.from(r))
+			ends = append(ends, r)
+		} else {
+			m.OnMatch = takes(unconditional(r.envoy))
+		}
+		list.Matchers = append(list.Matchers, m)
+	}
+	return list
+}
+
+// unconditional is a route whose conditions have been seen to hold.
+func unconditional(r *routev3.Route) *routev3.Route {
+	return &routev3.Route{
+		Name:                    r.Name,
+		Match:                   &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action:                  r.Action,
+		Metadata:                r.Metadata,
+		TypedPerFilterConfig:    r.TypedPerFilterConfig,
+		RequestHeadersToAdd:     r.RequestHeadersToAdd,
+		RequestHeadersToRemove:  r.RequestHeadersToRemove,
+		ResponseHeadersToAdd:    r.ResponseHeadersToAdd,
+		ResponseHeadersToRemove: r.ResponseHeadersToRemove,
+	}
+}
