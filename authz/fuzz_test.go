@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func FuzzCheck(f *testing.F) {
 	keys := keySetsFor(f, mainJWT())
 	s := New(Options{
-		Policies: &Policies{}, KeySets: keys, KeyFinder: &fakeStore{}, Limiter: &fakeLimiter{answer: LimitResult{Allowed: true}},
+		Policies: knownPolicies{}, KeySets: keys, KeyFinder: &fakeStore{}, Limiter: &fakeLimiter{answer: LimitResult{Allowed: true}},
 		Clock: func() time.Time { return noon },
 	})
 	byQuery := &config.APIKey{Name: "q", From: config.KeySource{Query: "key"}}
@@ -25,7 +26,7 @@ func FuzzCheck(f *testing.F) {
 		Limits: []*config.Limit{everyPart()},
 	}
 	hash := p.Hash()
-	s.policies.Publish(map[string]*Policy{hash: p})
+	maps.Copy(s.policies.(knownPolicies), map[string]*Policy{hash: p})
 
 	expired := withToken(rsaSigner().token(map[string]any{"exp": 1}))
 	for _, m := range []*authv3.CheckRequest{

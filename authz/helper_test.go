@@ -78,7 +78,7 @@ func verifyRaw(ctx context.Context, keys *KeySets, provider *config.JWT, raw str
 type gate struct {
 	client   authv3.AuthorizationClient
 	server   *Server
-	policies *Policies
+	policies knownPolicies
 	store    *fakeStore
 	limiter  *fakeLimiter
 }
@@ -87,7 +87,7 @@ type gate struct {
 func newGate(t testing.TB, keySets *KeySets, change func(*Options)) *gate {
 	t.Helper()
 	g := &gate{
-		policies: &Policies{},
+		policies: knownPolicies{},
 		store:    newFakeStore(),
 		limiter:  &fakeLimiter{answer: LimitResult{Allowed: true, Limit: "per-user", Capacity: 20, Remaining: 19, ResetAfter: 100 * time.Millisecond}},
 	}
@@ -129,7 +129,7 @@ func dialBuf(t testing.TB, register func(*grpc.Server)) *grpc.ClientConn {
 
 // publish makes a policy known, and returns its hash.
 func (g *gate) publish(p *Policy) string {
-	g.policies.Publish(map[string]*Policy{p.Hash(): p})
+	maps.Copy(g.policies, map[string]*Policy{p.Hash(): p})
 	return p.Hash()
 }
 
@@ -240,3 +240,8 @@ func readJSON[T any](t testing.TB, path string) T {
 	}
 	return v
 }
+
+// knownPolicies is a PolicySource.
+type knownPolicies map[string]*Policy
+
+func (k knownPolicies) Policy(hash string) *Policy { return k[hash] }

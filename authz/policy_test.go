@@ -1,11 +1,9 @@
 package authz
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -161,51 +159,4 @@ func TestHashIsInjective(t *testing.T) {
 			t.Fatalf("hashes equal: %t, contents equal: %t\n%+v\n%+v", got, same, a, b)
 		}
 	})
-}
-
-func TestPoliciesPublishAndRetain(t *testing.T) {
-	var s Policies
-	if s.lookup("") != nil || s.lookup("x") != nil {
-		t.Error("an empty store knows a policy")
-	}
-	s.Retain(nil)
-	old, young := &Policy{}, &Policy{LimitsInFilter: true}
-	s.Publish(map[string]*Policy{"old": old})
-	s.Publish(map[string]*Policy{"young": young})
-	if s.lookup("old") != old || s.lookup("young") != young {
-		t.Error("publishing took something away")
-	}
-	s.Retain(map[string]bool{"young": true, "old": false, "other": true})
-	if s.lookup("old") != nil || s.lookup("young") != young || s.lookup("other") != nil {
-		t.Error("Retain kept the wrong ones")
-	}
-}
-
-// Readers see each policy from the moment it is published to the moment it is
-// dropped, whatever writers do meanwhile.
-func TestPoliciesUnderConcurrency(t *testing.T) {
-	var s Policies
-	kept := &Policy{}
-	s.Publish(map[string]*Policy{"kept": kept})
-	var all sync.WaitGroup
-	for w := range 4 {
-		all.Go(func() {
-			for i := range 200 {
-				name := fmt.Sprint(w, "-", i)
-				s.Publish(map[string]*Policy{name: {}})
-				if w == 0 {
-					s.Retain(map[string]bool{"kept": true})
-				}
-			}
-		})
-		all.Go(func() {
-			for range 2000 {
-				if s.lookup("kept") != kept {
-					t.Error("a policy that is kept was missing")
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
 }

@@ -24,7 +24,7 @@ const unknownRoute = "unknown"
 // Options are what a Server is built from.
 type Options struct {
 	// Policies are those that a route may name. Required.
-	Policies *Policies
+	Policies PolicySource
 	// KeySets hold the issuers' keys. Nil: every token is a 503.
 	KeySets *KeySets
 	// Limiter charges limits. Nil: every limited route is a 503.
@@ -49,7 +49,7 @@ type Options struct {
 type Server struct {
 	authv3.UnimplementedAuthorizationServer
 
-	policies    *Policies
+	policies    PolicySource
 	keySets     *KeySets
 	limiter     Limiter
 	finder      KeyFinder
@@ -129,7 +129,7 @@ func (s *Server) afterPanic(rq *request, fault any) *authv3.CheckResponse {
 // limits. The first that fails is the verdict.
 func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 	v := Verdict{Policy: rq.policy}
-	policy := s.policies.lookup(rq.policy)
+	policy := s.policies.Policy(rq.policy)
 	if policy == nil {
 		return v.denied(refuseFor(ReasonPolicyUnknown, errPolicyUnknown))
 	}

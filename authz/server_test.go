@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,7 +51,7 @@ func TestDroppedPolicyDenies(t *testing.T) {
 	if r := g.check(t, ask(hash, "/")); !allows(r) {
 		t.Errorf("published: %s", reasonOf(r))
 	}
-	g.policies.Retain(nil)
+	clear(g.policies)
 	if r := g.check(t, ask(hash, "/")); reasonOf(r) != ReasonPolicyUnknown {
 		t.Errorf("dropped: %s", reasonOf(r))
 	}
@@ -107,13 +108,13 @@ func TestPanicDenies(t *testing.T) {
 
 // What was not given to New denies.
 func TestNothingGivenDenies(t *testing.T) {
-	s := New(Options{Policies: &Policies{}})
+	s := New(Options{Policies: knownPolicies{}})
 	for want, p := range map[Reason]*Policy{
 		ReasonLimitStoreUnavailable: {Limits: []*config.Limit{limitBy("u", "user")}},
 		ReasonKeyStoreUnavailable:   {AnyOf: []Requirement{{APIKey: partnersKey()}}},
 		ReasonJWKSUnavailable:       {AnyOf: []Requirement{{JWT: mainJWT()}}},
 	} {
-		s.policies.Publish(map[string]*Policy{p.Hash(): p})
+		maps.Copy(s.policies.(knownPolicies), map[string]*Policy{p.Hash(): p})
 		token := rsaSigner().token(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil})
 		r, err := s.Check(t.Context(), ask(p.Hash(), "/", withToken(token), withKey("gw_good")))
 		if err != nil || reasonOf(r) != want || statusOf(r) != 503 {
@@ -133,10 +134,10 @@ func (stuck) Find(ctx context.Context, _ string) (APIKeyRecord, APIKeyState, err
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := &fakeLimiter{answer: LimitResult{Allowed: true}}
-		s := New(Options{Policies: &Policies{}, KeyFinder: stuck{}, Limiter: limiter})
+		s := New(Options{Policies: knownPolicies{}, KeyFinder: stuck{}, Limiter: limiter})
 		keyed := &Policy{AnyOf: []Requirement{{APIKey: partnersKey()}}, Limits: []*config.Limit{limitBy("u", "user")}}
 		limited := &Policy{Limits: keyed.Limits}
-		s.policies.Publish(map[string]*Policy{keyed.Hash(): keyed, limited.Hash(): limited})
+		maps.Copy(s.policies.(knownPolicies), map[string]*Policy{keyed.Hash(): keyed, limited.Hash(): limited})
 
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()

@@ -43,6 +43,9 @@ func (r *Route) Specificity() Specificity {
 	}
 }
 
+// Path is the route's path, parsed.
+func (s Specificity) Path() PathPattern { return s.path }
+
 // exactValues is how many values are said in full, rather than by a prefix, an
 // expression, or their presence.
 func exactValues(values map[string]ValueMatch) int {

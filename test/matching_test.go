@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -15,21 +16,37 @@ import (
 
 // TestEnvoyMatchesAsTheReference: made-up route tables, and for each made-up
 // requests; a real Envoy must choose the route that a plain reading of the rules
-// chooses, more than 10 000 times. The tables are the same in every run.
+// chooses, more than 10 000 times. The tables are the same in every run. Half of
+// them are part of a config so large that routes are served host by host.
 func TestEnvoyMatchesAsTheReference(t *testing.T) {
 	t.Parallel()
 	const tables, routes, requests = 12, 60, 900
 	random := rand.New(rand.NewPCG(1, 2))
 	g := start(t, setup{config: hello})
+	filler := manyRoutes(100, 10)
 	for table := range tables {
 		text, c := drawTable(t, random, g.listeners["public"], table, routes)
+		if table >= tables/2 {
+			text += filler // from here on there is a table for each host
+		}
+		before, _ := g.status()
 		g.write(text)
-		eventually(t, "the table is served", func() error {
-			if r := get(t, g.url("public", fmt.Sprintf("/table-%d", table))); r.Body != "marker" {
-				return errStatus(r)
+		// Tables reach an Envoy one after the other, and its workers a moment
+		// later: what is judged here is what it does when it has them all.
+		eventually(t, "every Envoy has the table", func() error {
+			if now, _ := g.status(); now.Config.Version == before.Config.Version {
+				return errors.New("still serves version " + now.Config.Version)
 			}
 			return nil
 		})
+		for _, host := range append(askedHosts, "127.0.0.1") {
+			eventually(t, "the table is served to "+host, func() error {
+				if r := get(t, g.url("public", fmt.Sprintf("/table-%d", table)), header{"Host", host}); r.Body != "marker" {
+					return errStatus(r)
+				}
+				return nil
+			})
+		}
 		drawn := make([]request, requests)
 		for i := range drawn {
 			drawn[i] = drawRequest(random)
@@ -50,9 +67,20 @@ func TestEnvoyMatchesAsTheReference(t *testing.T) {
 		}
 		wg.Wait()
 		if t.Failed() {
-			t.Fatalf("the table:\n%s", text)
+			t.Fatalf("the table:\n%s", strings.TrimSuffix(text, filler))
 		}
 	}
+}
+
+// manyRoutes are routes of many hosts that nobody asks for.
+func manyRoutes(hosts, each int) string {
+	var b strings.Builder
+	for h := range hosts {
+		for r := range each {
+			fmt.Fprintf(&b, "  - {name: fill-%d-%d, match: {hosts: [h%d.fill.org], path: /r%d}, auth: public, respond: {status: 200}}\n", h, r, h, r)
+		}
+	}
+	return b.String()
 }
 
 // request is what routes look at.

@@ -56,6 +56,9 @@ const controlTimeout = time.Second
 // decides nothing, so it may come and go with the routes.
 func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	var chain []*hcmv3.HttpFilter
+	if b.form == Scoped {
+		chain = append(chain, otherScope())
+	}
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
 	}
@@ -140,12 +143,15 @@ func controlService(timeout time.Duration) *corev3.GrpcService {
 // earlyHeaderMutations take every header away that only the gateway may set,
 // before a route is matched and on every kind of route: where Check sets no
 // X-User-ID, or is not asked, a client's own would reach the backend.
-func earlyHeaderMutations(c *config.Config) []*corev3.TypedExtensionConfig {
+func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
 	m := &earlyv3.HeaderMutation{}
-	for _, name := range gatewayHeaders(c) {
+	for _, name := range gatewayHeaders(b.config) {
 		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
 		})
+	}
+	if b.form == Scoped {
+		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
 	}
 	return []*corev3.TypedExtensionConfig{{
 		Name:        "gatewright.identity_headers",

@@ -46,7 +46,7 @@ func (b builder) listener(l *config.Listener) *listenerv3.Listener {
 // judge, the routes, the logs and the backend see one and the same path and
 // host: each line closes a bypass that envoy-facts measured open.
 func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionManager {
-	return &hcmv3.HttpConnectionManager{
+	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: l.Name,
 
 		NormalizePath:                wrapperspb.Bool(true),
@@ -65,16 +65,21 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
 		ServerName:            "gatewright",
 
-		EarlyHeaderMutationExtensions: earlyHeaderMutations(b.config),
-		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+		EarlyHeaderMutationExtensions: b.earlyHeaderMutations(l),
+		HttpFilters:                   b.httpFilters(l),
+		LocalReplyConfig:              localReplies(),
+		AccessLog:                     b.accessLogs(l),
+		Tracing:                       tracing(),
+	}
+	if b.form == Scoped {
+		m.RouteSpecifier = scopedRoutes()
+	} else {
+		m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource:    adsSource(),
 			RouteConfigName: routeConfigName(placementOf(l)),
-		}},
-		HttpFilters:      b.httpFilters(l),
-		LocalReplyConfig: localReplies(),
-		AccessLog:        b.accessLogs(l),
-		Tracing:          tracing(),
+		}}
 	}
+	return m
 }
 
 // nobodyIsInternal has Envoy believe nobody's x-envoy-* headers, on whatever

@@ -88,8 +88,8 @@ func (s *Server) retireLater(current Resources) {
 func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, err error) {
 	steps := [][]resource.Type{
 		{resource.EndpointType, resource.ClusterType},
-		// Routes before listeners, so that a new listener finds its table.
-		{resource.RouteType, resource.ListenerType},
+		// Routes before scopes and listeners, so that these find their tables.
+		{resource.RouteType, resource.ScopedRouteType, resource.ListenerType},
 	}
 	settled = true
 	for _, types := range steps {
@@ -99,7 +99,12 @@ func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled b
 		}
 		settled = settled && acked
 	}
-	return settled, nil
+	if !settled {
+		return false, nil
+	}
+	// The scope of a host that no route names any more goes at once: as long as
+	// it is there, its table answers, and not that of all other hosts.
+	return true, s.change(resource.ScopedRouteType, next, nil, s.gone(resource.ScopedRouteType, next))
 }
 
 // offer adds and changes what is new in these types, and waits for every

@@ -38,7 +38,7 @@ func build(t *testing.T, c *config.Config) Resources {
 		Decide:           func(*config.Route, config.RateLimitPlacement) Decision { return Decision{} },
 		Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
 		OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
-	})
+	}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@
 package xds
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,7 @@ var Types = []resource.Type{
 	resource.EndpointType,
 	resource.ListenerType,
 	resource.RouteType,
+	resource.ScopedRouteType,
 }
 
 // Resource is one xDS resource and the hash of its content, which is its
@@ -36,6 +38,10 @@ type Resource struct {
 	Name    string
 	Version string
 	Message proto.Message
+
+	// source is what the resource was built from, where it is kept to see
+	// whether the next config builds the same.
+	source any
 }
 
 // Resources are all resources of one plan, by type URL and name.
@@ -63,37 +69,77 @@ type Policies struct {
 	OutlierDetection func(*config.OutlierDetection) *clusterv3.OutlierDetection
 }
 
+// Options say how a config is built. The zero value builds it in the form
+// Table, from nothing.
+type Options struct {
+	// Form is the form in which listeners find their routes.
+	Form Form
+	// Also are forms that are built beside it, for the connections of
+	// listeners that have changed their form and still drain.
+	Also []Form
+	// Previous are resources that were built before. Those of them that would
+	// be built from the same routes and backends are taken over, so that a
+	// change costs what has changed. It may be nil.
+	Previous Resources
+}
+
 // Build returns the resources for a config. The error joins every resource
 // that Envoy's own validation rules refuse; with a config that Load accepted
 // it is a bug of this package, caught before an Envoy sees it.
-func Build(c *config.Config, policies Policies) (Resources, error) {
-	b := builder{config: c, policies: policies}
-	out := Resources{}
-	var errs []error
-	add := func(t resource.Type, name string, m validatable) {
-		if err := m.ValidateAll(); err != nil {
-			errs = append(errs, fmt.Errorf("building %s %q: %w", t, name, err))
-			return
-		}
-		if out[t] == nil {
-			out[t] = map[string]Resource{}
-		}
-		out[t][name] = Resource{Name: name, Version: contentHash(m), Message: m}
-	}
+func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
+	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
+	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
-		cluster := b.cluster(backend)
-		add(resource.ClusterType, backend.Name, cluster)
-		if name := cluster.GetEdsClusterConfig().GetServiceName(); name != "" {
-			add(resource.EndpointType, name, endpoints(name, backend))
-		}
+		b.addBackend(&s, backend)
 	}
 	for _, l := range c.Listeners {
-		add(resource.ListenerType, l.Name, b.listener(l))
+		s.add(resource.ListenerType, l.Name, b.listener(l))
 	}
 	for _, placement := range placements(c) {
-		add(resource.RouteType, routeConfigName(placement), b.routeConfig(placement))
+		for _, form := range append([]Form{b.form}, o.Also...) {
+			b.addTables(&s, form, placement)
+		}
 	}
-	return out, errors.Join(errs...)
+	return s.next, errors.Join(s.errs...)
+}
+
+// addBackend adds a backend's cluster, and its endpoints where they are served.
+func (b builder) addBackend(s *set, backend *config.Backend) {
+	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == backend }) {
+		name := s.next[resource.ClusterType][backend.Name].Message.(*clusterv3.Cluster).GetEdsClusterConfig().GetServiceName()
+		if name == "" || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
+			return
+		}
+	}
+	cluster := b.cluster(backend)
+	s.addFrom(resource.ClusterType, backend.Name, cluster, backend)
+	if name := cluster.GetEdsClusterConfig().GetServiceName(); name != "" {
+		s.addFrom(resource.EndpointType, name, endpoints(name, backend), backend)
+	}
+}
+
+// addTables adds the route tables of a form, and the scopes that find them.
+// Tables are what costs in a large config: they are built on all cores.
+func (b builder) addTables(s *set, form Form, p config.RateLimitPlacement) {
+	var changed []*table
+	for _, t := range b.tables(form, p) {
+		if form == Scoped {
+			s.add(resource.ScopedRouteType, t.name, scope(t))
+		}
+		if !s.take(resource.RouteType, t.name, func(source any) bool {
+			before, ok := source.(*table)
+			return ok && t.equal(before)
+		}) {
+			changed = append(changed, t)
+		}
+	}
+	resources := make([]built, len(changed))
+	inParallel(len(changed), func(i int) {
+		resources[i] = newResource(resource.RouteType, changed[i].name, b.routeConfig(changed[i]), changed[i])
+	})
+	for _, r := range resources {
+		s.put(resource.RouteType, r)
+	}
 }
 
 // validatable is a message with the rules of its proto file (protoc-gen-validate).
@@ -107,6 +153,8 @@ type validatable interface {
 type builder struct {
 	config   *config.Config
 	policies Policies
+	form     Form
+	hosts    hostRoutes
 }
 
 // placements are the placements of limits that the listeners of c use, each once.

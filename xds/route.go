@@ -27,7 +27,7 @@ const (
 
 // routes are Envoy's routes for one of ours: one for each value of its pin,
 // which is more specific than the route itself, and then the route.
-func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []*routev3.Route {
+func (b builder) routes(r *config.Route, decision Decision, placement config.RateLimitPlacement) []*routev3.Route {
 	base := &routev3.Route{
 		Name:                    r.Name,
 		Match:                   routeMatch(r.Match),
@@ -36,7 +36,6 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 		ResponseHeadersToAdd:    setHeaders(responseChanges(r).Set),
 		ResponseHeadersToRemove: responseChanges(r).Remove,
 	}
-	decision := b.policies.Decide(r, placement)
 	if r.Redirect != nil {
 		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
 		base.TypedPerFilterConfig = filterSettings(r, decision, "")

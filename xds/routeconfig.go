@@ -2,7 +2,6 @@ package xds
 
 import (
 	"slices"
-	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -12,37 +11,105 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// routeConfigName is the name of the route table for listeners with the given
-// placement of limits. Listeners of one placement share one table.
-func routeConfigName(p config.RateLimitPlacement) string { return "routes-" + string(p) }
-
-// routeConfig is the route table. A route without hosts stands in every
-// virtual host, since Envoy, once it has chosen one, looks into no other; in
-// each, the most specific route comes first.
-func (b builder) routeConfig(p config.RateLimitPlacement) *routev3.RouteConfiguration {
-	table := &routev3.RouteConfiguration{
-		Name:                 routeConfigName(p),
-		RequestHeadersToAdd:  traceHeader(),
-		ResponseHeadersToAdd: traceHeader(),
-	}
-	sorted := b.config.RoutesBySpecificity()
-	for _, domain := range domains(b.config) {
-		var routes []treeRoute
-		for _, r := range sorted {
-			if servesDomain(r, domain) {
-				routes = append(routes, b.treeRoutes(r, p)...)
-			}
-		}
-		table.VirtualHosts = append(table.VirtualHosts, &routev3.VirtualHost{Name: domain, Domains: []string{domain}, Matcher: routeTree(routes)})
-	}
-	return table
+// table is a RouteConfiguration before it is built: what it depends on, and
+// nothing else.
+type table struct {
+	name      string
+	placement config.RateLimitPlacement
+	hosts     []tableHost
 }
 
-func (b builder) treeRoutes(r *config.Route, p config.RateLimitPlacement) []treeRoute {
-	pattern, _ := config.ParsePath(r.Match.Path) // it is valid
-	var out []treeRoute
-	for _, e := range b.routes(r, p) {
-		out = append(out, treeRoute{route: r, pattern: pattern, envoy: e})
+// tableHost is a virtual host of a table.
+type tableHost struct {
+	// name is what the config calls it, domain what Envoy looks for.
+	name, domain string
+	routes       []tableRoute
+}
+
+// tableRoute is a route, and what is decided about it on the table's listeners.
+type tableRoute struct {
+	route    *config.Route
+	decision Decision
+}
+
+// equal tells whether two tables build the same: a route is compared by its
+// address, since routes are never changed once they are read.
+func (t *table) equal(other *table) bool {
+	return other != nil && t.name == other.name && t.placement == other.placement &&
+		slices.EqualFunc(t.hosts, other.hosts, func(a, b tableHost) bool {
+			return a.name == b.name && a.domain == b.domain && slices.Equal(a.routes, b.routes)
+		})
+}
+
+// tables are the tables of a form, for listeners of one placement of limits.
+// Listeners of one placement share them.
+func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
+	if form == Table {
+		return []*table{b.tableOf(routeConfigName(p), p, b.hosts.domains())}
+	}
+	var out []*table
+	rest := append(slices.Clone(b.hosts.wild), everyHost)
+	out = append(out, b.tableOf(scopeName(p, everyHost), p, rest))
+	for _, domain := range b.hosts.domains() {
+		if domain != everyHost && !wildcard(domain) {
+			t := b.tableOf(scopeName(p, domain), p, []string{domain})
+			t.hosts[0].domain = everyHost // the scope was found by the host
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
+	t := &table{name: name, placement: p}
+	for _, domain := range domains {
+		serving := b.hosts.serving(domain)
+		h := tableHost{name: domain, domain: domain, routes: make([]tableRoute, len(serving))}
+		for i, r := range serving {
+			h.routes[i] = tableRoute{route: r, decision: b.policies.Decide(r, p)}
+		}
+		t.hosts = append(t.hosts, h)
+	}
+	return t
+}
+
+// routeConfigName is the name of the table for listeners of a placement.
+func routeConfigName(p config.RateLimitPlacement) string { return "routes-" + string(p) }
+
+// routeConfig is Envoy's route table.
+func (b builder) routeConfig(t *table) *routev3.RouteConfiguration {
+	out := &routev3.RouteConfiguration{
+		Name:                   t.name,
+		RequestHeadersToAdd:    traceHeader(),
+		RequestHeadersToRemove: []string{scopeHeader},
+		ResponseHeadersToAdd:   traceHeader(),
+	}
+	for _, h := range t.hosts {
+		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
+			Name:    h.name,
+			Domains: []string{h.domain},
+			Matcher: routeTree(b.treeRoutes(h.routes, t.placement)),
+		})
+	}
+	return out
+}
+
+// treeRoutes are Envoy's routes, the most specific first.
+func (b builder) treeRoutes(routes []tableRoute, p config.RateLimitPlacement) []treeRoute {
+	type ranked struct {
+		tableRoute
+		config.Specificity
+	}
+	ranking := make([]ranked, len(routes))
+	for i, r := range routes {
+		ranking[i] = ranked{r, r.route.Specificity()}
+	}
+	slices.SortFunc(ranking, func(a, b ranked) int { return a.Specificity.Compare(b.Specificity) })
+	out := make([]treeRoute, 0, len(ranking))
+	for _, r := range ranking {
+		for _, e := range b.routes(r.route, r.decision, p) {
+			out = append(out, treeRoute{route: r.route, pattern: r.Path(), envoy: e})
+		}
 	}
 	return out
 }
@@ -64,33 +131,6 @@ func notFound() *routev3.Route {
 // NotFoundRoute is the name, in logs and metrics, of the route that takes what
 // no other does.
 const NotFoundRoute = "gatewright.not-found"
-
-// domains are the virtual hosts: every host that a route names, in order, and
-// every other one.
-func domains(c *config.Config) []string {
-	var out []string
-	for _, r := range c.Routes {
-		for _, h := range r.Match.Hosts {
-			out = append(out, strings.ToLower(h))
-		}
-	}
-	slices.Sort(out)
-	return append(slices.Compact(out), "*")
-}
-
-// servesDomain tells whether a route belongs into a virtual host: one without
-// hosts into each, otherwise where a host of its own is the domain, or is a
-// wildcard that covers it.
-func servesDomain(r *config.Route, domain string) bool {
-	if len(r.Match.Hosts) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(r.Match.Hosts, func(host string) bool {
-		host = strings.ToLower(host)
-		suffix, wild := strings.CutPrefix(host, "*")
-		return host == domain || wild && len(domain) > len(suffix) && strings.HasSuffix(domain, suffix)
-	})
-}
 
 func previousHosts() *previoushostsv3.PreviousHostsPredicate {
 	return &previoushostsv3.PreviousHostsPredicate{}

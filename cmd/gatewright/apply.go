@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/xds"
@@ -144,22 +141,26 @@ func (svc *service) logFaults(err error) {
 //
 // It is called by one goroutine at a time.
 func (svc *service) apply(ctx context.Context, c *config.Config) error {
-	next, err := plan.Compile(c)
+	before := svc.plan.Load()
+	if before != nil {
+		config.Adopt(c, before.Config)
+	}
+	form, also := svc.forms.next(xds.FormFor(c), time.Now())
+	next, err := plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also})
 	if err != nil {
 		svc.reloads.done("invalid", err)
 		return err
 	}
-	before := svc.plan.Load()
 	if before != nil && before.Version == next.Version {
 		svc.reloads.done("unchanged", nil)
 		return nil
 	}
-	svc.generations.retire(before)
+	svc.generations.retire(before, next.DroppedRoutes)
 	svc.judgeBy(ctx, svc.generations.with(next))
 	settled, err := svc.xds.Publish(ctx, next.Resources)
 	if err != nil {
 		// Some Envoy may have run a part of it: its requests are judged too.
-		svc.generations.retire(next)
+		svc.generations.retire(next, next.RoutesNotIn(before))
 		if errors.Is(err, xds.ErrRefused) {
 			svc.reloads.done("refused", err)
 		}
@@ -169,33 +170,38 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 	svc.reloads.done("applied", nil)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if settled {
-		svc.generations.settled(time.Now())
+		dropped := svc.generations.settled(time.Now())
 		svc.judgeBy(ctx, svc.generations.with(next))
+		svc.forget(dropped)
 	}
 	return nil
 }
 
-// judgeBy makes what these plans refer to known, and nothing else: policies,
-// issuers, limits, and the names that metrics may bear. The newest plan is the
-// first.
+// judgeBy makes what these plans refer to known, and nothing else. The newest
+// plan is the first.
 func (svc *service) judgeBy(ctx context.Context, plans []*plan.Plan) {
-	policies, keep := map[string]*authz.Policy{}, map[string]bool{}
-	limits := map[string]*config.Limit{}
 	var issuers []*config.JWT
-	var routes, backends []string
-	for _, p := range slices.Backward(plans) { // of one name, the newest stays
-		maps.Copy(policies, p.Policies)
-		maps.Copy(limits, p.Config.Limits)
+	for _, p := range plans {
 		issuers = append(issuers, p.Issuers()...)
-		routes = append(routes, p.RouteNames()...)
-		backends = append(backends, p.BackendNames()...)
-	}
-	for hash := range policies {
-		keep[hash] = true
 	}
 	svc.keySets.Ensure(ctx, issuers)
-	svc.policies.Publish(policies)
-	svc.policies.Retain(keep)
-	svc.limits.Store(&limits)
-	svc.outcomes.SetKnown(routes, backends)
+	svc.judging.set(plans)
+}
+
+// forget drops the metrics of what only these plans had.
+func (svc *service) forget(dropped []oldPlan) {
+	var routes, backends []string
+	for _, o := range dropped {
+		for _, name := range o.gone {
+			if !svc.judging.HasRoute(name) {
+				routes = append(routes, name)
+			}
+		}
+		for name := range o.plan.Config.Backends {
+			if !svc.judging.HasBackend(name) {
+				backends = append(backends, name)
+			}
+		}
+	}
+	svc.outcomes.Forget(routes, backends)
 }

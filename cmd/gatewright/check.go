@@ -42,7 +42,7 @@ func compile(path string) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.Compile(c)
+	return plan.Compile(c, plan.Options{})
 }
 
 func contents(c *config.Config) string {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/plan"
 )
 
@@ -23,24 +26,35 @@ type oldPlan struct {
 	// left is when every Envoy had acknowledged a later one. The zero time is
 	// not yet.
 	left time.Time
+	// gone are the names of the routes that the plan after it has not.
+	gone []string
 }
 
-// retire adds a plan that has just been replaced. nil is the absence of one.
-func (g *generations) retire(p *plan.Plan) {
+// retire adds a plan that has just been replaced by one without the routes
+// named. nil is the absence of one.
+func (g *generations) retire(p *plan.Plan, gone []string) {
 	if p != nil {
-		g.old = append(g.old, oldPlan{plan: p})
+		g.old = append(g.old, oldPlan{plan: p, gone: gone})
 	}
 }
 
 // settled says that every Envoy has acknowledged the plan that is served now,
-// and drops the plans that none has asked by for longer than planGrace.
-func (g *generations) settled(now time.Time) {
-	for i := range g.old {
-		if g.old[i].left.IsZero() {
-			g.old[i].left = now
+// and drops the plans that none has asked by for longer than planGrace. It
+// returns those.
+func (g *generations) settled(now time.Time) (dropped []oldPlan) {
+	var kept []oldPlan
+	for _, o := range g.old {
+		if o.left.IsZero() {
+			o.left = now
+		}
+		if now.Sub(o.left) > planGrace {
+			dropped = append(dropped, o)
+		} else {
+			kept = append(kept, o)
 		}
 	}
-	g.old = slices.DeleteFunc(g.old, func(o oldPlan) bool { return now.Sub(o.left) > planGrace })
+	g.old = kept
+	return dropped
 }
 
 // with are a plan and all that are kept, the newest first.
@@ -50,4 +64,45 @@ func (g *generations) with(p *plan.Plan) []*plan.Plan {
 		all = append(all, o.plan)
 	}
 	return all
+}
+
+// judging are the plans by which requests are judged, the newest first: what
+// Envoys may name is looked up in each of them. The zero value has none.
+type judging struct{ plans atomic.Pointer[[]*plan.Plan] }
+
+func (j *judging) set(plans []*plan.Plan) { j.plans.Store(&plans) }
+
+// first is the first of the plans for which has is true, or nil.
+func (j *judging) first(has func(*plan.Plan) bool) *plan.Plan {
+	if plans := j.plans.Load(); plans != nil {
+		if i := slices.IndexFunc(*plans, has); i >= 0 {
+			return (*plans)[i]
+		}
+	}
+	return nil
+}
+
+// Policy implements authz.PolicySource.
+func (j *judging) Policy(hash string) *authz.Policy {
+	if p := j.first(func(p *plan.Plan) bool { return p.Policy(hash) != nil }); p != nil {
+		return p.Policy(hash)
+	}
+	return nil
+}
+
+// HasRoute and HasBackend implement outcome.Names.
+func (j *judging) HasRoute(name string) bool {
+	return j.first(func(p *plan.Plan) bool { return p.HasRoute(name) }) != nil
+}
+
+func (j *judging) HasBackend(name string) bool {
+	return j.first(func(p *plan.Plan) bool { return p.HasBackend(name) }) != nil
+}
+
+// limit is a limit that an Envoy may name in its rate limit calls.
+func (j *judging) limit(name string) *config.Limit {
+	if p := j.first(func(p *plan.Plan) bool { return p.Config.Limits[name] != nil }); p != nil {
+		return p.Config.Limits[name]
+	}
+	return nil
 }

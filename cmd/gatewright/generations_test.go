@@ -18,21 +18,21 @@ func TestPlansAreKeptWhileEnvoysMayAskByThem(t *testing.T) {
 			t.Errorf("kept %v, want %v", versions(got), versions(want))
 		}
 	}
-	g.retire(nil)
+	g.retire(nil, nil)
 	kept(a)
-	g.retire(a)
+	g.retire(a, nil)
 	kept(b, a)
 
 	g.settled(start)
 	kept(b, a) // requests of a may still be on their way
-	g.retire(b)
+	g.retire(b, nil)
 	kept(c, b, a)
 	g.settled(start.Add(planGrace))
 	kept(c, b, a)
 	g.settled(start.Add(planGrace + 1))
 	kept(c, b)
 
-	g.retire(c) // not acknowledged by all: kept however long it takes
+	g.retire(c, nil) // not acknowledged by all: kept however long it takes
 	kept(d, c, b)
 	g.settled(start.Add(24 * time.Hour))
 	kept(d, c)

@@ -20,7 +20,6 @@ import (
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/gatewright/gatewright/authz"
-	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
@@ -51,7 +50,7 @@ type service struct {
 	keyCache *keys.Cache
 	keySets  *authz.KeySets
 	limiter  *ratelimit.Limiter
-	policies *authz.Policies
+	judging  judging
 	outcomes *outcome.Metrics
 	xds      *xds.Server
 	endXDS   context.CancelFunc
@@ -64,9 +63,8 @@ type service struct {
 	// generations are the plans before it that Envoys may still ask by. Only
 	// apply touches them.
 	generations generations
-	// limits are those that an Envoy may name in its rate limit calls, of the
-	// plan and of those before it.
-	limits atomic.Pointer[map[string]*config.Limit]
+	// forms are those in which its routes are served. Only apply touches them.
+	forms forms
 	// stopping is set when the process has been asked to end.
 	stopping atomic.Bool
 
@@ -86,7 +84,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	for _, name := range unknownSettings() {
 		log.Warn("no such setting; see `gatewright environment`", "name", name)
 	}
-	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry(), policies: &authz.Policies{}}
+	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, svc.close())
@@ -99,7 +97,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 		return nil, err
 	}
 	svc.reloads = newReloads(svc.registry)
-	svc.outcomes = outcome.NewMetrics(svc.registry)
+	svc.outcomes = outcome.NewMetrics(svc.registry, &svc.judging)
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
@@ -148,7 +146,7 @@ func (svc *service) newGRPC() *grpc.Server {
 	)
 	svc.xds.Register(server)
 	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
-		Policies:    svc.policies,
+		Policies:    &svc.judging,
 		KeySets:     svc.keySets,
 		Limiter:     limiter{svc.limiter},
 		KeyFinder:   keyFinder{svc.keyCache},
@@ -156,24 +154,11 @@ func (svc *service) newGRPC() *grpc.Server {
 		Clock:       time.Now,
 		Log:         svc.log,
 		Registerer:  svc.registry,
-		KnownRoute:  svc.knowsRoute,
+		KnownRoute:  svc.judging.HasRoute,
 	}))
-	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.limit))
+	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.judging.limit))
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
 	return server
-}
-
-// knowsRoute bounds the labels of metrics by the config.
-func (svc *service) knowsRoute(name string) bool {
-	p := svc.plan.Load()
-	return p != nil && p.HasRoute(name)
-}
-
-func (svc *service) limit(name string) *config.Limit {
-	if limits := svc.limits.Load(); limits != nil {
-		return (*limits)[name]
-	}
-	return nil
 }
 
 // readiness is what /readyz answers by: the service's own state, and then

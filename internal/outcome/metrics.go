@@ -2,7 +2,6 @@ package outcome
 
 import (
 	"strconv"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,14 +14,19 @@ const Other = "other"
 type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	known    atomic.Pointer[names]
+	known    Names
 }
 
-type names struct{ routes, backends map[string]bool }
+// Names bound the series: only routes and backends that it has get their own.
+type Names interface {
+	HasRoute(name string) bool
+	HasBackend(name string) bool
+}
 
 // NewMetrics registers the metrics.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 	m := &Metrics{
+		known: known,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_requests_total",
 			Help: "Requests that Envoy has answered, by route, backend (empty: none was asked) and HTTP status (0: the client left).",
@@ -33,25 +37,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route", "backend"}),
 	}
-	m.known.Store(&names{})
 	reg.MustRegister(m.requests, m.seconds)
 	return m
 }
 
-// SetKnown says which routes and backends have series of their own from now
-// on. The series of those that are no more are dropped.
-func (m *Metrics) SetKnown(routes, backends []string) {
-	next := &names{routes: set(routes), backends: set(backends)}
-	before := m.known.Swap(next)
-	for route := range before.routes {
-		if !next.routes[route] {
-			m.drop(prometheus.Labels{"route": route})
-		}
+// Forget drops the series of routes and backends that are no more.
+func (m *Metrics) Forget(routes, backends []string) {
+	for _, route := range routes {
+		m.drop(prometheus.Labels{"route": route})
 	}
-	for backend := range before.backends {
-		if !next.backends[backend] {
-			m.drop(prometheus.Labels{"backend": backend})
-		}
+	for _, backend := range backends {
+		m.drop(prometheus.Labels{"backend": backend})
 	}
 }
 
@@ -62,12 +58,11 @@ func (m *Metrics) drop(labels prometheus.Labels) {
 
 // Observe is a Sink.
 func (m *Metrics) Observe(o Outcome) {
-	known := m.known.Load()
 	route, backend := o.Route, o.Backend
-	if !known.routes[route] {
+	if !m.known.HasRoute(route) {
 		route = Other
 	}
-	if backend != "" && !known.backends[backend] {
+	if backend != "" && !m.known.HasBackend(backend) {
 		backend = Other
 	}
 	m.requests.WithLabelValues(route, backend, code(o.Status)).Inc()
@@ -80,12 +75,4 @@ func code(status int) string {
 		return "0"
 	}
 	return strconv.Itoa(status)
-}
-
-func set(names []string) map[string]bool {
-	out := make(map[string]bool, len(names))
-	for _, n := range names {
-		out[n] = true
-	}
-	return out
 }

@@ -62,8 +62,7 @@ func TestStreamReachesSinks(t *testing.T) {
 }
 
 func TestMetricsAreBoundedByTheConfig(t *testing.T) {
-	m := NewMetrics(prometheus.NewRegistry())
-	m.SetKnown([]string{"users"}, []string{"users-v1"})
+	m := NewMetrics(prometheus.NewRegistry(), onlyUsers{})
 	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
 	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
 	m.Observe(Outcome{Route: "users", Status: 429})
@@ -78,8 +77,14 @@ gatewright_requests_total{backend="users-v1",code="200",route="users"} 2
 	if err := testutil.CollectAndCompare(m.requests, strings.NewReader(want)); err != nil {
 		t.Error(err)
 	}
-	m.SetKnown(nil, nil)
+	m.Forget([]string{"users"}, []string{"users-v1"})
 	if n := testutil.CollectAndCount(m.requests); n != 1 {
 		t.Errorf("%d series are left after the route went, want the one of %q", n, Other)
 	}
 }
+
+// onlyUsers are the names of a config with one route to one backend.
+type onlyUsers struct{}
+
+func (onlyUsers) HasRoute(name string) bool   { return name == "users" }
+func (onlyUsers) HasBackend(name string) bool { return name == "users-v1" }

@@ -47,7 +47,11 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := Compile(c)
+			var o Options
+			if strings.HasPrefix(name, "scoped") {
+				o.Form = xds.Scoped // which small configs have only where it is asked for
+			}
+			p, err := Compile(c, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,14 +149,30 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 	if err := filter.GetTypedConfig().UnmarshalTo(hcm); err != nil {
 		t.Fatal(err)
 	}
-	table := r[resource.RouteType][hcm.GetRds().GetRouteConfigName()].Message.(*routev3.RouteConfiguration)
-	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
+	if scoped := hcm.GetScopedRoutes(); scoped != nil {
+		scoped.ConfigSpecifier = &hcmv3.ScopedRoutes_ScopedRouteConfigurationsList{ScopedRouteConfigurationsList: inlineScopes(r)}
+	} else {
+		table := r[resource.RouteType][hcm.GetRds().GetRouteConfigName()].Message.(*routev3.RouteConfiguration)
+		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
+	}
 	packed, err := anypb.New(hcm)
 	if err != nil {
 		t.Fatal(err)
 	}
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
 	return l
+}
+
+// inlineScopes are all scopes with their tables in themselves.
+func inlineScopes(r xds.Resources) *hcmv3.ScopedRouteConfigurationsList {
+	list := &hcmv3.ScopedRouteConfigurationsList{}
+	for _, res := range r[resource.ScopedRouteType] {
+		scope := proto.Clone(res.Message).(*routev3.ScopedRouteConfiguration)
+		scope.RouteConfiguration = r[resource.RouteType][scope.GetRouteConfigurationName()].Message.(*routev3.RouteConfiguration)
+		scope.RouteConfigurationName = ""
+		list.ScopedRouteConfigurations = append(list.ScopedRouteConfigurations, scope)
+	}
+	return list
 }
 
 // TestEnvoyAcceptsWhatWeAccept: a config at the edges of what the loader takes
@@ -169,7 +189,7 @@ func TestEnvoyAcceptsWhatWeAccept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := Compile(c)
+			p, err := Compile(c, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

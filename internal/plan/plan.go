@@ -4,13 +4,13 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/xds"
@@ -25,86 +25,59 @@ type Plan struct {
 	Config *config.Config
 	// Resources are what Envoy is given.
 	Resources xds.Resources
-	// Policies are what routes ask of requests, by their hash, which is what
-	// the routes in Resources name them by.
-	Policies map[string]*authz.Policy
+	// Form is how the routes reach an Envoy.
+	Form xds.Form
 
-	routes map[string]bool // the names of its routes
+	// DroppedRoutes are the names of the routes that the plan before had, and
+	// this one has not.
+	DroppedRoutes []string
+
+	routes   shards[judgedRoute]  // by name
+	policies shards[sharedPolicy] // by hash
 }
 
-// Compile returns the plan for a valid config: all of it, or an error.
-func Compile(c *config.Config) (*Plan, error) {
-	policies := newPolicySet(c)
-	resources, err := xds.Build(c, xds.Policies{
-		Decide:           policies.decide,
+// Options say what a plan is compiled beside.
+type Options struct {
+	// Previous is the plan that is served. What has not changed since is taken
+	// over from it. It may be nil.
+	Previous *Plan
+	// Form is the form in which routes are served; empty is the one that suits
+	// the config. Also are forms that are compiled beside it.
+	Form xds.Form
+	Also []xds.Form
+}
+
+// Compile returns the plan for a valid config: all of it, or an error. A route
+// of the config that is the same one, by its address, as in the previous plan is
+// taken for unchanged; see config.Adopt.
+func Compile(c *config.Config, o Options) (*Plan, error) {
+	p := &Plan{Config: c, Form: cmp.Or(o.Form, xds.FormFor(c))}
+	var before xds.Resources
+	if o.Previous != nil {
+		before = o.Previous.Resources
+	}
+	p.judge(o.Previous)
+	var err error
+	p.Resources, err = xds.Build(c, xds.Policies{
+		Decide:           p.decide,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,
-	})
+	}, xds.Options{Form: p.Form, Also: o.Also, Previous: before})
 	if err != nil {
 		return nil, fmt.Errorf("compiling the config: %w", err)
 	}
-	return &Plan{
-		Version:   version(resources, policies.byHash),
-		Config:    c,
-		Resources: resources,
-		Policies:  policies.byHash,
-		routes:    routeSet(c),
-	}, nil
+	p.Version = version(p.Resources)
+	return p, nil
 }
 
-func routeSet(c *config.Config) map[string]bool {
-	out := make(map[string]bool, len(c.Routes))
-	for _, r := range c.Routes {
-		out[r.Name] = true
-	}
-	return out
-}
-
-// policySet holds the policy of every route, each compiled once.
-type policySet struct {
-	decisions map[routeKey]xds.Decision
-	byHash    map[string]*authz.Policy
-}
-
-type routeKey struct {
-	route     string
-	placement config.RateLimitPlacement
-}
-
-func newPolicySet(c *config.Config) policySet {
-	s := policySet{decisions: map[routeKey]xds.Decision{}, byHash: map[string]*authz.Policy{}}
-	for _, r := range c.Routes {
-		for _, placement := range []config.RateLimitPlacement{config.RateLimitService, config.RateLimitFilter} {
-			// Envoy's ratelimit filter reads the limits of a forwarding action: a
-			// route that answers by itself has none, and would be counted by nobody.
-			inFilter := placement == config.RateLimitFilter && len(r.To) > 0
-			policy := authz.NewPolicy(c, r, inFilter)
-			d := xds.Decision{Needed: policy.Needed()}
-			if d.Needed {
-				d.Policy = policy.Hash()
-				s.byHash[d.Policy] = policy
-			}
-			s.decisions[routeKey{r.Name, placement}] = d
-		}
-	}
-	return s
-}
-
-func (s policySet) decide(r *config.Route, placement config.RateLimitPlacement) xds.Decision {
-	return s.decisions[routeKey{r.Name, placement}]
-}
-
-// version hashes the versions of all parts, in an order that does not depend
-// on maps.
-func version(resources xds.Resources, policies map[string]*authz.Policy) string {
+// version hashes the versions of all resources, in an order that does not
+// depend on maps. Policies are named in the resources, by their hashes.
+func version(resources xds.Resources) string {
 	var parts []string
 	for t, byName := range resources {
 		for name, r := range byName {
 			parts = append(parts, fmt.Sprintf("%q %q %s", t, name, r.Version))
 		}
-	}
-	for hash := range policies {
-		parts = append(parts, "policy "+hash)
 	}
 	slices.Sort(parts)
 	h := sha256.New()
@@ -114,23 +87,29 @@ func version(resources xds.Resources, policies map[string]*authz.Policy) string 
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// RouteNames are the names of the plan's routes, with that of the route which
-// takes what no other does.
-func (p *Plan) RouteNames() []string {
-	out := []string{xds.NotFoundRoute}
+// HasRoute reports whether the plan has a route of that name, of which the one
+// that takes what no other does is one.
+func (p *Plan) HasRoute(name string) bool {
+	_, ok := p.routes.get(name)
+	return ok || name == xds.NotFoundRoute
+}
+
+// RoutesNotIn are the names of the plan's routes that another has not. nil has none.
+func (p *Plan) RoutesNotIn(other *Plan) []string {
+	var out []string
 	for _, r := range p.Config.Routes {
-		out = append(out, r.Name)
+		if other == nil || !other.HasRoute(r.Name) {
+			out = append(out, r.Name)
+		}
 	}
 	return out
 }
 
-// BackendNames are the names of the plan's backends.
-func (p *Plan) BackendNames() []string {
-	return slices.Collect(maps.Keys(p.Config.Backends))
+// HasBackend reports whether the plan has a backend of that name.
+func (p *Plan) HasBackend(name string) bool {
+	_, ok := p.Config.Backends[name]
+	return ok
 }
-
-// HasRoute reports whether the plan has a route of that name.
-func (p *Plan) HasRoute(name string) bool { return p.routes[name] }
 
 // Issuers are the plan's JWT providers.
 func (p *Plan) Issuers() []*config.JWT {

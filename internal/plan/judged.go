@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// judgedRoute is a route, and what is decided about it on listeners of each
+// placement of limits.
+type judgedRoute struct {
+	route             *config.Route
+	inCheck, inFilter xds.Decision
+}
+
+// sharedPolicy is a policy, and how many decisions name it.
+type sharedPolicy struct {
+	policy *authz.Policy
+	uses   int
+}
+
+// judgements are the routes of a plan and their policies, while they are made
+// from those of the plan before.
+type judgements struct {
+	config   *config.Config
+	routes   *edit[judgedRoute]  // by name
+	policies *edit[sharedPolicy] // by hash
+}
+
+// judge fills in the plan's routes and policies. Those of the plan before are
+// taken over where what policies are made of beside the routes is the same.
+func (p *Plan) judge(before *Plan) {
+	if before == nil {
+		before = &Plan{Config: &config.Config{}}
+	}
+	old := before.Config
+	j := judgements{config: p.Config, routes: before.routes.edited(), policies: before.policies.edited()}
+	reused := sameParts(old, p.Config)
+	if !reused {
+		j.routes, j.policies = new(shards[judgedRoute]).edited(), new(shards[sharedPolicy]).edited()
+	}
+	kept := 0
+	next := 0 // where in the old list the next route most likely is
+	for _, r := range p.Config.Routes {
+		if next+1 < len(old.Routes) && old.Routes[next+1] == r {
+			next++ // one has been taken out
+		}
+		same := next < len(old.Routes) && old.Routes[next] == r
+		if same || before.HasRoute(r.Name) {
+			kept, next = kept+1, next+1
+		}
+		if !same || !reused {
+			j.add(r)
+		}
+	}
+	if kept < len(old.Routes) {
+		names := make(map[string]bool, len(p.Config.Routes))
+		for _, r := range p.Config.Routes {
+			names[r.Name] = true
+		}
+		for _, r := range old.Routes {
+			if !names[r.Name] {
+				p.DroppedRoutes = append(p.DroppedRoutes, r.Name)
+				j.drop(r.Name)
+			}
+		}
+	}
+	p.routes, p.policies = j.routes.shards, j.policies.shards
+}
+
+// sameParts tells whether all is the same that a policy is made of beside its
+// route.
+func sameParts(a, b *config.Config) bool {
+	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
+		maps.Equal(a.Limits, b.Limits) && filtersLimits(a) == filtersLimits(b)
+}
+
+func (j *judgements) has(r *config.Route) bool {
+	known, ok := j.routes.get(r.Name)
+	return ok && known.route == r
+}
+
+// add judges a route, in place of another of its name if there is one.
+func (j *judgements) add(r *config.Route) {
+	if j.has(r) {
+		return
+	}
+	j.drop(r.Name)
+	inCheck := authz.NewPolicy(j.config, r, false)
+	judged := judgedRoute{route: r, inCheck: j.decision(inCheck)}
+	// Envoy's ratelimit filter reads the limits of a forwarding action: a
+	// route that answers by itself has none, and would be counted by nobody.
+	if len(r.Limits) > 0 && len(r.To) > 0 && filtersLimits(j.config) {
+		judged.inFilter = j.decision(authz.NewPolicy(j.config, r, true))
+	} else {
+		judged.inFilter = judged.inCheck
+		j.use(judged.inFilter, inCheck)
+	}
+	j.routes.set(r.Name, judged)
+}
+
+// filtersLimits tells whether some listener leaves limits to Envoy's filter.
+func filtersLimits(c *config.Config) bool {
+	return slices.ContainsFunc(c.Listeners, func(l *config.Listener) bool {
+		return l.RateLimit == config.RateLimitFilter
+	})
+}
+
+// decision is what follows from a policy, which is kept where it is needed.
+func (j *judgements) decision(p *authz.Policy) xds.Decision {
+	d := xds.Decision{Needed: p.Needed()}
+	if d.Needed {
+		d.Policy = p.Hash()
+	}
+	j.use(d, p)
+	return d
+}
+
+func (j *judgements) use(d xds.Decision, p *authz.Policy) {
+	if d.Needed {
+		shared, _ := j.policies.get(d.Policy)
+		j.policies.set(d.Policy, sharedPolicy{p, shared.uses + 1})
+	}
+}
+
+// drop forgets a route, and its policies where no other names them.
+func (j *judgements) drop(name string) {
+	known, ok := j.routes.get(name)
+	if !ok {
+		return
+	}
+	j.routes.remove(name)
+	for _, d := range []xds.Decision{known.inCheck, known.inFilter} {
+		if !d.Needed {
+			continue
+		}
+		shared, _ := j.policies.get(d.Policy)
+		if shared.uses--; shared.uses > 0 {
+			j.policies.set(d.Policy, shared)
+		} else {
+			j.policies.remove(d.Policy)
+		}
+	}
+}
+
+// decide is what is decided about a route of the plan.
+func (p *Plan) decide(r *config.Route, placement config.RateLimitPlacement) xds.Decision {
+	judged, _ := p.routes.get(r.Name)
+	if placement == config.RateLimitFilter {
+		return judged.inFilter
+	}
+	return judged.inCheck
+}
+
+// Policy is what a route asks of requests, by the hash that the route names it
+// by in Envoy; nil where the plan has none of that hash.
+func (p *Plan) Policy(hash string) *authz.Policy {
+	shared, _ := p.policies.get(hash)
+	return shared.policy
+}
