@@ -63,6 +63,9 @@ type Decisions func(route *config.Route, placement config.RateLimitPlacement) De
 type Policies struct {
 	// Decide says what the judge decides about a route (authz).
 	Decide Decisions
+	// Judged is equal for configs in which Decide says the same of the same
+	// route, by its address.
+	Judged any
 	// Thresholds and OutlierDetection are Envoy's own protections of a
 	// backend (breakerpolicy).
 	Thresholds       func(*config.Connections) *clusterv3.CircuitBreakers

@@ -17,25 +17,20 @@ type table struct {
 	name      string
 	placement config.RateLimitPlacement
 	hosts     []tableHost
+	judged    any // Policies.Judged
 }
 
 // tableHost is a virtual host of a table.
 type tableHost struct {
 	// name is what the config calls it, domain what Envoy looks for.
 	name, domain string
-	routes       []tableRoute
-}
-
-// tableRoute is a route, and what is decided about it on the table's listeners.
-type tableRoute struct {
-	route    *config.Route
-	decision Decision
+	routes       []*config.Route
 }
 
 // equal tells whether two tables build the same: a route is compared by its
 // address, since routes are never changed once they are read.
 func (t *table) equal(other *table) bool {
-	return other != nil && t.name == other.name && t.placement == other.placement &&
+	return t.name == other.name && t.placement == other.placement && t.judged == other.judged &&
 		slices.EqualFunc(t.hosts, other.hosts, func(a, b tableHost) bool {
 			return a.name == b.name && a.domain == b.domain && slices.Equal(a.routes, b.routes)
 		})
@@ -61,14 +56,9 @@ func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
 }
 
 func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
-	t := &table{name: name, placement: p}
+	t := &table{name: name, placement: p, judged: b.policies.Judged}
 	for _, domain := range domains {
-		serving := b.hosts.serving(domain)
-		h := tableHost{name: domain, domain: domain, routes: make([]tableRoute, len(serving))}
-		for i, r := range serving {
-			h.routes[i] = tableRoute{route: r, decision: b.policies.Decide(r, p)}
-		}
-		t.hosts = append(t.hosts, h)
+		t.hosts = append(t.hosts, tableHost{name: domain, domain: domain, routes: b.hosts.serving(domain)})
 	}
 	return t
 }
@@ -95,19 +85,19 @@ func (b builder) routeConfig(t *table) *routev3.RouteConfiguration {
 }
 
 // treeRoutes are Envoy's routes, the most specific first.
-func (b builder) treeRoutes(routes []tableRoute, p config.RateLimitPlacement) []treeRoute {
+func (b builder) treeRoutes(routes []*config.Route, p config.RateLimitPlacement) []treeRoute {
 	type ranked struct {
-		tableRoute
+		route *config.Route
 		config.Specificity
 	}
 	ranking := make([]ranked, len(routes))
 	for i, r := range routes {
-		ranking[i] = ranked{r, r.route.Specificity()}
+		ranking[i] = ranked{r, r.Specificity()}
 	}
 	slices.SortFunc(ranking, func(a, b ranked) int { return a.Specificity.Compare(b.Specificity) })
 	out := make([]treeRoute, 0, len(ranking))
 	for _, r := range ranking {
-		for _, e := range b.routes(r.route, r.decision, p) {
+		for _, e := range b.routes(r.route, b.policies.Decide(r.route, p), p) {
 			out = append(out, treeRoute{route: r.route, pattern: r.Path(), envoy: e})
 		}
 	}

@@ -16,6 +16,9 @@ type judgedRoute struct {
 	inCheck, inFilter xds.Decision
 }
 
+// judgedAlike is an address and no more: it has a size, so that no two are one.
+type judgedAlike struct{ _ byte }
+
 // sharedPolicy is a policy, and how many decisions name it.
 type sharedPolicy struct {
 	policy *authz.Policy
@@ -39,6 +42,10 @@ func (p *Plan) judge(before *Plan) {
 	old := before.Config
 	j := judgements{config: p.Config, routes: before.routes.edited(), policies: before.policies.edited()}
 	reused := sameParts(old, p.Config)
+	p.judged = before.judged
+	if !reused || p.judged == nil {
+		p.judged = &judgedAlike{}
+	}
 	if !reused {
 		j.routes, j.policies = new(shards[judgedRoute]).edited(), new(shards[sharedPolicy]).edited()
 	}

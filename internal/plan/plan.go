@@ -34,6 +34,8 @@ type Plan struct {
 
 	routes   shards[judgedRoute]  // by name
 	policies shards[sharedPolicy] // by hash
+	// judged is shared by plans that say the same of the same route.
+	judged *judgedAlike
 }
 
 // Options say what a plan is compiled beside.
@@ -60,6 +62,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	var err error
 	p.Resources, err = xds.Build(c, xds.Policies{
 		Decide:           p.decide,
+		Judged:           p.judged,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,
 	}, xds.Options{Form: p.Form, Also: o.Also, Previous: before})
