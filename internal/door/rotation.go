@@ -31,6 +31,14 @@ func (s Settings) sight() sighting {
 // follow reads the files again and again, as config.FileSource does, and for
 // its reasons: every way to replace a file is seen, on every file system. They
 // are small, so that their content is compared, not their times.
+//
+// gRPC has a watcher of its own, credentials/tls/certprovider/pemfile, with
+// security/advancedtls to use it. It was not taken: it writes the private key
+// into the log when the key does not match its certificate, cannot say at the
+// start that a file is wrong, tells no caller of a fault later, takes the pair
+// and the authorities at different moments, and passes over what it does not
+// understand of a bundle. And advancedtls, at v1.0.0 since June 2024, verifies
+// clients by code of its own instead of crypto/tls.
 func (d *Door) follow(ctx context.Context) error {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
