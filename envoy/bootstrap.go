@@ -34,6 +34,8 @@ type BootstrapOptions struct {
 	ControlCluster string
 	// ControlAddr is Gatewright's gRPC address: host:port, or unix:PATH.
 	ControlAddr string
+	// ControlTLS has Envoy speak TLS there. The zero value does not.
+	ControlTLS ControlTLS
 	// Admin is where Envoy's admin interface listens: host:port, or unix:PATH.
 	// It is not to be reached by strangers: it can stop Envoy.
 	Admin string
@@ -46,6 +48,10 @@ const (
 	// maxControlRequests bounds the calls in flight to Gatewright. Envoy's
 	// default, 1024, would refuse requests of a busy gateway without asking.
 	maxControlRequests = 65_536
+	// maxControlStreams bounds the calls on one connection; more make another.
+	// Gatewright's port allows as many, and Envoys before 1.36 would begin
+	// without a bound until they are told.
+	maxControlStreams = 1024
 
 	controlConnectTimeout = time.Second
 	controlKeepalive      = 10 * time.Second
@@ -58,6 +64,11 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	control, err := address(o.ControlAddr)
 	if err != nil {
 		return nil, fmt.Errorf("reading the control plane's address: %w", err)
+	}
+	if !o.ControlTLS.isZero() {
+		if err := o.ControlTLS.validate(o.ControlAddr); err != nil {
+			return nil, err
+		}
 	}
 	admin, err := address(o.Admin)
 	if err != nil {
@@ -81,7 +92,7 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 			},
 		},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Clusters: []*clusterv3.Cluster{controlCluster(o.ControlCluster, control)},
+			Clusters: []*clusterv3.Cluster{controlCluster(o.ControlCluster, control, o.ControlTLS)},
 		},
 		OverloadManager: overloadManager(),
 		LayeredRuntime:  layeredRuntime(),
@@ -98,17 +109,25 @@ func BootstrapYAML(o BootstrapOptions) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	out, err := messageYAML(b)
 	if err != nil {
 		return nil, fmt.Errorf("rendering the bootstrap: %w", err)
+	}
+	return out, nil
+}
+
+func messageYAML(m proto.Message) ([]byte, error) {
+	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, err
 	}
 	return yaml.JSONToYAML(j)
 }
 
 // controlCluster is Gatewright as a backend of Envoy: HTTP/2, kept alive so
 // that a dead peer is noticed, and never limited by Envoy's own thresholds.
-func controlCluster(name string, at *corev3.Address) *clusterv3.Cluster {
-	return &clusterv3.Cluster{
+func controlCluster(name string, at *corev3.Address, tls ControlTLS) *clusterv3.Cluster {
+	c := &clusterv3.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discoveryType(at)},
 		ConnectTimeout:       durationpb.New(controlConnectTimeout),
@@ -126,6 +145,10 @@ func controlCluster(name string, at *corev3.Address) *clusterv3.Cluster {
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": mustAny(http2()),
 		},
 	}
+	if !tls.isZero() {
+		c.TransportSocket = tls.transportSocket(at)
+	}
+	return c
 }
 
 func http2() *upstreamhttpv3.HttpProtocolOptions {
@@ -134,6 +157,7 @@ func http2() *upstreamhttpv3.HttpProtocolOptions {
 			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
 					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+						MaxConcurrentStreams: wrapperspb.UInt32(maxControlStreams),
 						ConnectionKeepalive: &corev3.KeepaliveSettings{
 							Interval: durationpb.New(controlKeepalive),
 							Timeout:  durationpb.New(controlKeepaliveWait),

@@ -49,6 +49,10 @@ func TestBadStarts(t *testing.T) {
 			setup{config: hello, env: []string{"GATEWRIGHT_GRPC_ADDR=0.0.0.0:0"}},
 			[]string{"GATEWRIGHT_GRPC_ADDR=0.0.0.0:0", "loopback", "GATEWRIGHT_DANGEROUS_PLAINTEXT_GRPC"},
 		},
+		"TLS for Envoys is set by half": {
+			setup{config: hello, env: []string{"GATEWRIGHT_GRPC_ADDR=127.0.0.1:0", "GATEWRIGHT_GRPC_CERT=tls.crt"}},
+			[]string{"GATEWRIGHT_GRPC_KEY, GATEWRIGHT_GRPC_CA: not set", "GATEWRIGHT_GRPC_CERT is"},
+		},
 		"no Envoy": {
 			setup{config: hello, env: []string{"GATEWRIGHT_ENVOY=/no/such/envoy"}},
 			[]string{"no Envoy found", "/no/such/envoy"},

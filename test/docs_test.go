@@ -15,9 +15,13 @@ func TestSecurityTableNamesRealTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	exists := map[string]bool{}
-	files, err := filepath.Glob("../*/*_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, f := range files {
 		text, err := os.ReadFile(f)

@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"xds":                       {"config"},
 	"envoy":                     {},
 	"console":                   {},
+	"internal/door":             {},
 	"internal/outcome":          {},
 	"internal/telemetry":        {},
 	"internal/demo":             {},
@@ -29,7 +30,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "xds", "envoy", "console",
-		"internal/outcome", "internal/plan", "internal/telemetry",
+		"internal/door", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
 }

@@ -3,52 +3,42 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"syscall"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/door"
 )
 
-// listenGRPC opens the address on which Envoys reach Gatewright. As long as it
-// has no TLS, it must not be reachable from other machines: whoever reaches it
-// can read the whole config.
-func listenGRPC(s processSettings) (net.Listener, error) {
+// listenGRPC opens the address on which Envoys reach Gatewright. Without TLS
+// it must not be reachable from other machines: whoever reaches it can read
+// the whole config. What is set and would mean nothing is refused: somebody
+// believes in it.
+func listenGRPC(s processSettings, d door.Settings) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(s.GRPCAddr, "unix:"); ok {
-		return listenUnix(path)
+		if d.TLS() {
+			return nil, fmt.Errorf("GATEWRIGHT_GRPC_ADDR=%s: only this user can open a socket, and there is no TLS on it: "+
+				"use host:port, or take GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA away", s.GRPCAddr)
+		}
+		l, err := listenUnix(path)
+		if err != nil {
+			return nil, fmt.Errorf("listening for Envoys (GATEWRIGHT_GRPC_ADDR=%s): %w", s.GRPCAddr, err)
+		}
+		return l, nil
 	}
-	if !s.GRPCPlaintext && !isLoopback(s.GRPCAddr) {
+	switch {
+	case d.TLS() && s.GRPCPlaintext:
+		return nil, errors.New("GATEWRIGHT_DANGEROUS_PLAINTEXT_GRPC=true: the port has TLS (GATEWRIGHT_GRPC_CERT): take one of the two away")
+	case !d.TLS() && !s.GRPCPlaintext && !isLoopback(s.GRPCAddr):
 		return nil, fmt.Errorf("GATEWRIGHT_GRPC_ADDR=%s: other machines could reach it, and it is not encrypted: "+
-			"use a loopback address or unix:PATH, or say GATEWRIGHT_DANGEROUS_PLAINTEXT_GRPC=true", s.GRPCAddr)
+			"use a loopback address or unix:PATH, or set GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA, "+
+			"or say GATEWRIGHT_DANGEROUS_PLAINTEXT_GRPC=true", s.GRPCAddr)
 	}
 	l, err := net.Listen("tcp", s.GRPCAddr)
 	if err != nil {
 		return nil, fmt.Errorf("listening for Envoys (GATEWRIGHT_GRPC_ADDR=%s): %w", s.GRPCAddr, plain(err))
-	}
-	return l, nil
-}
-
-// listenUnix opens a socket that only this user can use. The socket of an
-// earlier process that nobody listens on is replaced; one in use is not.
-func listenUnix(path string) (net.Listener, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
-		_ = conn.Close() // only to see whether somebody is there
-		return nil, fmt.Errorf("listening for Envoys (GATEWRIGHT_GRPC_ADDR=unix:%s): another process listens there", path)
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("removing a stale socket: %w", err)
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listening for Envoys (GATEWRIGHT_GRPC_ADDR=unix:%s): %w", path, plain(err))
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("closing the socket to others: %w", err), l.Close())
 	}
 	return l, nil
 }

@@ -22,7 +22,8 @@ func newRun() *cobra.Command {
 		Short: "Run the whole gateway: Gatewright, and an Envoy that it starts and watches",
 		Long: `Run the whole gateway in one command: Gatewright, and one Envoy as its child,
 which is started again when it dies. Access logs go to standard output, one JSON
-object a request; everything else goes to standard error.
+object a request; everything else goes to standard error. Where GATEWRIGHT_GRPC_ADDR
+has TLS, for Envoys of other machines, the child uses a private Unix socket instead.
 
 On SIGINT or SIGTERM, /readyz fails, Envoy takes no new connections, requests in
 flight are waited for (GATEWRIGHT_DRAIN_TIMEOUT), and then both end.`,
@@ -60,10 +61,14 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	if err := freeForEnvoy(svc.plan.Load().Config.Listeners); err != nil {
 		return err
 	}
+	control, err := svc.controlForChild()
+	if err != nil {
+		return err
+	}
 	process, err := envoy.NewProcess(envoy.ProcessOptions{
 		Binary: binary,
 		Bootstrap: envoy.BootstrapOptions{
-			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, ControlAddr: s.process.GRPCAddr,
+			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, ControlAddr: control,
 		},
 		Concurrency:  s.envoy.Concurrency,
 		DrainTimeout: s.envoy.DrainTimeout,
@@ -77,6 +82,18 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	defer func() { err = errors.Join(err, process.Close()) }()
 	child.admin.Store(process.Admin())
 	return runBoth(ctx, svc, process)
+}
+
+// controlForChild is where the Envoy that is started here reaches the service.
+// Call it before run.
+func (svc *service) controlForChild() (addr string, err error) {
+	if !svc.settings.door.TLS() {
+		return svc.settings.process.GRPCAddr, nil
+	}
+	if svc.ownSocket, err = newOwnSocket(); err != nil {
+		return "", err
+	}
+	return svc.ownSocket.addr(), nil
 }
 
 // runBoth ends the service when Envoy has ended, for whatever reason, and

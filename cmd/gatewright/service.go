@@ -14,13 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/internal/telemetry"
@@ -29,15 +29,8 @@ import (
 	"github.com/gatewright/gatewright/xds"
 )
 
-const (
-	// grpcStopTimeout bounds how long calls in flight are waited for at the end.
-	grpcStopTimeout = 2 * time.Second
-	// maxGRPCMessage bounds one message from an Envoy. The largest is an ADS
-	// request that lists all resources that a reconnecting Envoy has.
-	maxGRPCMessage = 64 << 20
-	// maxGRPCHeaders bounds the headers of one call.
-	maxGRPCHeaders = 64 << 10
-)
+// grpcStopTimeout bounds how long calls in flight are waited for at the end.
+const grpcStopTimeout = 2 * time.Second
 
 // service is Gatewright without an Envoy of its own: everything that `serve`
 // runs, and that `run` runs beside an Envoy.
@@ -68,8 +61,10 @@ type service struct {
 	// stopping is set when the process has been asked to end.
 	stopping atomic.Bool
 
+	door      *door.Door
 	grpc      *grpc.Server
 	grpcAddr  net.Listener
+	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr has TLS
 	admin     *http.Server
 	adminAddr net.Listener
 }
@@ -110,9 +105,13 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 }
 
 // listen opens both ports, before anything else is done: a port that is taken
-// is the most common reason not to start, and is told first.
+// is the most common reason not to start, and is told first, after
+// certificates that cannot be used.
 func (svc *service) listen() (err error) {
-	if svc.grpcAddr, err = listenGRPC(svc.settings.process); err != nil {
+	if svc.door, err = door.New(svc.settings.door, svc.log, svc.registry); err != nil {
+		return err
+	}
+	if svc.grpcAddr, err = listenGRPC(svc.settings.process, svc.settings.door); err != nil {
 		return err
 	}
 	if svc.adminAddr, err = net.Listen("tcp", svc.settings.console.Addr); err != nil {
@@ -138,12 +137,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 
 // newGRPC is the one port for Envoys: config, judgement, limits, outcomes.
 func (svc *service) newGRPC() *grpc.Server {
-	server := grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxGRPCMessage),
-		grpc.MaxHeaderListSize(maxGRPCHeaders),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)
+	server := grpc.NewServer(svc.door.ServerOptions()...)
 	svc.xds.Register(server)
 	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
 		Policies:    &svc.judging,
@@ -183,12 +177,11 @@ func (svc *service) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
-	group.Go(func() error {
-		if err := svc.grpc.Serve(svc.grpcAddr); err != nil {
-			return fmt.Errorf("serving Envoys: %w", err)
-		}
-		return nil
-	})
+	group.Go(func() error { return svc.door.Run(ctx) })
+	group.Go(func() error { return svc.serveEnvoys(svc.grpcAddr) })
+	if svc.ownSocket != nil {
+		group.Go(func() error { return svc.serveEnvoys(svc.ownSocket.listener) })
+	}
 	group.Go(func() error {
 		if err := svc.admin.Serve(svc.adminAddr); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving operators: %w", err)
@@ -200,8 +193,15 @@ func (svc *service) run(ctx context.Context) error {
 		svc.stop()
 		return nil
 	})
-	svc.log.Info("serving", "envoys", svc.settings.process.GRPCAddr, "operators", svc.settings.console.Addr)
+	svc.log.Info("serving", "envoys", svc.settings.process.GRPCAddr, "tls", svc.settings.door.TLS(), "operators", svc.settings.console.Addr)
 	return group.Wait()
+}
+
+func (svc *service) serveEnvoys(l net.Listener) error {
+	if err := svc.grpc.Serve(l); err != nil {
+		return fmt.Errorf("serving Envoys: %w", err)
+	}
+	return nil
 }
 
 // stop ends the ports: streams at once, calls in flight when they are answered.
@@ -238,6 +238,9 @@ func (svc *service) close() error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if svc.ownSocket != nil {
+		errs = append(errs, svc.ownSocket.close())
 	}
 	if svc.endXDS != nil {
 		svc.endXDS()

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
@@ -20,6 +21,7 @@ import (
 // package that needs one. Each field's tag is the whole name of its variable.
 type settings struct {
 	process   processSettings
+	door      door.Settings
 	envoy     envoySettings
 	console   console.Settings
 	telemetry telemetry.Settings
@@ -50,7 +52,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.door, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.
