@@ -84,8 +84,11 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 			r.Envoys[0].Refused.Type != "Listener" || !strings.Contains(r.Envoys[0].Refused.Message, "Address already in use") {
 			return fmt.Errorf("exit code %d: %+v", code, r)
 		}
-		if r.Config.Version != well.Config.Version {
-			t.Errorf("served is %s, want %s as before", r.Config.Version, well.Config.Version)
+		if len(r.LastReload.Faults) != 1 || !strings.Contains(r.LastReload.Faults[0], "Listener second: refused by Envoy") {
+			t.Errorf("faults: %q", r.LastReload.Faults)
+		}
+		if r.Config.Version == well.Config.Version || r.Config.Routes != 3 {
+			t.Errorf("what was not refused is not served: %+v", r.Config)
 		}
 		return nil
 	})

@@ -13,6 +13,8 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
@@ -30,6 +32,7 @@ type rig struct {
 func newRig(t *testing.T) rig {
 	t.Helper()
 	server := NewServer(t.Context(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	server.pause = time.Millisecond
 	server.linger = 20 * time.Millisecond
 	r := rig{Server: server, listener: bufconn.Listen(1 << 20)}
 	g := grpc.NewServer()
@@ -56,6 +59,11 @@ type fakeEnvoy struct {
 	// hold keeps answers back for these types, until release.
 	hold map[resource.Type]bool
 	held []*discoveryv3.DeltaDiscoveryRequest
+}
+
+// clusters are those that are served.
+func (r rig) clusters() map[string]types.Resource {
+	return r.caches[resource.ClusterType].(*cachev3.LinearCache).GetResources()
 }
 
 // connect starts an Envoy, and returns when it has subscribed to clusters and
@@ -147,6 +155,13 @@ func withoutHash(name string) string {
 		}
 	}
 	return name
+}
+
+// refuses has the Envoy refuse every response with a resource of that name.
+func (e *fakeEnvoy) refuses(name, says string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refuse[name] = says
 }
 
 func (e *fakeEnvoy) answer(m *discoveryv3.DeltaDiscoveryResponse) {

@@ -2,20 +2,14 @@ package xds
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
-
-// ErrRefused says that an Envoy would not take a resource. What was served
-// before is served again.
-var ErrRefused = errors.New("an Envoy refused the config")
 
 // ackTimeout is how long a step waits for an Envoy that neither accepts nor
 // refuses. An Envoy that is alive answers in milliseconds; one that is not is
@@ -27,54 +21,68 @@ const ackTimeout = 10 * time.Second
 // controlTimeout, and only then looks for its cluster.
 const defaultLinger = controlTimeout + time.Second
 
+// Publication is what became of a set of resources.
+type Publication struct {
+	// Settled tells that every connected Envoy runs it. Otherwise some Envoy has
+	// not answered in time, and what is old is left where it is until the next
+	// publication.
+	Settled bool
+	// SetAside are the resources that an Envoy has refused, or that refer to
+	// such a one which was never there. In place of each, the last one that was
+	// accepted is served, if there is one.
+	SetAside []SetAside
+}
+
 // Publish hands a set of resources to every connected Envoy, in three steps:
 // first the clusters and endpoints that are new or changed, then the listeners
 // and routes, and last, some time after every Envoy has acknowledged those,
 // what is no longer referred to is taken away. So no route ever names a cluster
 // that an Envoy does not have, and no request fails because of a change.
 //
-// It returns when every Envoy runs the new config, or settled is false: some
-// Envoy has not answered in time, and what is old is left where it is until
-// the next publication. An error that is ErrRefused means that an Envoy
-// refused a resource, and that the config before is published again.
-func (s *Server) Publish(ctx context.Context, next Resources) (settled bool, err error) {
-	select {
-	case s.publish <- struct{}{}:
-		defer func() { <-s.publish }()
-	case <-ctx.Done():
-		return false, fmt.Errorf("waiting for an earlier publication: %w", ctx.Err())
+// What an Envoy refuses is set aside, and the rest is published. An error means
+// that nothing has been: the set is one that must not leave (ErrUnsafe), or the
+// context has ended.
+func (s *Server) Publish(ctx context.Context, next Resources) (Publication, error) {
+	if err := s.enter(ctx); err != nil {
+		return Publication{}, err
+	}
+	defer s.leave()
+	if err := s.unsafe(next); err != nil {
+		return Publication{}, err
 	}
 	s.publications++
-	before := s.current
-	settled, err = s.makeBeforeBreak(ctx, next)
-	if errors.Is(err, ErrRefused) && before != nil {
-		next = before
-		acked, undo := s.makeBeforeBreak(ctx, next)
-		if undo != nil {
-			return false, errors.Join(err, fmt.Errorf("publishing the config before it again: %w", undo))
-		}
-		if acked {
-			s.tracker.expect(want{}) // what was refused is not waited for any more
-			s.retireLater(next)
-		}
+	p, target, err := s.publishWhatIsAccepted(ctx, next)
+	if err != nil {
+		return p, err
 	}
-	if settled {
-		s.retireLater(next)
+	s.accepted = target
+	if p.Settled {
+		s.retireLater(target)
 	}
-	return settled, err
+	return p, nil
 }
+
+// enter waits for the turn to publish.
+func (s *Server) enter(ctx context.Context) error {
+	select {
+	case s.publish <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for an earlier publication: %w", ctx.Err())
+	}
+}
+
+func (s *Server) leave() { <-s.publish }
 
 // retireLater takes away what current does not have, unless something else is
 // published before the time comes: then that publication will.
 func (s *Server) retireLater(current Resources) {
 	publication := s.publications
 	time.AfterFunc(s.linger, func() {
-		select {
-		case s.publish <- struct{}{}:
-			defer func() { <-s.publish }()
-		case <-s.ctx.Done():
+		if s.enter(s.ctx) != nil {
 			return
 		}
+		defer s.leave()
 		if publication != s.publications {
 			return
 		}
@@ -84,8 +92,9 @@ func (s *Server) retireLater(current Resources) {
 	})
 }
 
-// makeBeforeBreak takes s.current to next, with what is old still beside it.
-func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, err error) {
+// makeBeforeBreak takes s.current to next, with what is old still beside it. It
+// ends at the first step of which something is refused.
+func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, refused []refusal, err error) {
 	steps := [][]resource.Type{
 		{resource.EndpointType, resource.ClusterType},
 		// Routes before scopes and listeners, so that these find their tables.
@@ -93,34 +102,38 @@ func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled b
 	}
 	settled = true
 	for _, types := range steps {
-		acked, err := s.offer(ctx, next, types)
-		if err != nil {
-			return false, err
+		acked, refused, err := s.offer(ctx, next, types)
+		if err != nil || len(refused) > 0 {
+			return false, refused, err
 		}
 		settled = settled && acked
 	}
 	if !settled {
-		return false, nil
+		return false, nil, nil
 	}
 	// The scope of a host that no route names any more goes at once: as long as
 	// it is there, its table answers, and not that of all other hosts.
-	return true, s.change(resource.ScopedRouteType, next, nil, s.gone(resource.ScopedRouteType, next))
+	return true, nil, s.change(resource.ScopedRouteType, next, nil, s.gone(resource.ScopedRouteType, next))
 }
 
 // offer adds and changes what is new in these types, and waits for every
 // Envoy's word on it.
-func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type) (acked bool, err error) {
-	wanted := want{}
+func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type) (acked bool, refused []refusal, err error) {
+	wanted, fresh := want{}, map[resource.Type]map[string]string{}
+	referred := next.referred()
 	for _, t := range typs {
-		wanted[t] = s.newVersions(t, next)
-	}
-	if wanted.empty() && len(s.gone(resource.ListenerType, next)) == 0 {
-		return true, nil
+		fresh[t] = s.newVersions(t, next)
+		asked := maps.Clone(fresh[t])
+		if t == resource.RouteType || t == resource.EndpointType {
+			// No Envoy asks for a table of a form that listeners have left.
+			maps.DeleteFunc(asked, func(name, _ string) bool { return !referred[id{t, name}] })
+		}
+		wanted[t] = wantedOf{versions: asked, cacheVersion: s.cacheVersions[t] + 1}
 	}
 	s.tracker.expect(wanted)
 	for _, t := range typs {
 		changes := map[string]types.Resource{}
-		for name := range wanted[t] {
+		for name := range fresh[t] {
 			changes[name] = next[t][name].Message
 		}
 		var remove []string
@@ -130,7 +143,7 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 			remove = s.gone(t, next)
 		}
 		if err := s.change(t, next, changes, remove); err != nil {
-			return false, err
+			return false, nil, err
 		}
 	}
 	return s.await(ctx)
@@ -138,7 +151,8 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 
 // retire takes away what next does not have.
 func (s *Server) retire(next Resources) error {
-	for _, t := range slices.Backward(Types) {
+	for i := len(Types) - 1; i >= 0; i-- {
+		t := Types[i]
 		if err := s.change(t, next, nil, s.gone(t, next)); err != nil {
 			return err
 		}
@@ -169,6 +183,7 @@ func (s *Server) change(t resource.Type, next Resources, changes map[string]type
 	}
 	current[t] = merged
 	s.current = current
+	s.cacheVersions[t]++
 	if err := s.caches[t].UpdateResources(changes, remove); err != nil {
 		return fmt.Errorf("offering %s resources: %w", shortType(t), err)
 	}
@@ -199,24 +214,24 @@ func (s *Server) gone(t resource.Type, next Resources) []string {
 
 // await waits until every Envoy has taken what is wanted, or one refuses it.
 // Envoys that are still behind after ackTimeout are not waited for.
-func (s *Server) await(ctx context.Context) (acked bool, err error) {
+func (s *Server) await(ctx context.Context) (acked bool, refused []refusal, err error) {
 	timeout := time.NewTimer(ackTimeout)
 	defer timeout.Stop()
 	for {
 		p := s.tracker.progress()
 		if len(p.refused) > 0 {
-			return false, fmt.Errorf("%w: %s", ErrRefused, strings.Join(p.refused, "; "))
+			return false, p.refused, nil
 		}
 		if len(p.behind) == 0 {
-			return true, nil
+			return true, nil, nil
 		}
 		select {
 		case <-p.changed:
 		case <-timeout.C:
 			s.log.Warn("envoys do not answer; what is old stays until they do", "nodes", p.behind)
-			return false, nil
+			return false, nil, nil
 		case <-ctx.Done():
-			return false, fmt.Errorf("waiting for the acknowledgement of %s: %w", strings.Join(p.behind, ", "), ctx.Err())
+			return false, nil, fmt.Errorf("waiting for the acknowledgement of %s: %w", strings.Join(p.behind, ", "), ctx.Err())
 		}
 	}
 }

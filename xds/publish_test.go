@@ -3,8 +3,8 @@ package xds
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -47,9 +47,9 @@ func build(t *testing.T, c *config.Config) Resources {
 
 func publish(t *testing.T, r rig, next Resources) {
 	t.Helper()
-	settled, err := r.Publish(t.Context(), next)
-	if err != nil || !settled {
-		t.Fatalf("publishing: settled %v, error %v", settled, err)
+	p, err := r.Publish(t.Context(), next)
+	if err != nil || !p.Settled || len(p.SetAside) > 0 {
+		t.Fatalf("publishing: %+v, error %v", p, err)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestClustersWaitForRoutesToGo(t *testing.T) {
 		done <- err
 	}()
 	e.has("+RouteConfiguration routes-service")
-	if n := r.caches[resource.ClusterType].NumResources(); n != 2 {
+	if n := len(r.clusters()); n != 2 {
 		t.Errorf("%d clusters are served before the table is acknowledged, want both", n)
 	}
 	e.release()
@@ -163,7 +163,7 @@ func TestOldRetirementTakesNothingNew(t *testing.T) {
 		if got := e.seen(); slices.Contains(got, "-Cluster "+name) {
 			t.Errorf("%s was taken away: %v", name, got)
 		}
-		if _, ok := r.caches[resource.ClusterType].GetResources()[name]; !ok {
+		if _, ok := r.clusters()[name]; !ok {
 			t.Errorf("%s is not served", name)
 		}
 	}
@@ -178,16 +178,23 @@ func TestNothingIsSentWhenNothingChanged(t *testing.T) {
 	}
 }
 
-func TestRefusedConfigIsTakenBack(t *testing.T) {
+// TestWhatIsRefusedIsSetAside: the cluster that an Envoy refuses, and the table
+// that needs it; the others go on.
+func TestWhatIsRefusedIsSetAside(t *testing.T) {
 	r, e := connected(t, "a")
-	e.mu.Lock()
-	e.refuse["b"] = "no such thing as b"
-	e.mu.Unlock()
-	_, err := r.Publish(t.Context(), resources(t, "a", "b"))
-	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "edge refused Cluster: no such thing as b") {
-		t.Fatalf("got error %v, want ErrRefused with Envoy's words", err)
+	e.refuses("b", "no such thing as b")
+	p, err := r.Publish(t.Context(), resources(t, "a", "b", "c"))
+	if err != nil || !p.Settled {
+		t.Fatalf("%+v, error %v", p, err)
 	}
-	e.has("-Cluster b")
+	want := []SetAside{
+		{Type: "Cluster", Name: "b", Node: "edge", Message: "no such thing as b"},
+		{Type: "RouteConfiguration", Name: "routes-service", Message: "it refers to what was refused", Kept: true},
+	}
+	if !slices.Equal(p.SetAside, want) {
+		t.Errorf("set aside: %+v, want %+v", p.SetAside, want)
+	}
+	e.has("+ClusterLoadAssignment c")
 	if got := e.seen(); slices.Contains(got, "+RouteConfiguration routes-service") {
 		t.Errorf("routes to a refused cluster were sent: %v", got)
 	}
@@ -195,18 +202,70 @@ func TestRefusedConfigIsTakenBack(t *testing.T) {
 	e.has("+RouteConfiguration routes-service")
 }
 
-// TestNoLoopAfterRefusal: go-control-plane's snapshot cache sends what was
-// refused again and again, 551 requests in 2 s.
-func TestNoLoopAfterRefusal(t *testing.T) {
+// TestARefusedChangeKeepsWhatWasThere: a cluster that is changed into one that
+// an Envoy refuses stays what it was, and the routes change all the same.
+func TestARefusedChangeKeepsWhatWasThere(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	before := r.clusters()["b"]
+	changed := configWith("a", "b", "c")
+	changed.Backends["b"].LoadBalancing = config.Random
+	e.refuses("b", "I do not like b")
+	p, err := r.Publish(t.Context(), build(t, changed))
+	if want := []SetAside{{Type: "Cluster", Name: "b", Node: "edge", Message: "I do not like b", Kept: true}}; err != nil || !slices.Equal(p.SetAside, want) {
+		t.Fatalf("%+v, error %v", p, err)
+	}
+	e.has("+RouteConfiguration routes-service")
+	if r.clusters()["b"] != before {
+		t.Errorf("the cluster that was accepted is not served any more")
+	}
+	if got := e.seen(); slices.Contains(got, "-ClusterLoadAssignment b") {
+		t.Errorf("what the accepted cluster needs was taken away: %v", got)
+	}
+}
+
+// TestTheOneThatIsMeantIsFound: an Envoy that does not say which of many
+// resources it refuses is asked in parts.
+func TestTheOneThatIsMeantIsFound(t *testing.T) {
 	r, e := connected(t, "a")
-	e.mu.Lock()
-	e.refuse["b"] = "no"
-	e.mu.Unlock()
-	if _, err := r.Publish(t.Context(), resources(t, "a", "b")); !errors.Is(err, ErrRefused) {
+	e.refuses("k03", "one of these is wrong")
+	e.refuses("k11", "one of these is wrong")
+	names := []string{"a"}
+	for i := range 16 {
+		names = append(names, fmt.Sprintf("k%02d", i))
+	}
+	p, err := r.Publish(t.Context(), resources(t, names...))
+	if err != nil {
 		t.Fatal(err)
 	}
-	e.has("-Cluster b")
-	publish(t, r, resources(t, "a", "c"))
+	var found []string
+	for _, a := range p.SetAside {
+		if a.Type == "Cluster" {
+			found = append(found, a.Name)
+		}
+	}
+	if want := []string{"k03", "k11"}; !slices.Equal(found, want) {
+		t.Errorf("set aside: %v, want %v", found, want)
+	}
+	for _, name := range names {
+		if refused := name == "k03" || name == "k11"; (r.clusters()[name] == nil) != refused {
+			t.Errorf("%s: refused %v, served %v", name, refused, r.clusters()[name] != nil)
+		}
+	}
+}
+
+// TestNoLoopAfterRefusal: go-control-plane's snapshot cache sends what was
+// refused again and again, 551 requests in 2 s. Here it is not even sent again
+// when something else changes, for a while.
+func TestNoLoopAfterRefusal(t *testing.T) {
+	r, e := connected(t, "a")
+	e.refuses("b", "no b")
+	for _, more := range []string{"c", "d", "e"} {
+		p, err := r.Publish(t.Context(), resources(t, "a", "b", more))
+		if err != nil || len(p.SetAside) != 2 {
+			t.Fatalf("%+v, error %v", p, err)
+		}
+		e.has("+ClusterLoadAssignment " + more)
+	}
 	n := 0
 	for _, event := range e.seen() {
 		if event == "+Cluster b" {
@@ -215,6 +274,28 @@ func TestNoLoopAfterRefusal(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("the refused cluster was sent %d times, want once", n)
+	}
+}
+
+// TestWhatMustNotLeaveDoesNot: a set without listeners would take all from the
+// Envoys; one whose parts are not all there would answer 503.
+func TestWhatMustNotLeaveDoesNot(t *testing.T) {
+	r, e := connected(t, "a", "b")
+	for name, spoil := range map[string]func(Resources){
+		"is empty":        func(s Resources) { clear(s) },
+		"has no listener": func(s Resources) { delete(s, resource.ListenerType) },
+		"has no table":    func(s Resources) { delete(s, resource.RouteType) },
+		"lacks a cluster": func(s Resources) { delete(s[resource.ClusterType], "b") },
+		"lacks endpoints": func(s Resources) { delete(s, resource.EndpointType) },
+	} {
+		next := resources(t, "a", "b")
+		spoil(next)
+		if _, err := r.Publish(t.Context(), next); !errors.Is(err, ErrUnsafe) {
+			t.Errorf("a set that %s: error %v", name, err)
+		}
+	}
+	if got := e.seen(); len(got) > 0 {
+		t.Errorf("something was sent: %v", got)
 	}
 }
 
@@ -283,13 +364,5 @@ func TestListenerCanBeRenamed(t *testing.T) {
 	e.has("-Listener public")
 	if got := e.seen(); !slices.Equal(got, []string{"+Listener renamed", "-Listener public"}) {
 		t.Errorf("got %v, want both in one response", got)
-	}
-}
-
-func TestStateOfTheWorldIsRefused(t *testing.T) {
-	r := newRig(t)
-	err := r.StreamAggregatedResources(nil)
-	if err == nil || !strings.Contains(err.Error(), "DELTA_GRPC") {
-		t.Errorf("got %v, want an error that says what to set", err)
 	}
 }

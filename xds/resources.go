@@ -42,6 +42,8 @@ type Resource struct {
 	// source is what the resource was built from, where it is kept to see
 	// whether the next config builds the same.
 	source any
+	// refers are the resources without which this one is of no use.
+	refers []id
 }
 
 // Resources are all resources of one plan, by type URL and name.
@@ -96,7 +98,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 		b.addBackend(&s, backend)
 	}
 	for _, l := range c.Listeners {
-		s.add(resource.ListenerType, l.Name, b.listener(l))
+		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, b.tableOfListener(l)...))
 	}
 	for _, placement := range placements(c) {
 		for _, form := range append([]Form{b.form}, o.Also...) {
@@ -115,10 +117,21 @@ func (b builder) addBackend(s *set, backend *config.Backend) {
 		}
 	}
 	cluster := b.cluster(backend)
-	s.addFrom(resource.ClusterType, backend.Name, cluster, backend)
+	var refers []id
 	if name := cluster.GetEdsClusterConfig().GetServiceName(); name != "" {
-		s.addFrom(resource.EndpointType, name, endpoints(name, backend), backend)
+		s.put(resource.EndpointType, newResource(resource.EndpointType, name, endpoints(name, backend), backend))
+		refers = append(refers, id{resource.EndpointType, name})
 	}
+	s.put(resource.ClusterType, newResource(resource.ClusterType, backend.Name, cluster, backend, refers...))
+}
+
+// tableOfListener is the table that a listener finds its routes in: itself, or
+// the one for hosts that have none.
+func (b builder) tableOfListener(l *config.Listener) []id {
+	if b.form == Scoped {
+		return []id{{resource.ScopedRouteType, scopeName(placementOf(l), everyHost)}}
+	}
+	return []id{{resource.RouteType, routeConfigName(placementOf(l))}}
 }
 
 // addTables adds the route tables of a form, and the scopes that find them.
@@ -127,7 +140,7 @@ func (b builder) addTables(s *set, form Form, p config.RateLimitPlacement) {
 	var changed []*table
 	for _, t := range b.tables(form, p) {
 		if form == Scoped {
-			s.add(resource.ScopedRouteType, t.name, scope(t))
+			s.put(resource.ScopedRouteType, newResource(resource.ScopedRouteType, t.name, scope(t), nil, id{resource.RouteType, t.name}))
 		}
 		if !s.take(resource.RouteType, t.name, func(source any) bool {
 			before, ok := source.(*table)
@@ -138,7 +151,8 @@ func (b builder) addTables(s *set, form Form, p config.RateLimitPlacement) {
 	}
 	resources := make([]built, len(changed))
 	inParallel(len(changed), func(i int) {
-		resources[i] = newResource(resource.RouteType, changed[i].name, b.routeConfig(changed[i]), changed[i])
+		message, clusters := b.routeConfig(changed[i])
+		resources[i] = newResource(resource.RouteType, changed[i].name, message, changed[i], clusters...)
 	})
 	for _, r := range resources {
 		s.put(resource.RouteType, r)

@@ -66,22 +66,27 @@ func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []str
 // routeConfigName is the name of the table for listeners of a placement.
 func routeConfigName(p config.RateLimitPlacement) string { return "routes-" + string(p) }
 
-// routeConfig is Envoy's route table.
-func (b builder) routeConfig(t *table) *routev3.RouteConfiguration {
+// routeConfig is Envoy's route table, and the clusters that it names.
+func (b builder) routeConfig(t *table) (*routev3.RouteConfiguration, []id) {
 	out := &routev3.RouteConfiguration{
 		Name:                   t.name,
 		RequestHeadersToAdd:    traceHeader(),
 		RequestHeadersToRemove: []string{scopeHeader},
 		ResponseHeadersToAdd:   traceHeader(),
 	}
+	var all []*routev3.Route
 	for _, h := range t.hosts {
+		routes := b.treeRoutes(h.routes, t.placement)
+		for _, r := range routes {
+			all = append(all, r.envoy)
+		}
 		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
 			Name:    h.name,
 			Domains: []string{h.domain},
-			Matcher: routeTree(b.treeRoutes(h.routes, t.placement)),
+			Matcher: routeTree(routes),
 		})
 	}
-	return out
+	return out, clustersOf(all)
 }
 
 // treeRoutes are Envoy's routes, the most specific first.

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	deltav3 "github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+	sotwv3 "github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,10 +21,11 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
-// Server serves what has been published to every Envoy that connects, by the
-// incremental variant of ADS: the one whose answers name each resource with a
-// version of its own, so that what did not change is not sent, and what was
-// refused is not sent again.
+// Server serves what has been published to every Envoy that connects, by ADS:
+// best in its incremental variant, whose answers name each resource with a
+// version of its own, so that what did not change is not sent; or as the state
+// of the world, where all clusters go out when one changes. What was refused is
+// sent again in neither.
 //
 // One linear cache a type is shared by all Envoys; nothing is kept for each
 // but its stream.
@@ -30,7 +33,8 @@ type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 
 	delta   deltav3.Server
-	caches  map[resource.Type]*cachev3.LinearCache
+	world   sotwv3.Server
+	caches  map[resource.Type]typeCache
 	tracker *tracker
 	log     *slog.Logger
 	metrics serverMetrics
@@ -38,10 +42,23 @@ type Server struct {
 	ctx    context.Context // ends all streams
 	linger time.Duration   // defaultLinger, but in tests
 
+	pause time.Duration // defaultPause, but in tests
+
 	publish chan struct{} // holds one token; guards all below
 	current Resources     // what the caches hold
-	// publications counts them.
-	publications int
+	// accepted is what was published last, without what has been refused.
+	accepted Resources
+	held     held
+	// publications counts them, and cacheVersions the changes of each cache,
+	// as that itself does.
+	publications  int
+	cacheVersions map[resource.Type]uint64
+}
+
+// typeCache holds the resources of one type.
+type typeCache interface {
+	cachev3.Cache
+	UpdateResources(changes map[string]types.Resource, remove []string) error
 }
 
 type serverMetrics struct {
@@ -55,22 +72,30 @@ type serverMetrics struct {
 // order to drop its listeners. The context ends all streams.
 func NewServer(ctx context.Context, log *slog.Logger, reg prometheus.Registerer) *Server {
 	s := &Server{
-		caches:  map[resource.Type]*cachev3.LinearCache{},
-		tracker: newTracker(),
-		log:     log,
-		ctx:     ctx,
-		linger:  defaultLinger,
-		publish: make(chan struct{}, 1),
+		caches:        map[resource.Type]typeCache{},
+		tracker:       newTracker(),
+		log:           log,
+		ctx:           ctx,
+		linger:        defaultLinger,
+		pause:         defaultPause,
+		cacheVersions: map[resource.Type]uint64{},
+		publish:       make(chan struct{}, 1),
 	}
 	mux := &cachev3.MuxCache{
+		Classify:      func(r *cachev3.Request) string { return r.GetTypeUrl() },
 		ClassifyDelta: func(r *cachev3.DeltaRequest) string { return r.GetTypeUrl() },
 		Caches:        map[string]cachev3.Cache{},
 	}
 	for _, t := range Types {
-		s.caches[t] = cachev3.NewLinearCache(t, cachev3.WithLogger(quietLogger{log}))
+		linear := cachev3.NewLinearCache(t, cachev3.WithLogger(quietLogger{log}))
+		s.caches[t] = linear
+		if t == resource.ScopedRouteType {
+			s.caches[t] = newWholeCache(linear)
+		}
 		mux.Caches[t] = s.caches[t]
 	}
 	s.delta = deltav3.NewServer(ctx, mux, (*callbacks)(s))
+	s.world = sotwv3.NewServer(ctx, mux, (*callbacks)(s))
 	s.metrics = newServerMetrics(s.tracker, reg)
 	return s
 }
@@ -101,56 +126,89 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(r, s)
 }
 
-// DeltaAggregatedResources serves one Envoy.
+// DeltaAggregatedResources serves one Envoy that speaks incremental xDS.
 func (s *Server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	return s.delta.DeltaStreamHandler(stream, resource.AnyType)
 }
 
-// StreamAggregatedResources refuses the state-of-the-world variant.
-func (s *Server) StreamAggregatedResources(discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	return status.Error(codes.Unimplemented,
-		"state-of-the-world xDS is not yet supported: set api_type: DELTA_GRPC in ads_config (see `gatewright bootstrap`)")
+// StreamAggregatedResources serves one Envoy that speaks the state of the world.
+func (s *Server) StreamAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
+	return s.world.StreamHandler(stream, resource.AnyType)
 }
 
 // callbacks are the Server as go-control-plane calls it.
 type callbacks Server
 
 func (c *callbacks) OnDeltaStreamOpen(_ context.Context, id int64, _ string) error {
-	c.tracker.opened(id)
+	c.tracker.opened(streamID{id: id})
 	return nil
 }
 
 func (c *callbacks) OnDeltaStreamClosed(id int64, node *corev3.Node) {
-	c.tracker.closed(id)
+	c.tracker.closed(streamID{id: id})
 	c.log.Info("envoy disconnected", "node", node.GetId())
 }
 
 func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscoveryRequest) error {
-	if _, ok := c.caches[req.GetTypeUrl()]; !ok {
-		return status.Errorf(codes.InvalidArgument, "resource type %q is not served", req.GetTypeUrl())
+	if err := c.serves(req.GetTypeUrl()); err != nil {
+		return err
 	}
-	a := answerOf(req)
-	c.tracker.answered(id, a)
-	switch {
-	case a.refused != "":
-		c.metrics.nacks.WithLabelValues(shortType(a.typeURL)).Inc()
-		c.log.Error("envoy refused resources", "node", req.GetNode().GetId(),
-			"type", shortType(a.typeURL), "envoy_says", a.refused)
-	case a.nonce != "":
-		c.metrics.acks.WithLabelValues(shortType(a.typeURL)).Inc()
-	case a.typeURL == resource.ClusterType:
-		c.log.Info("envoy connected", "node", req.GetNode().GetId(),
-			"version", buildVersion(req.GetNode()))
-	}
+	c.tracker.deltaAnswered(id, req)
+	c.tell(req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	return nil
 }
 
 func (c *callbacks) OnStreamDeltaResponse(id int64, _ *discoveryv3.DeltaDiscoveryRequest, resp *discoveryv3.DeltaDiscoveryResponse) {
-	versions := make(map[string]string, len(resp.GetResources()))
-	for _, r := range resp.GetResources() {
-		versions[r.GetName()] = r.GetVersion()
+	c.tracker.deltaResponded(id, resp)
+}
+
+func (c *callbacks) OnStreamOpen(_ context.Context, id int64, _ string) error {
+	c.tracker.opened(streamID{world: true, id: id})
+	return nil
+}
+
+func (c *callbacks) OnStreamClosed(id int64, node *corev3.Node) {
+	c.tracker.closed(streamID{world: true, id: id})
+	c.log.Info("envoy disconnected", "node", node.GetId())
+}
+
+func (c *callbacks) OnStreamRequest(id int64, req *discoveryv3.DiscoveryRequest) error {
+	if err := c.serves(req.GetTypeUrl()); err != nil {
+		return err
 	}
-	c.tracker.responded(id, resp.GetTypeUrl(), resp.GetNonce(), versions)
+	c.tracker.worldAnswered(id, req)
+	c.tell(req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
+	if req.GetErrorDetail() != nil && req.GetVersionInfo() == "" {
+		// An Envoy that refuses the first response has no version yet, and a
+		// linear cache takes that for a first request: it would answer with the
+		// same again, and again.
+		req.VersionInfo = "0"
+	}
+	return nil
+}
+
+func (c *callbacks) OnStreamResponse(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, resp *discoveryv3.DiscoveryResponse) {
+	c.tracker.worldResponded(id, resp)
+}
+
+func (c *callbacks) serves(typeURL string) error {
+	if _, ok := c.caches[typeURL]; !ok {
+		return status.Errorf(codes.InvalidArgument, "resource type %q is not served", typeURL)
+	}
+	return nil
+}
+
+// tell counts what an Envoy answers, and logs what an operator should know.
+func (c *callbacks) tell(node *corev3.Node, typeURL, nonce, refused string) {
+	switch {
+	case refused != "":
+		c.metrics.nacks.WithLabelValues(shortType(typeURL)).Inc()
+		c.log.Error("envoy refused resources", "node", node.GetId(), "type", shortType(typeURL), "envoy_says", refused)
+	case nonce != "":
+		c.metrics.acks.WithLabelValues(shortType(typeURL)).Inc()
+	case typeURL == resource.ClusterType:
+		c.log.Info("envoy connected", "node", node.GetId(), "version", buildVersion(node))
+	}
 }
 
 // shortType is the last word of a type URL: Cluster, Listener.

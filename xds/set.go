@@ -23,17 +23,11 @@ type built struct {
 
 // newResource judges a message by the rules of its proto file, and names its
 // version.
-func newResource(t resource.Type, name string, m validatable, source any) built {
+func newResource(t resource.Type, name string, m validatable, source any, refers ...id) built {
 	if err := m.ValidateAll(); err != nil {
 		return built{err: fmt.Errorf("building %s %q: %w", shortType(t), name, err)}
 	}
-	return built{Resource: Resource{Name: name, Version: contentHash(m), Message: m, source: source}}
-}
-
-func (s *set) add(t resource.Type, name string, m validatable) { s.addFrom(t, name, m, nil) }
-
-func (s *set) addFrom(t resource.Type, name string, m validatable, source any) {
-	s.put(t, newResource(t, name, m, source))
+	return built{Resource: Resource{Name: name, Version: contentHash(m), Message: m, source: source, refers: refers}}
 }
 
 func (s *set) put(t resource.Type, b built) {

@@ -41,7 +41,7 @@ func (t *tracker) envoys() []EnvoyStatus {
 		}
 		out = append(out, EnvoyStatus{
 			Node: s.node, Version: s.build, ConnectedAt: s.since,
-			UpToDate: s.refused == "" && t.hasAll(s),
+			UpToDate: len(s.refused) == 0 && t.hasAll(s),
 			Refused:  s.last,
 		})
 	}

@@ -1,24 +1,31 @@
 package xds
 
 import (
-	"fmt"
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
 
 // want is what a step of a publication waits for: these resources, in these
 // versions, acknowledged by every connected Envoy.
-type want map[resource.Type]map[string]string
+type want map[resource.Type]wantedOf
+
+// wantedOf is what is wanted of one type.
+type wantedOf struct {
+	versions map[string]string // by name
+	// cacheVersion is the version of the cache from which on it has them all:
+	// the word in which an Envoy acknowledges the state of the world.
+	cacheVersion uint64
+}
 
 func (w want) empty() bool {
-	for _, names := range w {
-		if len(names) > 0 {
+	for _, of := range w {
+		if len(of.versions) > 0 {
 			return false
 		}
 	}
@@ -30,11 +37,18 @@ func (w want) empty() bool {
 // resources only, so that it stays small whatever the size of the config.
 type tracker struct {
 	mu sync.Mutex // guards all below
-	// streams are the open ADS streams, by go-control-plane's stream id.
-	streams map[int64]*stream
+	// streams are the open ADS streams.
+	streams map[streamID]*stream
 	wanted  want
 	// changed is closed, and made anew, whenever an answer could be another.
 	changed chan struct{}
+}
+
+// streamID is go-control-plane's number of a stream, which it counts for each
+// variant of the protocol.
+type streamID struct {
+	world bool
+	id    int64
 }
 
 // stream is one Envoy's ADS stream.
@@ -44,25 +58,37 @@ type stream struct {
 	since time.Time
 	// last is the newest refusal, whatever was wanted.
 	last *Refusal
-	// sent are the wanted versions in each response that is not yet answered.
-	sent map[string]map[string]string // by nonce, then resource name
-	// have are the wanted versions that this Envoy has acknowledged.
-	have want
-	// refused is Envoy's own word on what it would not take, or empty.
-	refused string
+	// refused are its refusals of what is wanted.
+	refused []refusal
+	acks    acknowledged
+}
+
+// acknowledged is what an Envoy has taken of what is wanted, in the words of
+// the variant of the protocol that it speaks.
+type acknowledged interface {
+	// begin forgets what was taken of an earlier want.
+	begin()
+	// has tells whether all that is wanted of a type has been taken.
+	has(t resource.Type, of wantedOf) bool
 }
 
 func newTracker() *tracker {
-	return &tracker{streams: map[int64]*stream{}, changed: make(chan struct{})}
+	return &tracker{streams: map[streamID]*stream{}, changed: make(chan struct{})}
 }
 
-func (t *tracker) opened(id int64) {
+func (t *tracker) opened(id streamID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.streams[id] = &stream{since: time.Now(), sent: map[string]map[string]string{}, have: want{}}
+	s := &stream{since: time.Now()}
+	if id.world {
+		s.acks = newWorldAcks()
+	} else {
+		s.acks = newDeltaAcks()
+	}
+	t.streams[id] = s
 }
 
-func (t *tracker) closed(id int64) {
+func (t *tracker) closed(id streamID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.streams, id)
@@ -76,95 +102,42 @@ func (t *tracker) expect(w want) {
 	defer t.mu.Unlock()
 	t.wanted = w
 	for _, s := range t.streams {
-		s.have, s.refused = want{}, ""
+		s.acks.begin()
+		s.refused = nil
 	}
 }
 
-// responded notes which wanted versions go out under a nonce.
-func (t *tracker) responded(id int64, typeURL, nonce string, versions map[string]string) {
+// with calls do for a stream that is open, under the lock.
+func (t *tracker) with(id streamID, do func(s *stream)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s, ok := t.streams[id]
-	if !ok {
-		return
-	}
-	s.sent[nonce] = t.onlyWanted(typeURL, versions)
-}
-
-// answer is what an Envoy says to a response.
-type answer struct {
-	node    *corev3.Node
-	typeURL string
-	nonce   string
-	// initial are the versions that an Envoy brings from an earlier stream.
-	initial map[string]string
-	// refused is Envoy's word where this is a NACK.
-	refused string
-}
-
-// answerOf reads an ADS request as an answer. The first request of a type has
-// no nonce: it only subscribes.
-func answerOf(req *discoveryv3.DeltaDiscoveryRequest) answer {
-	return answer{
-		node:    req.GetNode(),
-		typeURL: req.GetTypeUrl(),
-		nonce:   req.GetResponseNonce(),
-		initial: req.GetInitialResourceVersions(),
-		refused: req.GetErrorDetail().GetMessage(),
+	if s, ok := t.streams[id]; ok {
+		do(s)
+		t.signal()
 	}
 }
 
-// answered notes an acknowledgement or a refusal.
-func (t *tracker) answered(id int64, a answer) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s, ok := t.streams[id]
-	if !ok {
-		return
+// introduce notes who is at the other end, where the message says so.
+func (s *stream) introduce(node *corev3.Node) {
+	if node != nil {
+		s.node, s.build = node.GetId(), buildVersion(node)
 	}
-	if a.node != nil {
-		s.node, s.build = a.node.GetId(), buildVersion(a.node)
-	}
-	s.note(a.typeURL, t.onlyWanted(a.typeURL, a.initial))
-	if a.refused != "" {
-		s.refused = fmt.Sprintf("%s: %s", shortType(a.typeURL), a.refused)
-		s.last = &Refusal{At: time.Now(), Type: shortType(a.typeURL), Message: a.refused}
-	} else {
-		s.note(a.typeURL, s.sent[a.nonce])
-	}
-	delete(s.sent, a.nonce)
-	t.signal()
 }
 
-func (s *stream) note(typeURL string, versions map[string]string) {
-	if len(versions) == 0 {
-		return
+// refuse notes a refusal; names are what of it is wanted.
+func (s *stream) refuse(typeURL string, names []string, message string) {
+	s.last = &Refusal{At: time.Now(), Type: shortType(typeURL), Message: message}
+	if len(names) > 0 {
+		slices.Sort(names)
+		s.refused = append(s.refused, refusal{node: s.node, typ: typeURL, names: names, message: message})
 	}
-	if s.have[typeURL] == nil {
-		s.have[typeURL] = map[string]string{}
-	}
-	maps.Copy(s.have[typeURL], versions)
-}
-
-// onlyWanted is called with mu held.
-func (t *tracker) onlyWanted(typeURL string, versions map[string]string) map[string]string {
-	var out map[string]string
-	for name, version := range versions {
-		if t.wanted[typeURL][name] == version {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[name] = version
-		}
-	}
-	return out
 }
 
 // progress is where a step stands: which nodes are behind, and what was
 // refused; and a channel that closes when that may have changed.
 type progress struct {
 	behind  []string
-	refused []string
+	refused []refusal
 	changed <-chan struct{}
 }
 
@@ -177,24 +150,22 @@ func (t *tracker) progress() progress {
 		case s.node == "":
 			// Not yet an Envoy: it has asked for nothing, so it has nothing
 			// that a new config could break.
-		case s.refused != "":
-			p.refused = append(p.refused, fmt.Sprintf("%s refused %s", s.node, s.refused))
+		case len(s.refused) > 0:
+			p.refused = append(p.refused, s.refused...)
 		case !t.hasAll(s):
 			p.behind = append(p.behind, s.node)
 		}
 	}
 	slices.Sort(p.behind)
-	slices.Sort(p.refused)
+	slices.SortFunc(p.refused, func(a, b refusal) int { return cmp.Or(strings.Compare(a.node, b.node), strings.Compare(a.typ, b.typ)) })
 	return p
 }
 
 // hasAll is called with mu held.
 func (t *tracker) hasAll(s *stream) bool {
-	for typeURL, names := range t.wanted {
-		for name, version := range names {
-			if s.have[typeURL][name] != version {
-				return false
-			}
+	for typeURL, of := range t.wanted {
+		if len(of.versions) > 0 && !s.acks.has(typeURL, of) {
+			return false
 		}
 	}
 	return true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -67,9 +68,12 @@ func (r *reloads) done(result string, err error) {
 
 func faultTexts(err error) []string {
 	var faults config.Faults
+	var refused refusedParts
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refused):
+		return refused.texts()
 	case !errors.As(err, &faults):
 		return []string{err.Error()}
 	}
@@ -152,29 +156,54 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	if before != nil && before.Version == next.Version {
-		svc.reloads.done("unchanged", nil)
+		if last := svc.reloads.last.Load(); last == nil || last.Result != "refused" {
+			svc.reloads.done("unchanged", nil)
+		}
 		return nil
 	}
 	svc.generations.retire(before, next.DroppedRoutes)
 	svc.judgeBy(ctx, svc.generations.with(next))
-	settled, err := svc.xds.Publish(ctx, next.Resources)
+	published, err := svc.xds.Publish(ctx, next.Resources)
 	if err != nil {
 		// Some Envoy may have run a part of it: its requests are judged too.
 		svc.generations.retire(next, next.RoutesNotIn(before))
-		if errors.Is(err, xds.ErrRefused) {
-			svc.reloads.done("refused", err)
+		if errors.Is(err, xds.ErrUnsafe) {
+			svc.reloads.done("invalid", err)
 		}
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
-	svc.reloads.done("applied", nil)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
-	if settled {
+	if len(published.SetAside) > 0 {
+		// What is served in its stead names the policies of plans before: they
+		// are kept as long as that is so.
+		svc.reloads.done("refused", refusedParts(published.SetAside))
+		for _, a := range published.SetAside {
+			svc.log.Error("a part of the config is not served", "type", a.Type, "name", a.Name,
+				"node", a.Node, "envoy_says", a.Message, "last_accepted_is_served", a.Kept)
+		}
+		return nil
+	}
+	svc.reloads.done("applied", nil)
+	if published.Settled {
 		dropped := svc.generations.settled(time.Now())
 		svc.judgeBy(ctx, svc.generations.with(next))
 		svc.forget(dropped)
 	}
 	return nil
+}
+
+// refusedParts are what Envoys have refused of a config that is served.
+type refusedParts []xds.SetAside
+
+func (r refusedParts) Error() string { return strings.Join(r.texts(), "; ") }
+
+func (r refusedParts) texts() []string {
+	out := make([]string, len(r))
+	for i, a := range r {
+		out[i] = a.String()
+	}
+	return out
 }
 
 // judgeBy makes what these plans refer to known, and nothing else. The newest
