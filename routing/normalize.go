@@ -1,0 +1,223 @@
+package routing
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Refusal is a request that our listeners refuse with a 400 before any route
+// looks at it.
+type Refusal struct {
+	// Path is what was asked for, without its query.
+	Path string
+	// Rule is what the path must be.
+	Rule string
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("path %q: %s", r.Path, r.Rule) }
+
+// Normalize is the request as our listeners hand it to the routes: the host in
+// lower case and without its port, the path by normalizedPath. The error is a
+// *Refusal.
+func Normalize(raw Request) (Request, error) {
+	path, rule := normalizedPath(raw.Path)
+	if rule != "" {
+		return Request{}, refusal(raw, rule)
+	}
+	raw.Host, raw.Path = normalHost(raw.Host), path
+	return raw, nil
+}
+
+// NormalizeStrictly is Normalize for requests of an Envoy that may not have
+// normalized them: a path that is not normal is refused, too. What was judged
+// would be one path, and what the backend gets another.
+func NormalizeStrictly(raw Request) (Request, error) {
+	r, err := Normalize(raw)
+	if err == nil && r.Path != raw.Path {
+		return Request{}, refusal(raw, "must be in its normal form, which is "+withoutQuery(r.Path))
+	}
+	return r, err
+}
+
+func refusal(raw Request, rule string) *Refusal {
+	return &Refusal{Path: withoutQuery(raw.Path), Rule: rule}
+}
+
+func withoutQuery(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	return path
+}
+
+// normalizedPath is what Envoy 1.40 makes of a :path under normalize_path,
+// merge_slashes and path_with_escaped_slashes_action REJECT_REQUEST, or the
+// rule that the path breaks. In this order, the query left as it is:
+//
+//   - Refused are a #, an escaped / or \, an escaped zero, and what is no
+//     visible ASCII character.
+//   - A segment that begins with ..; or .; is taken for .. or . alone.
+//   - A \ is a /.
+//   - Escaped unreserved characters (RFC 3986, section 2.3) are written plain,
+//     and the characters "<>^`{|} escaped. Other escapes stay as they are, in
+//     the case they have; a % without two digits stays, too.
+//   - Dot segments are resolved; above the root is the root.
+//   - Slashes are merged, unless there is nothing else: // stays //.
+//
+// It is not idempotent: /%2e%2e; becomes /..;, which is another path when it is
+// normalized again.
+func normalizedPath(raw string) (path, rule string) {
+	if rule := pathRule(raw); rule != "" {
+		return "", rule
+	}
+	path = withoutQuery(raw)
+	if isNormal(path) {
+		return raw, ""
+	}
+	return mergedSlashes(resolved(path)) + raw[len(path):], ""
+}
+
+func pathRule(raw string) string {
+	if !strings.HasPrefix(raw, "/") {
+		return "must begin with /"
+	}
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c == '#':
+			return "must not have a #"
+		case c <= ' ' || c >= 0x7F:
+			return "must have visible ASCII characters only: others are percent-encoded"
+		}
+	}
+	return escapesRule(withoutQuery(raw))
+}
+
+func escapesRule(path string) string {
+	for i := strings.IndexByte(path, '%'); i >= 0 && i < len(path); i++ {
+		switch c, ok := escaped(path[i:]); {
+		case !ok:
+		case c == '/' || c == '\\':
+			return "must not have an escaped slash, " + path[i:i+3]
+		case c == 0:
+			return "must not have an escaped zero, %00"
+		}
+	}
+	return ""
+}
+
+// isNormal tells, without allocation, that normalizing changes nothing. It may
+// take a normal path for another one, but never the other way round.
+func isNormal(path string) bool {
+	for i := range len(path) {
+		switch path[i] {
+		case '%':
+			if c, ok := escaped(path[i:]); ok && isUnreserved(c) {
+				return false
+			}
+		case '.', '/':
+			// Dot segments and empty ones begin after a slash.
+			if i > 0 && path[i-1] == '/' {
+				return false
+			}
+		case '\\':
+			return false
+		default:
+			if isEscapedByEnvoy(path[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// resolved is a path with its characters in their normal form and without dot
+// segments.
+func resolved(path string) string {
+	var segments []string
+	for part := range strings.SplitSeq(path[1:], "/") {
+		part = withoutDotParameters(part)
+		for segment := range strings.SplitSeq(strings.ReplaceAll(part, `\`, "/"), "/") {
+			segments = append(segments, segment)
+		}
+	}
+	last := len(segments) - 1
+	kept := segments[:0]
+	for i, segment := range segments {
+		switch normal := normalSegment(segment); normal {
+		case "..":
+			kept = kept[:max(len(kept)-1, 0)]
+		case ".":
+		default:
+			kept = append(kept, normal)
+			continue
+		}
+		if i == last { // /a/.. is /, and not nothing
+			kept = append(kept, "")
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
+
+func withoutDotParameters(part string) string {
+	for _, dots := range []string{".", ".."} {
+		if strings.HasPrefix(part, dots+";") {
+			return dots
+		}
+	}
+	return part
+}
+
+func normalSegment(segment string) string {
+	var b strings.Builder
+	for i := 0; i < len(segment); i++ {
+		c, ok := escaped(segment[i:])
+		switch {
+		case ok && isUnreserved(c):
+			b.WriteByte(c)
+			i += 2
+		case isEscapedByEnvoy(segment[i]):
+			fmt.Fprintf(&b, "%%%02X", segment[i])
+		default:
+			b.WriteByte(segment[i])
+		}
+	}
+	return b.String()
+}
+
+func mergedSlashes(path string) string {
+	if !strings.Contains(path, "//") {
+		return path
+	}
+	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	merged := "/" + strings.Join(parts, "/")
+	if strings.HasSuffix(path, "/") {
+		merged += "/"
+	}
+	return merged
+}
+
+// escaped is the byte that s begins with, percent-encoded.
+func escaped(s string) (c byte, ok bool) {
+	if len(s) < 3 || s[0] != '%' {
+		return 0, false
+	}
+	high, low := digit(s[1]), digit(s[2])
+	return high<<4 | low, high < 16 && low < 16
+}
+
+// digit is the value of a hexadecimal digit, and 255 of another character.
+func digit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}
+
+func isUnreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || isUpper(c) || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+func isEscapedByEnvoy(c byte) bool { return strings.IndexByte("\"<>^`{|}", c) >= 0 }
