@@ -17,7 +17,9 @@ func TestExpressionFitsAsInEnvoy(t *testing.T) {
 		{"é[é]", []string{"é\xc3", "é\xa9"}, []string{"éé", "é"}},
 		{`w\w`, nil, []string{"wé", "w\xe9"}},
 		{`p\pL`, []string{"p\xe9"}, []string{"pé"}},
-		{"(?i)É", []string{"É", "\xe3\x89"}, []string{"é"}},
+		{"(?i)a[^k]", []string{"A\xe3", "ax"}, []string{"ak", "AK"}},
+		{`(?i)a\pL`, []string{"A\xe3", "ax"}, []string{"a1"}},
+		{`\xc3\xA9`, []string{"é"}, []string{"É"}},
 	} {
 		e, err := CompileExpression(c.regex)
 		if err != nil {
@@ -37,7 +39,15 @@ func TestExpressionFitsAsInEnvoy(t *testing.T) {
 	if (Expression{}).Fits("") {
 		t.Error("the zero value fits something")
 	}
-	if _, err := CompileExpression("a)|(b"); err == nil {
-		t.Error("brackets that do not match are taken")
+}
+
+// TestExpressionsThatEnvoyReadsInAnotherWay are refused.
+func TestExpressionsThatEnvoyReadsInAnotherWay(t *testing.T) {
+	for _, regex := range []string{
+		"a)|(b", `\x{100}`, `a(b|\x{fffd}c)*`, "(?i)é", "a(?i:é)", `(?i)\xc3`, `(?i)\xe5`, `(?i)[\xc3]`, `(?i)[a\xc3]`, `(?i)[^\xc3]`, `(?i)[\xc0-\xc3]+`,
+	} {
+		if _, err := CompileExpression(regex); err == nil {
+			t.Errorf("%s is taken", regex)
+		}
 	}
 }

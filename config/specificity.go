@@ -105,11 +105,11 @@ func (c *Config) RoutesBySpecificity() []*Route {
 		Specificity
 		route *Route
 	}
-	ranking := make([]ranked, len(c.Routes))
+	ranking := make([]*ranked, len(c.Routes))
 	for i, r := range c.Routes {
-		ranking[i] = ranked{r.Specificity(), r}
+		ranking[i] = &ranked{r.Specificity(), r}
 	}
-	slices.SortFunc(ranking, func(a, b ranked) int {
+	slices.SortFunc(ranking, func(a, b *ranked) int {
 		order, _ := compare(&a.Specificity, &b.Specificity)
 		return order
 	})

@@ -38,7 +38,7 @@ func (c *checker) valueMatch(at *place, m ValueMatch) {
 		return
 	}
 	if _, err := CompileExpression(m.Regex); err != nil {
-		c.obey(at.key("regex"), "must be a regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		c.obey(at.key("regex"), err.Error())
 	}
 }
 

@@ -86,8 +86,11 @@ func (t *Table) losers(q *inquiry, chosen *entry) []loser {
 }
 
 // closer orders what has fewer reasons against it first, and then what shares
-// more of the path.
+// more of the path. Those that match stay in their order.
 func closer(a, b loser) int {
+	if a.matches() && b.matches() {
+		return 0
+	}
 	return cmp.Or(
 		cmp.Compare(len(a.reasons), len(b.reasons)),
 		cmp.Compare(b.shared, a.shared),

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -52,13 +53,14 @@ func withoutQuery(path string) string {
 // merge_slashes and path_with_escaped_slashes_action REJECT_REQUEST, or the
 // rule that the path breaks. In this order, the query left as it is:
 //
-//   - Refused are a #, an escaped / or \, an escaped zero, and what is no
-//     visible ASCII character.
+//   - Refused are a #, an escaped / or \, and what is no visible ASCII character.
 //   - A segment that begins with ..; or .; is taken for .. or . alone.
+//   - Refused is an escaped zero.
 //   - A \ is a /.
 //   - Escaped unreserved characters (RFC 3986, section 2.3) are written plain,
 //     and the characters "<>^`{|} escaped. Other escapes stay as they are, in
-//     the case they have; a % without two digits stays, too.
+//     the case they have. A % without two digits stays, too; but where the
+//     characters written plain would make it an escape, it becomes %25.
 //   - Dot segments are resolved; above the root is the root.
 //   - Slashes are merged, unless there is nothing else: // stays //.
 //
@@ -68,11 +70,15 @@ func normalizedPath(raw string) (path, rule string) {
 	if rule := pathRule(raw); rule != "" {
 		return "", rule
 	}
-	path = withoutQuery(raw)
-	if isNormal(path) {
+	asked := withoutQuery(raw)
+	path = withoutDotParameters(asked)
+	switch {
+	case strings.Contains(path, "%00"):
+		return "", "must not have an escaped zero, %00"
+	case isNormal(path): // then it had no dot segment, either
 		return raw, ""
 	}
-	return mergedSlashes(resolved(path)) + raw[len(path):], ""
+	return mergedSlashes(resolved(path)) + raw[len(asked):], ""
 }
 
 func pathRule(raw string) string {
@@ -87,17 +93,10 @@ func pathRule(raw string) string {
 			return "must have visible ASCII characters only: others are percent-encoded"
 		}
 	}
-	return escapesRule(withoutQuery(raw))
-}
-
-func escapesRule(path string) string {
-	for i := strings.IndexByte(path, '%'); i >= 0 && i < len(path); i++ {
-		switch c, ok := escaped(path[i:]); {
-		case !ok:
-		case c == '/' || c == '\\':
-			return "must not have an escaped slash, " + path[i:i+3]
-		case c == 0:
-			return "must not have an escaped zero, %00"
+	path := withoutQuery(raw)
+	for _, slash := range [...]string{"%2F", "%2f", "%5C", "%5c"} {
+		if strings.Contains(path, slash) {
+			return "must not have an escaped slash, " + slash
 		}
 	}
 	return ""
@@ -128,16 +127,25 @@ func isNormal(path string) bool {
 	return true
 }
 
+// withoutDotParameters is a path in which a segment that begins with ..; or .;
+// is that dot segment alone.
+func withoutDotParameters(path string) string {
+	if !strings.Contains(path, ".;") {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if dots, _, found := strings.Cut(s, ";"); found && (dots == "." || dots == "..") {
+			segments[i] = dots
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
 // resolved is a path with its characters in their normal form and without dot
 // segments.
 func resolved(path string) string {
-	var segments []string
-	for part := range strings.SplitSeq(path[1:], "/") {
-		part = withoutDotParameters(part)
-		for segment := range strings.SplitSeq(strings.ReplaceAll(part, `\`, "/"), "/") {
-			segments = append(segments, segment)
-		}
-	}
+	segments := strings.Split(strings.ReplaceAll(path[1:], `\`, "/"), "/")
 	last := len(segments) - 1
 	kept := segments[:0]
 	for i, segment := range segments {
@@ -156,30 +164,30 @@ func resolved(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-func withoutDotParameters(part string) string {
-	for _, dots := range []string{".", ".."} {
-		if strings.HasPrefix(part, dots+";") {
-			return dots
-		}
-	}
-	return part
-}
-
 func normalSegment(segment string) string {
-	var b strings.Builder
+	var out []byte
+	var bare []int // where % stands that begins no escape
 	for i := 0; i < len(segment); i++ {
 		c, ok := escaped(segment[i:])
 		switch {
 		case ok && isUnreserved(c):
-			b.WriteByte(c)
+			out = append(out, c)
 			i += 2
 		case isEscapedByEnvoy(segment[i]):
-			fmt.Fprintf(&b, "%%%02X", segment[i])
+			out = fmt.Appendf(out, "%%%02X", segment[i])
 		default:
-			b.WriteByte(segment[i])
+			if segment[i] == '%' && !ok {
+				bare = append(bare, len(out))
+			}
+			out = append(out, segment[i])
 		}
 	}
-	return b.String()
+	for _, i := range slices.Backward(bare) {
+		if _, ok := escaped(string(out[i:])); ok {
+			out = slices.Insert(out, i+1, '2', '5')
+		}
+	}
+	return string(out)
 }
 
 func mergedSlashes(path string) string {

@@ -29,7 +29,7 @@ func drawConfig(t *rapid.T, low, high int, path *rapid.Generator[string]) *confi
 	for i := range routes {
 		routes[i] = &config.Route{
 			Name:     fmt.Sprintf("r%d", i),
-			Priority: rapid.IntRange(0, 6).Draw(t, "priority") / 6,
+			Priority: rapid.IntRange(0, 5).Draw(t, "priority") / 4,
 			Match: config.Match{
 				Hosts:   drawSome(t, "hosts", worldHosts),
 				Methods: drawSome(t, "methods", worldMethods),
