@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -16,10 +15,12 @@ import (
 type Specificity struct {
 	priority int
 	path     PathPattern
-	// suffix is the length of the shortest *.suffix among the hosts, where
+	// variables is how many the path has.
+	variables int
+	// suffix is the shortest *.suffix among the hosts, without its star, where
 	// there is one; named tells that there are hosts at all.
 	named          bool
-	suffix         int
+	suffix         string
 	methods        bool
 	headers, query int
 	exact          int
@@ -31,15 +32,16 @@ func (r *Route) Specificity() Specificity {
 	// A valid route has a valid path. Any other sorts as if it were empty.
 	path, _ := ParsePath(r.Match.Path)
 	return Specificity{
-		priority: r.Priority,
-		path:     path,
-		named:    len(r.Match.Hosts) > 0,
-		suffix:   shortestSuffix(r.Match.Hosts),
-		methods:  len(r.Match.Methods) > 0,
-		headers:  len(r.Match.Headers),
-		query:    len(r.Match.Query),
-		exact:    exactValues(r.Match.Headers) + exactValues(r.Match.Query),
-		name:     r.Name,
+		priority:  r.Priority,
+		path:      path,
+		variables: path.variables(),
+		named:     len(r.Match.Hosts) > 0,
+		suffix:    shortestSuffix(r.Match.Hosts),
+		methods:   len(r.Match.Methods) > 0,
+		headers:   len(r.Match.Headers),
+		query:     len(r.Match.Query),
+		exact:     exactValues(r.Match.Headers) + exactValues(r.Match.Query),
+		name:      r.Name,
 	}
 }
 
@@ -58,57 +60,14 @@ func exactValues(values map[string]ValueMatch) int {
 	return n
 }
 
-func shortestSuffix(hosts []string) int {
-	shortest := 0
+func shortestSuffix(hosts []string) string {
+	shortest := ""
 	for _, h := range hosts {
-		if suffix, ok := strings.CutPrefix(h, "*"); ok && (shortest == 0 || len(suffix) < shortest) {
-			shortest = len(suffix)
+		if suffix, ok := strings.CutPrefix(h, "*"); ok && (shortest == "" || len(suffix) < len(shortest)) {
+			shortest = suffix
 		}
 	}
 	return shortest
-}
-
-// Compare is less than 0 where a goes before b, and 0 only for routes of one
-// name: of valid routes it is a total order.
-func Compare(a, b *Route) int { return a.Specificity().Compare(b.Specificity()) }
-
-// Compare is less than 0 where s goes before t. The rules, each where those
-// above it tell nothing apart:
-func (s Specificity) Compare(t Specificity) int {
-	return cmp.Or(
-		cmp.Compare(t.priority, s.priority), // the higher priority
-		s.path.compare(t.path),
-		compareHosts(s, t),
-		trueFirst(s.methods, t.methods),   // named methods before every method
-		cmp.Compare(t.headers, s.headers), // more headers
-		cmp.Compare(t.query, s.query),     // more query parameters
-		cmp.Compare(t.exact, s.exact),     // more values that are said in full
-		strings.Compare(s.name, t.name),   // neither is more specific: any fixed order
-	)
-}
-
-// compare orders patterns so that of two that share a path, the narrower one is
-// first: exact, then with variables, then with **; the longer one; the one with
-// more literals; the one whose literals come earlier. Patterns that share no
-// path are in an order that is only fixed.
-func (p PathPattern) compare(q PathPattern) int {
-	return cmp.Or(
-		cmp.Compare(p.class(), q.class()),
-		cmp.Compare(len(q.Segments), len(p.Segments)),
-		cmp.Compare(p.variables(), q.variables()),
-		slices.CompareFunc(p.Segments, q.Segments, compareSegments),
-	)
-}
-
-// class is 0 for an exact path, 1 with variables, 2 with ** (and any variables).
-func (p PathPattern) class() int {
-	switch {
-	case p.Rest:
-		return 2
-	case p.variables() > 0:
-		return 1
-	}
-	return 0
 }
 
 func (p PathPattern) variables() int {
@@ -121,22 +80,15 @@ func (p PathPattern) variables() int {
 	return count
 }
 
-// compareSegments orders literals before variables, whatever their names.
-func compareSegments(a, b Segment) int {
-	return cmp.Or(
-		trueFirst(a.Variable == "", b.Variable == ""),
-		strings.Compare(a.Literal, b.Literal),
-	)
-}
+// Compare is less than 0 where a goes before b, and 0 only for routes of one
+// name: of valid routes it is a total order.
+func Compare(a, b *Route) int { return a.Specificity().Compare(b.Specificity()) }
 
-// compareHosts orders exact hosts before suffixes, longer suffixes before
-// shorter ones, and every host last.
-func compareHosts(s, t Specificity) int {
-	return cmp.Or(
-		trueFirst(s.named, t.named),
-		trueFirst(s.suffix == 0, t.suffix == 0),
-		cmp.Compare(t.suffix, s.suffix),
-	)
+// Compare is less than 0 where s goes before t. The rules are those of
+// precedences.
+func (s Specificity) Compare(t Specificity) int {
+	order, _ := compare(&s, &t)
+	return order
 }
 
 func trueFirst(a, b bool) int {
@@ -156,11 +108,14 @@ func (c *Config) RoutesBySpecificity() []*Route {
 		Specificity
 		route *Route
 	}
-	ranking := make([]ranked, len(c.Routes))
+	ranking := make([]*ranked, len(c.Routes))
 	for i, r := range c.Routes {
-		ranking[i] = ranked{r.Specificity(), r}
+		ranking[i] = &ranked{r.Specificity(), r}
 	}
-	slices.SortFunc(ranking, func(a, b ranked) int { return a.Compare(b.Specificity) })
+	slices.SortFunc(ranking, func(a, b *ranked) int {
+		order, _ := compare(&a.Specificity, &b.Specificity)
+		return order
+	})
 	routes := make([]*Route, len(ranking))
 	for i, r := range ranking {
 		routes[i] = r.route

@@ -39,7 +39,7 @@ func (c *checker) ambiguousRoutes(at *place) {
 func sameButHosts(r *Route) string {
 	s := r.Specificity()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %t %d %t\n", s.priority, s.named, s.suffix, s.methods)
+	fmt.Fprintf(&b, "%d %t %d %t\n", s.priority, s.named, len(s.suffix), s.methods)
 	for _, segment := range s.path.Segments {
 		if segment.Variable != "" {
 			b.WriteString("/{}") // no literal has a brace

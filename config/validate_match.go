@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -38,8 +37,8 @@ func (c *checker) valueMatch(at *place, m ValueMatch) {
 	if m.Regex == "" {
 		return
 	}
-	if _, err := regexp.Compile(m.Regex); err != nil {
-		c.obey(at.key("regex"), "must be a regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	if _, err := CompileExpression(m.Regex); err != nil {
+		c.obey(at.key("regex"), err.Error())
 	}
 }
 

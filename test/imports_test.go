@@ -14,6 +14,7 @@ const module = "github.com/gatewright/gatewright/"
 var mayImport = map[string][]string{
 	"config":                    {},
 	"config/internal/schemagen": {"config"},
+	"routing":                   {"config"},
 	"authz":                     {"config"},
 	"keys":                      {},
 	"ratelimit":                 {"config"},

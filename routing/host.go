@@ -1,0 +1,41 @@
+package routing
+
+import (
+	"strconv"
+	"strings"
+)
+
+// normalHost is a host as our listeners see it: in lower case, without a port.
+// An Envoy takes for a port what stands after the last colon, outside of
+// brackets, and reads as a number of 32 bits; the rest is part of the host, and
+// no route has such a host.
+func normalHost(host string) string {
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') && isNumber(host[colon+1:]) {
+		host = host[:colon]
+	}
+	return lower(host)
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(strings.TrimPrefix(s, "+"), 10, 32)
+	return err == nil
+}
+
+// lower is s with its ASCII letters in lower case, and s itself, without
+// allocation, where it has no others.
+func lower(s string) string {
+	for i := range len(s) {
+		if isUpper(s[i]) {
+			out := []byte(s)
+			for j := i; j < len(out); j++ {
+				if isUpper(out[j]) {
+					out[j] += 'a' - 'A'
+				}
+			}
+			return string(out)
+		}
+	}
+	return s
+}
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
