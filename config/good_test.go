@@ -101,6 +101,16 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},
 				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Path: "/v2/**"},
 			},
+			{
+				Name: "orders",
+				Match: Match{
+					GRPC: &GRPCMatch{Service: "shop.v1.Orders", Method: "Get"},
+					// What it means.
+					Path: "/shop.v1.Orders/Get", Methods: []string{"POST"},
+					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc([+;].*)?`}, "X-Version": {Exact: "2"}},
+				},
+				Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
+			},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -178,6 +188,35 @@ func collect(v reflect.Value, set, all map[string]bool) {
 			set[name] = set[name] || !v.Field(i).IsZero()
 			collect(v.Field(i), set, all)
 		}
+	}
+}
+
+// TestGRPCMatchIsSpelledOut: what is left out of a gRPC match is a variable, and
+// a gRPC match goes before the same path that is said as one.
+func TestGRPCMatchIsSpelledOut(t *testing.T) {
+	gateway := func(match string) *Config {
+		t.Helper()
+		cfg, err := Parse("f.yaml", []byte("listeners: [{name: public, address: 0.0.0.0:8080}]\n"+
+			"backends: {b: {endpoints: [10.0.0.5:80], protocol: http2}}\nroutes:\n"+
+			"- {name: a, match: {path: /s/M, methods: [POST]}, auth: public, to: [{backend: b}]}\n"+
+			"- {name: r, match: "+match+", auth: public, to: [{backend: b}]}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	for match, want := range map[string]string{
+		"{grpc: {service: s, method: M}}": "/s/M",
+		"{grpc: {service: a.b.S}}":        "/a.b.S/{method}",
+		"{grpc: {method: M}}":             "/{service}/M",
+		"{grpc: {}}":                      "/{service}/{method}",
+	} {
+		if got := gateway(match).Routes[1].Match.Path; got != want {
+			t.Errorf("%s is the path %s, want %s", match, got, want)
+		}
+	}
+	if first := gateway("{grpc: {service: s, method: M}}").RoutesBySpecificity()[0].Name; first != "r" {
+		t.Errorf("the first route is %s", first)
 	}
 }
 

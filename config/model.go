@@ -115,6 +115,11 @@ const (
 	ProtocolGRPC  Protocol = "grpc"
 )
 
+// SpeaksHTTP2 tells a backend that is spoken to in HTTP/2, as gRPC needs.
+func (b *Backend) SpeaksHTTP2() bool {
+	return b.Protocol == ProtocolHTTP2 || b.Protocol == ProtocolGRPC
+}
+
 // LoadBalancing names an algorithm that picks an endpoint.
 type LoadBalancing string
 
@@ -373,8 +378,12 @@ type Match struct {
 	// Methods are HTTP methods in capitals; empty is every method.
 	Methods []string `yaml:"methods"`
 	// Path is exact (/a/b), has one-segment variables (/users/{id}/orders), or
-	// ends in /** (that prefix, at segment borders, itself included).
-	Path string `yaml:"path" required:"true"`
+	// ends in /** (that prefix, at segment borders, itself included). Exactly
+	// one of Path and GRPC is given in a file; after Load there always is a Path.
+	Path string `yaml:"path"`
+	// GRPC takes the calls of a gRPC service or method: POST, with a content
+	// type of gRPC. After Load, Path, Methods and Headers say so, too.
+	GRPC *GRPCMatch `yaml:"grpc"`
 	// Headers must have these values. Of a header that is there twice, the
 	// values are joined by commas.
 	Headers map[string]ValueMatch `yaml:"headers"`

@@ -63,6 +63,7 @@ func (c *checker) target(at *place, r *Route) {
 		return
 	}
 	c.destinations(at.key("to"), r.To)
+	c.grpcBackends(at.key("to"), r)
 	if r.Pin != nil {
 		c.pin(at.key("pin"), r.Pin, r.To)
 	}
