@@ -35,6 +35,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Connections:      &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
 				OutlierDetection: &OutlierDetection{Consecutive5xx: 7, Interval: ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionPercent: 50},
 			},
+			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{
@@ -110,6 +111,11 @@ func TestDecodeEveryField(t *testing.T) {
 					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc([+;].*)?`}, "X-Version": {Exact: "2"}},
 				},
 				Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
+			},
+			{
+				Name: "chat", Match: Match{Path: "/chat"}, Auth: &RouteAuth{Public: true},
+				To:       []*Destination{{Backend: "chat"}},
+				Upgrades: []string{"websocket", "spdy/3.1"}, IdleTimeout: ms(3_600_000),
 			},
 		},
 	}

@@ -349,7 +349,15 @@ type Route struct {
 	// Rollout moves the weights by outcomes.
 	Rollout *Rollout `yaml:"rollout" later:"automatic rollouts"`
 	// Timeout is for the whole request, retries included. 0 means 15s.
+	// An upgraded connection has none: only IdleTimeout ends it.
 	Timeout Duration `yaml:"timeout"`
+	// IdleTimeout ends a request, a stream or an upgraded connection on which
+	// nothing has moved for so long, in either direction. 0 means 5m.
+	IdleTimeout Duration `yaml:"idleTimeout"`
+	// Upgrades are the protocols that a client may switch its connection to
+	// (RFC 9110, section 7.8), as websocket, in lower case. Empty is none: a
+	// request that asks to switch is answered with 403.
+	Upgrades []string `yaml:"upgrades"`
 	// Retry repeats failed attempts. Nil never does.
 	Retry *Retry `yaml:"retry"`
 	// GRPCTranscode turns REST into gRPC.

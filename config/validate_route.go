@@ -56,6 +56,8 @@ func (c *checker) target(at *place, r *Route) {
 		const rule = "needs a backend: the route answers by itself"
 		c.must(r.Pin == nil, at.key("pin"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
+		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
+		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
@@ -68,6 +70,8 @@ func (c *checker) target(at *place, r *Route) {
 		c.pin(at.key("pin"), r.Pin, r.To)
 	}
 	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
+	c.atMost(at.key("idleTimeout"), r.IdleTimeout, maxDuration)
+	c.upgrades(at, r)
 	if r.Retry != nil {
 		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
 	}

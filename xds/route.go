@@ -127,8 +127,10 @@ func checkSettings(context map[string]string) *anypb.Any {
 func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *routev3.RouteAction {
 	action := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
+		IdleTimeout: durationOrNil(r.IdleTimeout),
 		RetryPolicy: retryPolicy(r.Retry),
 
+		UpgradeConfigs:        upgrades(r.Upgrades),
 		RequestMirrorPolicies: mirrors(r.Mirror),
 	}
 	rewritten(action, r)
@@ -160,10 +162,17 @@ func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
 		}},
 		HostSelectionRetryMaxAttempts: 3,
 	}
-	if r.PerTryTimeout > 0 {
-		p.PerTryTimeout = durationpb.New(time.Duration(r.PerTryTimeout))
-	}
+	p.PerTryTimeout = durationOrNil(r.PerTryTimeout)
 	return p
+}
+
+// durationOrNil is a duration, or nothing where it is 0: to Envoy a 0 is no
+// bound, to us the default.
+func durationOrNil(d config.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(time.Duration(d))
 }
 
 // routeMatch is Envoy's condition for ours; the host is the virtual host's.
