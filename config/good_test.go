@@ -75,12 +75,19 @@ func TestDecodeEveryField(t *testing.T) {
 				Auth: &RouteAuth{AnyOf: []*Requirement{
 					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}},
 				}},
-				Limits:   []string{"per-user", "per-plan"},
-				To:       []*Destination{{Backend: "users-v1", Weight: weight(95)}, {Backend: "users-v2", Weight: weight(5)}},
+				Limits: []string{"per-user", "per-plan"},
+				To: []*Destination{
+					{Backend: "users-v1", Weight: weight(95)},
+					{
+						Backend: "users-v2", Weight: weight(5),
+						Request:  &HeaderChanges{Set: map[string]string{"X-Side": "new"}},
+						Response: &HeaderChanges{Remove: []string{"X-Old"}},
+					},
+				},
 				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
 				Timeout:  ms(2000),
 				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, PerTryTimeout: ms(500)},
-				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Remove: []string{"X-Debug"}},
+				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Add: map[string]string{"Via": "gateway"}, Remove: []string{"X-Debug"}},
 				Response: &HeaderChanges{Set: map[string]string{"X-Frame-Options": "DENY"}, Remove: []string{"Server"}},
 			},
 			{
@@ -100,7 +107,7 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			{
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},
-				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Path: "/v2/**"},
+				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Port: 8443, Path: "/v2/**"},
 			},
 			{
 				Name: "orders",
@@ -111,6 +118,7 @@ func TestDecodeEveryField(t *testing.T) {
 					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc([+;].*)?`}, "X-Version": {Exact: "2"}},
 				},
 				Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
+				Mirrors: []*Mirror{{Backend: "users-v1"}, {Backend: "users-v2", Percent: percent(10)}},
 			},
 			{
 				Name: "chat", Match: Match{Path: "/chat"}, Auth: &RouteAuth{Public: true},

@@ -371,12 +371,23 @@ type Route struct {
 	CORS *CORS `yaml:"cors" later:"CORS"`
 	// Mirror sends a copy of a share of the requests elsewhere.
 	Mirror *Mirror `yaml:"mirror"`
+	// Mirrors are several of them, each with a backend of its own. At most one
+	// of Mirror and Mirrors is given.
+	Mirrors []*Mirror `yaml:"mirrors"`
 	// Compress compresses responses.
 	Compress bool `yaml:"compress" later:"compression"`
 	// Redirect answers with another place.
 	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.
 	Respond *Respond `yaml:"respond"`
+}
+
+// AllMirrors are the route's mirrors, whichever way they are said.
+func (r *Route) AllMirrors() []*Mirror {
+	if r.Mirror != nil {
+		return []*Mirror{r.Mirror}
+	}
+	return r.Mirrors
 }
 
 // Match is a conjunction: every given part must hold.
@@ -449,7 +460,12 @@ type Destination struct {
 	Backend string `yaml:"backend" required:"true"`
 	// Weight is the share of requests, against the sum of the weights. A
 	// single destination needs none; of several, each says its own.
+	// 0 is none of them.
 	Weight *int `yaml:"weight"`
+	// Request and Response change headers on the way to and from this side
+	// alone, and none that the route itself changes.
+	Request  *HeaderChanges `yaml:"request"`
+	Response *HeaderChanges `yaml:"response"`
 }
 
 // Pin maps the values of a header to backends of the route.
@@ -475,7 +491,8 @@ type AbortWhen struct {
 
 // Retry repeats failed attempts at a backend.
 type Retry struct {
-	// Attempts is how many times a request is repeated after the first try.
+	// Attempts is how many times a request is repeated after the first try. 0
+	// repeats none, and is only good for a PerTryTimeout.
 	Attempts int `yaml:"attempts" required:"true"`
 	// On lists Envoy's retry conditions. Empty means connect-failure,
 	// refused-stream and unavailable: those that no backend has begun to serve.
@@ -500,10 +517,14 @@ type Rewrite struct {
 	Host string `yaml:"host"`
 }
 
-// HeaderChanges sets and removes headers. Set replaces what is there.
+// HeaderChanges are what becomes of headers, each named in one of the three.
 type HeaderChanges struct {
-	Set    map[string]string `yaml:"set" secret:"true"`
-	Remove []string          `yaml:"remove"`
+	// Set replaces what is there.
+	Set map[string]string `yaml:"set" secret:"true"`
+	// Add puts a line beside those that are there.
+	Add map[string]string `yaml:"add" secret:"true"`
+	// Remove takes all lines away.
+	Remove []string `yaml:"remove"`
 }
 
 // CORS is the policy that a route's preflights are answered with.
@@ -529,6 +550,8 @@ type Redirect struct {
 	Scheme string `yaml:"scheme"`
 	// Host is a name, without a port.
 	Host string `yaml:"host"`
+	// Port is the port of that place. 0 is the usual one of its scheme.
+	Port int `yaml:"port"`
 	// Path has the form of Rewrite.Path.
 	Path string `yaml:"path"`
 }

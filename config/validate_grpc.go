@@ -31,18 +31,16 @@ func (c *checker) grpcMatch(at *place, g *GRPCMatch) {
 
 // grpcBackends holds the backends of a route for gRPC to speak it.
 func (c *checker) grpcBackends(at *place, r *Route) {
-	if r.Match.GRPC == nil {
-		return
-	}
 	for i, d := range r.To {
-		if b := c.cfg.Backends[d.Backend]; b != nil && !b.SpeaksHTTP2() && c.report.trusted(c.backendKey(d.Backend, "protocol")) {
-			c.obey(at.index(i).key("backend"), "must have protocol grpc or http2: the route is for gRPC")
-		}
+		c.grpcBackend(at.index(i).key("backend"), r, d.Backend)
 	}
 }
 
-func (c *checker) backendKey(backend, field string) *place {
-	return new(place).key("backends").key(backend).key(field)
+func (c *checker) grpcBackend(at *place, r *Route, backend string) {
+	protocol := new(place).key("backends").key(backend).key("protocol")
+	if b := c.cfg.Backends[backend]; r.Match.GRPC != nil && b != nil && !b.SpeaksHTTP2() && c.report.trusted(protocol) {
+		c.obey(at, "must have protocol grpc or http2: the route is for gRPC")
+	}
 }
 
 // written tells whether the file has anything at a place.

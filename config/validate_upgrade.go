@@ -22,7 +22,9 @@ func (c *checker) upgrades(at *place, r *Route) {
 			c.obey(at.key("to").index(i).key("backend"), "must have protocol http1: the route upgrades connections")
 		}
 	}
-	c.must(r.Mirror == nil, at.key("mirror"), "must not stand beside upgrades: of a connection that goes on there is no copy")
+	const rule = "must not stand beside upgrades: of a connection that goes on there is no copy"
+	c.must(r.Mirror == nil, at.key("mirror"), rule)
+	c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
 }
 
 // upgradeRule judges a protocol's token. CONNECT and its kin are tunnels to

@@ -31,10 +31,10 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 	base := &routev3.Route{
 		Name:                    r.Name,
 		Match:                   routeMatch(r.Match),
-		RequestHeadersToAdd:     setHeaders(requestChanges(r).Set),
-		RequestHeadersToRemove:  requestChanges(r).Remove,
-		ResponseHeadersToAdd:    setHeaders(responseChanges(r).Set),
-		ResponseHeadersToRemove: responseChanges(r).Remove,
+		RequestHeadersToAdd:     putHeaders(r.Request),
+		RequestHeadersToRemove:  removed(r.Request),
+		ResponseHeadersToAdd:    putHeaders(r.Response),
+		ResponseHeadersToRemove: removed(r.Response),
 	}
 	decision := b.policies.Decide(r, placement)
 	if r.Redirect != nil {
@@ -53,21 +53,31 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 		for _, value := range sortedKeys(r.Pin.Values) {
 			pinned := cloneRoute(base)
 			pinned.Match.Headers = append(pinned.Match.Headers, headerExact(r.Pin.Header, value))
-			out = append(out, b.toBackend(pinned, r, r.Pin.Values[value], decision, placement))
+			out = append(out, b.toBackend(pinned, r, destination(r, r.Pin.Values[value]), decision, placement))
 		}
 	}
 	if len(r.To) == 1 {
-		return append(out, b.toBackend(base, r, r.To[0].Backend, decision, placement))
+		return append(out, b.toBackend(base, r, r.To[0], decision, placement))
 	}
 	return append(out, b.toSplit(base, r, decision, placement))
 }
 
-// toBackend sends a route to one backend.
-func (b builder) toBackend(route *routev3.Route, r *config.Route, backend string, d Decision, p config.RateLimitPlacement) *routev3.Route {
+// destination is the side of a route that a backend is.
+func destination(r *config.Route, backend string) *config.Destination {
+	return r.To[slices.IndexFunc(r.To, func(to *config.Destination) bool { return to.Backend == backend })]
+}
+
+// toBackend sends a route to one backend, with the changes of headers that are
+// for this backend.
+func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Destination, d Decision, p config.RateLimitPlacement) *routev3.Route {
 	action := b.routeAction(r, p)
-	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: backend}
+	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, backend)
+	route.TypedPerFilterConfig = filterSettings(r, d, to.Backend)
+	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
+	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
+	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, putHeaders(to.Response)...)
+	route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, removed(to.Response)...)
 	return route
 }
 
@@ -80,6 +90,11 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 		member := &routev3.WeightedCluster_ClusterWeight{
 			Name:   to.Backend,
 			Weight: wrapperspb.UInt32(uint32(*to.Weight)),
+
+			RequestHeadersToAdd:     putHeaders(to.Request),
+			RequestHeadersToRemove:  removed(to.Request),
+			ResponseHeadersToAdd:    putHeaders(to.Response),
+			ResponseHeadersToRemove: removed(to.Response),
 		}
 		if d.Needed {
 			member.TypedPerFilterConfig = map[string]*anypb.Any{
@@ -131,39 +146,13 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 		RetryPolicy: retryPolicy(r.Retry),
 
 		UpgradeConfigs:        upgrades(r.Upgrades),
-		RequestMirrorPolicies: mirrors(r.Mirror),
+		RequestMirrorPolicies: mirrors(r.AllMirrors()),
 	}
 	rewritten(action, r)
 	if p == config.RateLimitFilter {
 		action.RateLimits = b.rateLimitActions(r)
 	}
 	return action
-}
-
-// retryPolicy repeats what failed, on another endpoint where there is one.
-// Where the config names no conditions, only attempts are repeated that no
-// backend has begun to serve.
-func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
-	if r == nil {
-		return nil
-	}
-	on := r.On
-	if len(on) == 0 {
-		on = []string{"connect-failure", "refused-stream", "unavailable"}
-	}
-	p := &routev3.RetryPolicy{
-		RetryOn:    strings.Join(on, ","),
-		NumRetries: wrapperspb.UInt32(uint32(r.Attempts)),
-		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
-			Name: "envoy.retry_host_predicates.previous_hosts",
-			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
-				TypedConfig: mustAny(previousHosts()),
-			},
-		}},
-		HostSelectionRetryMaxAttempts: 3,
-	}
-	p.PerTryTimeout = durationOrNil(r.PerTryTimeout)
-	return p
 }
 
 // durationOrNil is a duration, or nothing where it is 0: to Envoy a 0 is no
@@ -242,14 +231,4 @@ func directResponse(status int, body string) *routev3.DirectResponseAction {
 		d.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}}
 	}
 	return d
-}
-
-func requestChanges(r *config.Route) config.HeaderChanges  { return changes(r.Request) }
-func responseChanges(r *config.Route) config.HeaderChanges { return changes(r.Response) }
-
-func changes(h *config.HeaderChanges) config.HeaderChanges {
-	if h == nil {
-		return config.HeaderChanges{}
-	}
-	return *h
 }
