@@ -35,7 +35,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Connections:      &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
 				OutlierDetection: &OutlierDetection{Consecutive5xx: 7, Interval: ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionPercent: 50},
 			},
-			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}},
+			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5}}},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{
@@ -86,7 +86,8 @@ func TestDecodeEveryField(t *testing.T) {
 				},
 				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
 				Timeout:  ms(2000),
-				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, PerTryTimeout: ms(500)},
+				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, Codes: []int{409, 429}, PerTryTimeout: ms(500), Backoff: &Backoff{Base: ms(50), Max: ms(1000), RetryAfter: ms(1500)}},
+				Hedge:    &Hedge{OnPerTryTimeout: true},
 				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Add: map[string]string{"Via": "gateway"}, Remove: []string{"X-Debug"}},
 				Response: &HeaderChanges{Set: map[string]string{"X-Frame-Options": "DENY"}, Remove: []string{"Server"}},
 			},

@@ -156,8 +156,22 @@ type Connections struct {
 	MaxPending int `yaml:"maxPending"`
 	// MaxRequests is the number of requests in flight.
 	MaxRequests int `yaml:"maxRequests"`
-	// MaxRetries is the number of retries in flight.
+	// MaxRetries is the number of retries in flight. At most one of it and
+	// RetryBudget is given.
 	MaxRetries int `yaml:"maxRetries"`
+	// RetryBudget bounds the retries in flight by the requests in flight.
+	RetryBudget *RetryBudget `yaml:"retryBudget"`
+}
+
+// RetryBudget lets retries be a share of all that is on its way to a backend,
+// so that a backend that fails is not asked several times as much. It is the
+// backend's, and all routes to it share it: Envoy keeps none for a route.
+type RetryBudget struct {
+	// Percent is how much of the requests in flight and waiting may be
+	// retries, 0 to 100. Left out, it is 20.
+	Percent *float64 `yaml:"percent"`
+	// MinConcurrent is how many retries may always be in flight. 0 means 3.
+	MinConcurrent int `yaml:"minConcurrent"`
 }
 
 // OutlierDetection ejects an endpoint after failures seen on live traffic.
@@ -360,6 +374,9 @@ type Route struct {
 	Upgrades []string `yaml:"upgrades"`
 	// Retry repeats failed attempts. Nil never does.
 	Retry *Retry `yaml:"retry"`
+	// Hedge sends slow requests a second time. A backend then serves some of
+	// them twice, so they must do no harm when they are. Nil never does.
+	Hedge *Hedge `yaml:"hedge"`
 	// GRPCTranscode turns REST into gRPC.
 	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode" later:"REST to gRPC transcoding"`
 	// Rewrite changes path and host before the backend.
@@ -497,8 +514,32 @@ type Retry struct {
 	// On lists Envoy's retry conditions. Empty means connect-failure,
 	// refused-stream and unavailable: those that no backend has begun to serve.
 	On []string `yaml:"on"`
+	// Codes are statuses of a backend that are repeated, too: 400 to 599.
+	Codes []int `yaml:"codes"`
 	// PerTryTimeout bounds one attempt. 0 means only the route's timeout does.
+	// An attempt that was cut is repeated where On has 5xx or gateway-error.
 	PerTryTimeout Duration `yaml:"perTryTimeout"`
+	// Backoff is how long to wait before a repeat. Nil is 25ms and up to 250ms.
+	Backoff *Backoff `yaml:"backoff"`
+}
+
+// Backoff is the wait before a repeated attempt: a random time below Base, then
+// below 3 times Base, 7 times, 15 times and so on, and never above Max.
+type Backoff struct {
+	// Base bounds the first wait. 0 means 25ms.
+	Base Duration `yaml:"base"`
+	// Max bounds every wait. 0 means ten times Base.
+	Max Duration `yaml:"max"`
+	// RetryAfter waits as long as the backend's Retry-After header says (in
+	// seconds), where that is no longer than this. 0 does not heed the header.
+	RetryAfter Duration `yaml:"retryAfter"`
+}
+
+// Hedge sends a request twice, and takes the first good answer.
+type Hedge struct {
+	// OnPerTryTimeout repeats an attempt that takes longer than the
+	// retry's perTryTimeout, and does not cut it. It must be true.
+	OnPerTryTimeout bool `yaml:"onPerTryTimeout" required:"true"`
 }
 
 // GRPCTranscode names the descriptor set and the services in it.

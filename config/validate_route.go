@@ -55,6 +55,7 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
 		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
+		c.must(r.Hedge == nil, at.key("hedge"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
@@ -71,6 +72,9 @@ func (c *checker) target(at *place, r *Route) {
 	c.upgrades(at, r)
 	if r.Retry != nil {
 		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
+	}
+	if r.Hedge != nil {
+		c.hedge(at, r, r.Timeout.Or(DefaultRouteTimeout))
 	}
 	if r.Rewrite != nil {
 		c.rewrite(at.key("rewrite"), r)

@@ -144,6 +144,7 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
 		IdleTimeout: durationOrNil(r.IdleTimeout),
 		RetryPolicy: retryPolicy(r.Retry),
+		HedgePolicy: hedgePolicy(r.Hedge),
 
 		UpgradeConfigs:        upgrades(r.Upgrades),
 		RequestMirrorPolicies: mirrors(r.AllMirrors()),
