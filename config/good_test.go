@@ -125,6 +125,10 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "chat", Match: Match{Path: "/chat"}, Auth: &RouteAuth{Public: true},
 				To:       []*Destination{{Backend: "chat"}},
 				Upgrades: []string{"websocket", "spdy/3.1"}, IdleTimeout: ms(3_600_000),
+				CORS: &CORS{
+					Origins: []string{"https://shop.example.com", "https://*.example.org:8443"}, Methods: []string{"GET"}, Headers: []string{"*"},
+					ExposeHeaders: []string{"X-Total", "ETag"}, Credentials: true, MaxAge: ms(600_000),
+				},
 			},
 		},
 	}

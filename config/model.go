@@ -384,8 +384,9 @@ type Route struct {
 	// Request and Response change headers on the way.
 	Request  *HeaderChanges `yaml:"request"`
 	Response *HeaderChanges `yaml:"response"`
-	// CORS answers browsers' preflights.
-	CORS *CORS `yaml:"cors" later:"CORS"`
+	// CORS lets pages of other origins call the route. Nil lets none: a preflight
+	// is then a request like any other, and the backend's own answer stands.
+	CORS *CORS `yaml:"cors"`
 	// Mirror sends a copy of a share of the requests elsewhere.
 	Mirror *Mirror `yaml:"mirror"`
 	// Mirrors are several of them, each with a backend of its own. At most one
@@ -568,11 +569,29 @@ type HeaderChanges struct {
 	Remove []string `yaml:"remove"`
 }
 
-// CORS is the policy that a route's preflights are answered with.
+// CORS is whose pages may call a route, and how
+// (https://fetch.spec.whatwg.org/#http-cors-protocol).
+// The gateway answers the preflights for the route's requests, without asking
+// for a credential, which no preflight has; and what a backend says of CORS is
+// not passed on.
 type CORS struct {
+	// Origins are as https://shop.example.com, with a port where it is not the
+	// usual one; https://*.example.com for all names below one; or "*" alone.
 	Origins []string `yaml:"origins" required:"true"`
+	// Methods may be used. Empty means those of the route.
 	Methods []string `yaml:"methods"`
-	MaxAge  Duration `yaml:"maxAge"`
+	// Headers may be sent, beside those that every page may send. "*" alone is
+	// all.
+	Headers []string `yaml:"headers"`
+	// ExposeHeaders may be read from an answer, beside those that every page
+	// may read. "*" alone is all; not with Credentials.
+	ExposeHeaders []string `yaml:"exposeHeaders"`
+	// Credentials lets pages send cookies and other credentials that a browser
+	// adds by itself. A token that a page puts into Authorization is not such.
+	Credentials bool `yaml:"credentials"`
+	// MaxAge is how long, in whole seconds, a browser may remember a preflight's
+	// answer. 0 means a browser's default, 5s.
+	MaxAge Duration `yaml:"maxAge"`
 }
 
 // Mirror copies a percentage of requests to a backend and drops the answers.

@@ -24,6 +24,7 @@ func (c *checker) routes(at *place) {
 		c.unique(at.index(i).key("name"), r.Name, named)
 	}
 	c.ambiguousRoutes(at)
+	c.ambiguousPreflights(at)
 }
 
 func (c *checker) route(at *place, r *Route) {
@@ -56,6 +57,7 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
 		c.must(r.Hedge == nil, at.key("hedge"), rule)
+		c.must(r.CORS == nil, at.key("cors"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
@@ -72,6 +74,9 @@ func (c *checker) target(at *place, r *Route) {
 	c.upgrades(at, r)
 	if r.Retry != nil {
 		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
+	}
+	if r.CORS != nil {
+		c.cors(at, r)
 	}
 	if r.Hedge != nil {
 		c.hedge(at, r, r.Timeout.Or(DefaultRouteTimeout))

@@ -25,8 +25,9 @@ const (
 	contextPolicy  = "policy"
 )
 
-// routes are Envoy's routes for one of ours: one for each value of its pin,
-// which is more specific than the route itself, and then the route.
+// routes are Envoy's routes for one of ours: one for its preflights, one for
+// each value of its pin, which is more specific than the route itself, and then
+// the route.
 func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []*routev3.Route {
 	base := &routev3.Route{
 		Name:                    r.Name,
@@ -36,19 +37,20 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 		ResponseHeadersToAdd:    putHeaders(r.Response),
 		ResponseHeadersToRemove: removed(r.Response),
 	}
+	underCORS(base, r.CORS)
+	out := preflights(r)
 	decision := b.policies.Decide(r, placement)
 	if r.Redirect != nil {
 		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
 		base.TypedPerFilterConfig = filterSettings(r, decision, "")
-		return []*routev3.Route{base}
+		return append(out, base)
 	}
 	if r.Respond != nil {
 		base.ResponseHeadersToAdd = append(base.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
 		base.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
 		base.TypedPerFilterConfig = filterSettings(r, decision, "")
-		return []*routev3.Route{base}
+		return append(out, base)
 	}
-	var out []*routev3.Route
 	if r.Pin != nil {
 		for _, value := range sortedKeys(r.Pin.Values) {
 			pinned := cloneRoute(base)
@@ -113,14 +115,18 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 // filterSettings are a route's settings of the filters in front of it: what
 // Check is told, or that it need not be asked.
 func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
-	if !d.Needed {
-		return unjudged()
+	settings := unjudged()
+	if d.Needed {
+		context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
+		if backend != "" {
+			context[contextBackend] = backend
+		}
+		settings[extAuthzFilter] = checkSettings(context)
 	}
-	context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
-	if backend != "" {
-		context[contextBackend] = backend
+	if r.CORS != nil {
+		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
-	return map[string]*anypb.Any{extAuthzFilter: checkSettings(context)}
+	return settings
 }
 
 // unjudged are the settings of a route that makes no call.
@@ -170,7 +176,7 @@ func routeMatch(m config.Match) *routev3.RouteMatch {
 	out := &routev3.RouteMatch{}
 	setPath(out, m.Path)
 	if len(m.Methods) > 0 {
-		out.Headers = append(out.Headers, methodIn(m.Methods))
+		out.Headers = append(out.Headers, methodIn(methodHeader, m.Methods))
 	}
 	for _, name := range sortedKeys(m.Headers) {
 		out.Headers = append(out.Headers, headerMatch(name, m.Headers[name]))
@@ -215,15 +221,18 @@ func pathRegex(prefix string, rest bool) string {
 	return out
 }
 
-func methodIn(methods []string) *routev3.HeaderMatcher {
+const methodHeader = ":method"
+
+// methodIn is the condition that a header is one of several methods.
+func methodIn(name string, methods []string) *routev3.HeaderMatcher {
 	if len(methods) == 1 {
-		return headerExact(":method", methods[0])
+		return headerExact(name, methods[0])
 	}
 	sorted := slices.Sorted(slices.Values(methods))
 	for i, m := range sorted {
 		sorted[i] = regexp.QuoteMeta(m)
 	}
-	return header(":method", fits(strings.Join(sorted, "|")))
+	return header(name, fits(strings.Join(sorted, "|")))
 }
 
 func directResponse(status int, body string) *routev3.DirectResponseAction {

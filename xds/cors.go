@@ -1,0 +1,98 @@
+package xds
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// preflights is the route of the preflights for a route with a CORS policy, or
+// nothing. Its match is the route's own, but for what a preflight says otherwise:
+// its method is OPTIONS, that of the request is in a header, and it has none of
+// the request's headers.
+//
+// The cors filter answers on it, whatever the origin, and lets nothing go on, so
+// that a preflight needs no judge. It speaks on routes that forward alone; so
+// this one forwards, but to a cluster that there cannot be: one that is named
+// by a path, while no backend's name has a slash. Without the filter a preflight
+// would end there, in a 503.
+func preflights(r *config.Route) []*routev3.Route {
+	if r.CORS == nil {
+		return nil
+	}
+	match := routeMatch(config.Match{Path: r.Match.Path, Query: r.Match.Query})
+	requested := present(requestMethodHeader)
+	if len(r.Match.Methods) > 0 {
+		requested = methodIn(requestMethodHeader, r.Match.Methods)
+	}
+	match.Headers = []*routev3.HeaderMatcher{methodIn(methodHeader, []string{"OPTIONS"}), present("Origin"), requested}
+	policy := corsPolicy(r)
+	policy.ForwardNotMatchingPreflights = wrapperspb.Bool(false)
+	settings := unjudged()
+	settings[corsFilter] = mustAny(policy)
+	return []*routev3.Route{{
+		Name:  r.Name,
+		Match: match,
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: ":path"},
+		}},
+		TypedPerFilterConfig: settings,
+	}}
+}
+
+// requestMethodHeader says in a preflight what the request's method will be.
+const requestMethodHeader = "Access-Control-Request-Method"
+
+// underCORS makes the gateway's policy the only one: what a backend says of
+// CORS is taken out before the cors filter speaks. And as it speaks differently
+// to each origin, so must caches.
+func underCORS(route *routev3.Route, c *config.CORS) {
+	if c == nil {
+		return
+	}
+	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, varyByOrigin())
+	for _, what := range []string{"Origin", "Credentials", "Methods", "Headers"} {
+		route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, "Access-Control-Allow-"+what)
+	}
+	route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, "Access-Control-Expose-Headers", "Access-Control-Max-Age")
+}
+
+func varyByOrigin() *corev3.HeaderValueOption {
+	option := setHeader("Vary", "Origin")
+	option.AppendAction = corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+	return option
+}
+
+// corsPolicy is a route's policy for the cors filter.
+func corsPolicy(r *config.Route) *corsv3.CorsPolicy {
+	p := &corsv3.CorsPolicy{
+		AllowMethods:     strings.Join(r.AllowedMethods(), ","),
+		AllowHeaders:     strings.Join(r.CORS.Headers, ","),
+		ExposeHeaders:    strings.Join(r.CORS.ExposeHeaders, ","),
+		AllowCredentials: wrapperspb.Bool(r.CORS.Credentials),
+	}
+	if r.CORS.MaxAge > 0 {
+		p.MaxAge = strconv.Itoa(int(time.Duration(r.CORS.MaxAge) / time.Second))
+	}
+	for _, o := range r.CORS.Origins {
+		p.AllowOriginStringMatch = append(p.AllowOriginStringMatch, origin(o))
+	}
+	return p
+}
+
+// origin is the condition on an Origin header. Envoy takes a sole * for all.
+func origin(o string) *matcherv3.StringMatcher {
+	if scheme, name, wild := strings.Cut(o, "://*"); wild {
+		return fits(regexp.QuoteMeta(scheme+"://") + "[a-z0-9.-]+" + regexp.QuoteMeta(name))
+	}
+	return text(config.ValueMatch{Exact: o})
+}
