@@ -576,7 +576,8 @@ type HeaderChanges struct {
 // not passed on.
 type CORS struct {
 	// Origins are as https://shop.example.com, with a port where it is not the
-	// usual one; https://*.example.com for all names below one; or "*" alone.
+	// usual one; https://*.example.com for all names below one; https://* for
+	// all of a scheme; or "*" alone.
 	Origins []string `yaml:"origins" required:"true"`
 	// Methods may be used. Empty means those of the route.
 	Methods []string `yaml:"methods"`

@@ -23,8 +23,8 @@ func (c *checker) cors(at *place, r *Route) {
 		c.obey(in.key("origins").index(i), originRule(origin))
 	}
 	c.alone(in.key("origins"), p.Origins)
-	c.must(!p.Credentials || !slices.Contains(p.Origins, anyWord), in.key("credentials"),
-		`must not be true for every origin: any page could act as its visitor`)
+	c.must(!p.Credentials || !slices.ContainsFunc(p.Origins, everyHost), in.key("credentials"),
+		"must not be true for every origin: any page could act as its visitor")
 	c.words(in.key("methods"), p.Methods)
 	for i, method := range p.Methods {
 		at := in.key("methods").index(i)
@@ -64,6 +64,12 @@ func (c *checker) alone(at *place, values []string) {
 	c.must(len(values) < 2 || !slices.Contains(values, anyWord), at, "must have * alone: it is all of them")
 }
 
+// everyHost tells an origin that names no host: *, https://* and https://*:8443.
+func everyHost(origin string) bool {
+	_, host, _ := strings.Cut(origin, "://")
+	return origin == anyWord || host == anyWord || strings.HasPrefix(host, anyWord+":")
+}
+
 // originRule judges an origin as browsers write it (RFC 6454, section 6.2).
 func originRule(origin string) string {
 	const form = "must be an origin, as https://shop.example.com or https://*.example.com"
@@ -71,7 +77,11 @@ func originRule(origin string) string {
 		return ""
 	}
 	scheme, host, ok := strings.Cut(origin, "://")
-	u, err := url.Parse(scheme + "://" + strings.TrimPrefix(host, "*."))
+	host = strings.TrimPrefix(host, "*.")
+	if everyHost(origin) {
+		host = "every" + strings.TrimPrefix(host, anyWord) // the rest is judged
+	}
+	u, err := url.Parse(scheme + "://" + host)
 	switch {
 	case origin == "null":
 		return "must not be null: any page can have that origin"
@@ -79,7 +89,7 @@ func originRule(origin string) string {
 		return "must be in lower case"
 	case !ok, err != nil, scheme != "http" && scheme != "https", u.Host == "":
 		return form
-	case u.Host != strings.TrimPrefix(host, "*."), u.User != nil:
+	case u.Host != host, u.User != nil:
 		return "must have no more than a scheme, a host and a port"
 	case !validPort(u):
 		return "must have a port from 1 to 65535"

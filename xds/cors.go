@@ -89,7 +89,8 @@ func corsPolicy(r *config.Route) *corsv3.CorsPolicy {
 	return p
 }
 
-// origin is the condition on an Origin header. Envoy takes a sole * for all.
+// origin is the condition on an Origin header, whose host is in lower case. Envoy
+// takes a sole * for all.
 func origin(o string) *matcherv3.StringMatcher {
 	if scheme, name, wild := strings.Cut(o, "://*"); wild {
 		return fits(regexp.QuoteMeta(scheme+"://") + "[a-z0-9.-]+" + regexp.QuoteMeta(name))
