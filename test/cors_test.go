@@ -25,6 +25,8 @@ routes:
     auth: {anyOf: [{apiKey: keys}]}
     to: [{backend: app}]
     cors: {origins: ["*"], methods: [POST], headers: ["*"]}
+  - {name: wide, match: {methods: [GET, PUT], path: /wide/**}, auth: public, to: [{backend: app}], cors: {origins: ["*"]}}
+  - {name: inner, match: {hosts: ["*.example.com"], methods: [GET, POST], path: "/wide/{id}"}, auth: public, to: [{backend: app}]}
   - {name: options, match: {path: /things/**}, auth: {anyOf: [{apiKey: keys}]}, to: [{backend: app}]}
 `
 
@@ -69,6 +71,22 @@ func TestPreflights(t *testing.T) {
 			"Access-Control-Allow-Origin": "https://any.example", "Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "x-api-key,x-client",
 			"Access-Control-Allow-Credentials": "", "Access-Control-Max-Age": "",
 		})
+	}
+	// A policy does not speak for a route within that has none.
+	for _, c := range []struct {
+		host, path, method string
+		closed             bool
+	}{
+		{"a.example.com:8080", "/wide/1", "GET", true}, {"A.Example.com", "/wide/1", "GET", true}, {"a.example.com", "/wide/1", "PUT", false},
+		{"a.example.com", "/wide/1/2", "GET", false}, {"example.com", "/wide/1", "GET", false}, {"other.org", "/wide/1", "GET", false},
+	} {
+		r := do(t, http.MethodOptions, g.url("public", c.path), append(preflight("https://any.example", c.method), header{"Host", c.host})...)
+		if c.closed {
+			r.denied(t, 403, "cors-refused")
+		} else {
+			r.ok(t)
+		}
+		r.wantHeaders(t, map[string]string{"Access-Control-Allow-Origin": map[bool]string{false: "https://any.example"}[c.closed]})
 	}
 	if n := app.Requests(); n != 0 {
 		t.Errorf("%d preflights have reached the backend", n)

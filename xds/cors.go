@@ -15,38 +15,81 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// preflights is the route of the preflights for a route with a CORS policy, or
-// nothing. Its match is the route's own, but for what a preflight says otherwise:
-// its method is OPTIONS, that of the request is in a header, and it has none of
-// the request's headers.
+// preflights are the routes of the preflights for a route with a CORS policy,
+// or nothing.
 //
-// The cors filter answers on it, whatever the origin, and lets nothing go on, so
-// that a preflight needs no judge. It speaks on routes that forward alone; so
-// this one forwards, but to a cluster that there cannot be: one that is named
-// by a path, while no backend's name has a slash. Without the filter a preflight
-// would end there, in a 503.
-func preflights(r *config.Route) []*routev3.Route {
+// The cors filter answers on the last of them, whatever the origin, and lets
+// nothing go on, so that a preflight needs no judge. It speaks on routes that
+// forward alone; so this one forwards, but to a cluster that there cannot be: one
+// that is named by a path, while no backend's name has a slash. Without the
+// filter a preflight would end there, in a 503.
+//
+// Before it stand the preflights for what other routes take of its requests.
+func (b builder) preflights(r *config.Route) []*routev3.Route {
 	if r.CORS == nil {
 		return nil
 	}
-	match := routeMatch(config.Match{Path: r.Match.Path, Query: r.Match.Query})
-	requested := present(requestMethodHeader)
-	if len(r.Match.Methods) > 0 {
-		requested = methodIn(requestMethodHeader, r.Match.Methods)
+	var out []*routev3.Route
+	for _, closed := range b.closed[r] {
+		out = append(out, closedPreflights(closed))
 	}
-	match.Headers = []*routev3.HeaderMatcher{methodIn(methodHeader, []string{"OPTIONS"}), present("Origin"), requested}
 	policy := corsPolicy(r)
 	policy.ForwardNotMatchingPreflights = wrapperspb.Bool(false)
 	settings := unjudged()
 	settings[corsFilter] = mustAny(policy)
-	return []*routev3.Route{{
+	return append(out, &routev3.Route{
 		Name:  r.Name,
-		Match: match,
+		Match: preflightMatch(r, r.Match.Methods),
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: ":path"},
 		}},
 		TypedPerFilterConfig: settings,
-	}}
+	})
+}
+
+// preflightMatch is a route's match, but for what a preflight says otherwise: its
+// method is OPTIONS, that of the request is in a header, and it has none of the
+// request's headers.
+func preflightMatch(r *config.Route, methods []string) *routev3.RouteMatch {
+	match := routeMatch(config.Match{Path: r.Match.Path, Query: r.Match.Query})
+	requested := present(requestMethodHeader)
+	if len(methods) > 0 {
+		requested = methodIn(requestMethodHeader, methods)
+	}
+	match.Headers = []*routev3.HeaderMatcher{methodIn(methodHeader, []string{"OPTIONS"}), present("Origin"), requested}
+	return match
+}
+
+// closedPreflights refuses the preflights for a route without a CORS policy. It
+// stands among the routes of another one, which may have other hosts.
+func closedPreflights(c config.Closed) *routev3.Route {
+	match := preflightMatch(c.Route, c.Methods)
+	if len(c.Route.Match.Hosts) > 0 {
+		match.Headers = append(match.Headers, hostIn(c.Route.Match.Hosts))
+	}
+	return &routev3.Route{
+		Name:  c.Route.Name,
+		Match: match,
+		Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(403,
+			problem{status: 403, title: "Forbidden", reason: "cors-refused", detail: "pages of other origins may not call this route"}.json())},
+		Metadata:             routeReason("cors-refused"),
+		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
+		TypedPerFilterConfig: unjudged(),
+	}
+}
+
+// hostIn is the condition that a request is for one of several hosts, which are
+// names or *.suffixes.
+func hostIn(hosts []string) *routev3.HeaderMatcher {
+	var each []string
+	for _, h := range hosts {
+		if suffix, wild := strings.CutPrefix(h, "*"); wild {
+			each = append(each, ".+"+regexp.QuoteMeta(suffix))
+		} else {
+			each = append(each, regexp.QuoteMeta(h))
+		}
+	}
+	return header(":authority", fits("(?i)("+strings.Join(each, "|")+")"))
 }
 
 // requestMethodHeader says in a preflight what the request's method will be.

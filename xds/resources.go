@@ -67,7 +67,7 @@ type Policies struct {
 // that Envoy's own validation rules refuse; with a config that Load accepted
 // it is a bug of this package, caught before an Envoy sees it.
 func Build(c *config.Config, policies Policies) (Resources, error) {
-	b := builder{config: c, policies: policies}
+	b := builder{config: c, policies: policies, closed: c.ClosedWithin()}
 	out := Resources{}
 	var errs []error
 	add := func(t resource.Type, name string, m validatable) {
@@ -107,6 +107,8 @@ type validatable interface {
 type builder struct {
 	config   *config.Config
 	policies Policies
+	// closed is what the CORS policy of a route must not speak for.
+	closed map[*config.Route][]config.Closed
 }
 
 // placements are the placements of limits that the listeners of c use, each once.

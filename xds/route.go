@@ -25,7 +25,7 @@ const (
 	contextPolicy  = "policy"
 )
 
-// routes are Envoy's routes for one of ours: one for its preflights, one for
+// routes are Envoy's routes for one of ours: those of its preflights, one for
 // each value of its pin, which is more specific than the route itself, and then
 // the route.
 func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []*routev3.Route {
@@ -38,7 +38,7 @@ func (b builder) routes(r *config.Route, placement config.RateLimitPlacement) []
 		ResponseHeadersToRemove: removed(r.Response),
 	}
 	underCORS(base, r.CORS)
-	out := preflights(r)
+	out := b.preflights(r)
 	decision := b.policies.Decide(r, placement)
 	if r.Redirect != nil {
 		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
