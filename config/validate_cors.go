@@ -37,10 +37,19 @@ func (c *checker) cors(at *place, r *Route) {
 		"must not be * with credentials: browsers then take it for a header's name")
 	c.atMost(in.key("maxAge"), p.MaxAge, maxDuration)
 	c.must(time.Duration(p.MaxAge)%time.Second == 0, in.key("maxAge"), "must be whole seconds")
-	if r.Response != nil {
-		for name := range r.Response.names() {
-			c.must(!corsHeaders.has(name), at.key("response"), fmt.Sprintf("must not change %s: cors says it", name))
-		}
+	c.notOfCORS(at.key("response"), r.Response)
+	for i, d := range r.To {
+		c.notOfCORS(at.key("to").index(i).key("response"), d.Response)
+	}
+}
+
+// notOfCORS holds changes of an answer to headers that no policy speaks in.
+func (c *checker) notOfCORS(at *place, h *HeaderChanges) {
+	if h == nil {
+		return
+	}
+	for _, name := range sorted(h.names()) {
+		c.must(!corsHeaders.has(name), at, fmt.Sprintf("must not change %s: cors says it", name))
 	}
 }
 
