@@ -8,6 +8,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -22,6 +23,9 @@ const (
 	DefaultMaxPending     = 1024
 	DefaultMaxRequests    = 1024
 	DefaultMaxRetries     = 3
+
+	DefaultRetryPercent        = 20
+	DefaultMinRetryConcurrency = 3
 )
 
 // Thresholds are Envoy's circuit_breakers for a backend. Zero fields, and nil,
@@ -35,8 +39,31 @@ func Thresholds(c *config.Connections) *clusterv3.CircuitBreakers {
 		MaxConnections:     uint32Or(c.Max, DefaultMaxConnections),
 		MaxPendingRequests: uint32Or(c.MaxPending, DefaultMaxPending),
 		MaxRequests:        uint32Or(c.MaxRequests, DefaultMaxRequests),
-		MaxRetries:         uint32Or(c.MaxRetries, DefaultMaxRetries),
+		MaxRetries:         maxRetries(c),
+		RetryBudget:        retryBudget(c.RetryBudget),
 	}}}
+}
+
+// maxRetries is left out beside a budget, which Envoy then keeps alone.
+func maxRetries(c *config.Connections) *wrapperspb.UInt32Value {
+	if c.RetryBudget != nil {
+		return nil
+	}
+	return uint32Or(c.MaxRetries, DefaultMaxRetries)
+}
+
+func retryBudget(b *config.RetryBudget) *clusterv3.CircuitBreakers_Thresholds_RetryBudget {
+	if b == nil {
+		return nil
+	}
+	percent := float64(DefaultRetryPercent)
+	if b.Percent != nil {
+		percent = *b.Percent
+	}
+	return &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
+		BudgetPercent:       &typev3.Percent{Value: percent},
+		MinRetryConcurrency: uint32Or(b.MinConcurrent, DefaultMinRetryConcurrency),
+	}
 }
 
 // OutlierDetection is Envoy's outlier_detection for a backend, or nil where

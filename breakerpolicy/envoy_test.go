@@ -27,6 +27,26 @@ func TestThresholdsSaid(t *testing.T) {
 	}
 }
 
+// TestRetryBudget: Envoy keeps either bound on retries, so only one is said.
+func TestRetryBudget(t *testing.T) {
+	half := 50.0
+	for name, c := range map[string]struct {
+		budget  config.RetryBudget
+		percent float64
+		least   uint32
+	}{
+		"left out": {config.RetryBudget{}, DefaultRetryPercent, DefaultMinRetryConcurrency},
+		"said":     {config.RetryBudget{Percent: &half, MinConcurrent: 7}, 50, 7},
+		"none":     {config.RetryBudget{Percent: new(float64)}, 0, DefaultMinRetryConcurrency},
+	} {
+		got := Thresholds(&config.Connections{RetryBudget: &c.budget}).GetThresholds()[0]
+		b := got.GetRetryBudget()
+		if got.GetMaxRetries() != nil || b.GetBudgetPercent().GetValue() != c.percent || b.GetMinRetryConcurrency().GetValue() != c.least {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestOutlierDetection(t *testing.T) {
 	if OutlierDetection(nil) != nil {
 		t.Error("a backend that asks for no outlier detection got one")

@@ -154,6 +154,8 @@ routes: [{name: r, match: {path: /}, auth: public, to: [{backend: b}], request: 
 		fmt.Sprintf(gateway, jwks, `{X-A: [`+canary+`]}`, set),
 		fmt.Sprintf(gateway, jwks, `{X-A: 1, X-A: `+canary+`}`, set),
 		fmt.Sprintf(gateway, jwks, set, `{Host: `+canary+`}`),
+		fmt.Sprintf(gateway, jwks, `{X-A: a}, add: {X-A: `+canary+`}`, set),
+		fmt.Sprintf(gateway, jwks, set, `{}, add: {Host: `+canary+`}`),
 	} {
 		faults := faultsOf(t, content)
 		if len(faults) == 0 {

@@ -35,6 +35,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Connections:      &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
 				OutlierDetection: &OutlierDetection{Consecutive5xx: 7, Interval: ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionPercent: 50},
 			},
+			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5}}},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{
@@ -74,12 +75,20 @@ func TestDecodeEveryField(t *testing.T) {
 				Auth: &RouteAuth{AnyOf: []*Requirement{
 					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}},
 				}},
-				Limits:   []string{"per-user", "per-plan"},
-				To:       []*Destination{{Backend: "users-v1", Weight: weight(95)}, {Backend: "users-v2", Weight: weight(5)}},
+				Limits: []string{"per-user", "per-plan"},
+				To: []*Destination{
+					{Backend: "users-v1", Weight: weight(95)},
+					{
+						Backend: "users-v2", Weight: weight(5),
+						Request:  &HeaderChanges{Set: map[string]string{"X-Side": "new"}},
+						Response: &HeaderChanges{Remove: []string{"X-Old"}},
+					},
+				},
 				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
 				Timeout:  ms(2000),
-				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, PerTryTimeout: ms(500)},
-				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Remove: []string{"X-Debug"}},
+				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, Codes: []int{409, 429}, PerTryTimeout: ms(500), Backoff: &Backoff{Base: ms(50), Max: ms(1000), RetryAfter: ms(1500)}},
+				Hedge:    &Hedge{OnPerTryTimeout: true},
+				Request:  &HeaderChanges{Set: map[string]string{"X-Via": "gateway, one", "Authorization": "Basic eDp5"}, Add: map[string]string{"Via": "gateway"}, Remove: []string{"X-Debug"}},
 				Response: &HeaderChanges{Set: map[string]string{"X-Frame-Options": "DENY"}, Remove: []string{"Server"}},
 			},
 			{
@@ -99,7 +108,27 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			{
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},
-				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Path: "/v2/**"},
+				Redirect: &Redirect{Status: 308, Scheme: "https", Host: "docs.example.com", Port: 8443, Path: "/v2/**"},
+			},
+			{
+				Name: "orders",
+				Match: Match{
+					GRPC: &GRPCMatch{Service: "shop.v1.Orders", Method: "Get"},
+					// What it means.
+					Path: "/shop.v1.Orders/Get", Methods: []string{"POST"},
+					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc([+;].*)?`}, "X-Version": {Exact: "2"}},
+				},
+				Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
+				Mirrors: []*Mirror{{Backend: "users-v1"}, {Backend: "users-v2", Percent: percent(10)}},
+			},
+			{
+				Name: "chat", Match: Match{Path: "/chat"}, Auth: &RouteAuth{Public: true},
+				To:       []*Destination{{Backend: "chat"}},
+				Upgrades: []string{"websocket", "spdy/3.1"}, IdleTimeout: ms(3_600_000),
+				CORS: &CORS{
+					Origins: []string{"https://shop.example.com", "https://*.example.org:8443"}, Methods: []string{"GET"}, Headers: []string{"*"},
+					ExposeHeaders: []string{"X-Total", "ETag"}, Credentials: true, MaxAge: ms(600_000),
+				},
 			},
 		},
 	}
@@ -178,6 +207,35 @@ func collect(v reflect.Value, set, all map[string]bool) {
 			set[name] = set[name] || !v.Field(i).IsZero()
 			collect(v.Field(i), set, all)
 		}
+	}
+}
+
+// TestGRPCMatchIsSpelledOut: what is left out of a gRPC match is a variable, and
+// a gRPC match goes before the same path that is said as one.
+func TestGRPCMatchIsSpelledOut(t *testing.T) {
+	gateway := func(match string) *Config {
+		t.Helper()
+		cfg, err := Parse("f.yaml", []byte("listeners: [{name: public, address: 0.0.0.0:8080}]\n"+
+			"backends: {b: {endpoints: [10.0.0.5:80], protocol: http2}}\nroutes:\n"+
+			"- {name: a, match: {path: /s/M, methods: [POST]}, auth: public, to: [{backend: b}]}\n"+
+			"- {name: r, match: "+match+", auth: public, to: [{backend: b}]}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	for match, want := range map[string]string{
+		"{grpc: {service: s, method: M}}": "/s/M",
+		"{grpc: {service: a.b.S}}":        "/a.b.S/{method}",
+		"{grpc: {method: M}}":             "/{service}/M",
+		"{grpc: {}}":                      "/{service}/{method}",
+	} {
+		if got := gateway(match).Routes[1].Match.Path; got != want {
+			t.Errorf("%s is the path %s, want %s", match, got, want)
+		}
+	}
+	if first := gateway("{grpc: {service: s, method: M}}").RoutesBySpecificity()[0].Name; first != "r" {
+		t.Errorf("the first route is %s", first)
 	}
 }
 

@@ -41,6 +41,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	r.faults = faults
 	cfg := decode(root, r)
 	cfg.resolvePaths(filepath.Dir(file))
+	for _, route := range cfg.Routes {
+		route.Match.spellOut()
+	}
 	validate(cfg, r)
 	if err := r.err(); err != nil {
 		return nil, err

@@ -115,6 +115,11 @@ const (
 	ProtocolGRPC  Protocol = "grpc"
 )
 
+// SpeaksHTTP2 tells a backend that is spoken to in HTTP/2, as gRPC needs.
+func (b *Backend) SpeaksHTTP2() bool {
+	return b.Protocol == ProtocolHTTP2 || b.Protocol == ProtocolGRPC
+}
+
 // LoadBalancing names an algorithm that picks an endpoint.
 type LoadBalancing string
 
@@ -151,8 +156,22 @@ type Connections struct {
 	MaxPending int `yaml:"maxPending"`
 	// MaxRequests is the number of requests in flight.
 	MaxRequests int `yaml:"maxRequests"`
-	// MaxRetries is the number of retries in flight.
+	// MaxRetries is the number of retries in flight. At most one of it and
+	// RetryBudget is given.
 	MaxRetries int `yaml:"maxRetries"`
+	// RetryBudget bounds the retries in flight by the requests in flight.
+	RetryBudget *RetryBudget `yaml:"retryBudget"`
+}
+
+// RetryBudget lets retries be a share of all that is on its way to a backend,
+// so that a backend that fails is not asked several times as much. It is the
+// backend's, and all routes to it share it: Envoy keeps none for a route.
+type RetryBudget struct {
+	// Percent is how much of the requests in flight and waiting may be
+	// retries, 0 to 100. Left out, it is 20.
+	Percent *float64 `yaml:"percent"`
+	// MinConcurrent is how many retries may always be in flight. 0 means 3.
+	MinConcurrent int `yaml:"minConcurrent"`
 }
 
 // OutlierDetection ejects an endpoint after failures seen on live traffic.
@@ -344,9 +363,20 @@ type Route struct {
 	// Rollout moves the weights by outcomes.
 	Rollout *Rollout `yaml:"rollout" later:"automatic rollouts"`
 	// Timeout is for the whole request, retries included. 0 means 15s.
+	// An upgraded connection has none: only IdleTimeout ends it.
 	Timeout Duration `yaml:"timeout"`
+	// IdleTimeout ends a request, a stream or an upgraded connection on which
+	// nothing has moved for so long, in either direction. 0 means 5m.
+	IdleTimeout Duration `yaml:"idleTimeout"`
+	// Upgrades are the protocols that a client may switch its connection to
+	// (RFC 9110, section 7.8), as websocket, in lower case. Empty is none: a
+	// request that asks to switch is answered with 403.
+	Upgrades []string `yaml:"upgrades"`
 	// Retry repeats failed attempts. Nil never does.
 	Retry *Retry `yaml:"retry"`
+	// Hedge sends slow requests a second time. A backend then serves some of
+	// them twice, so they must do no harm when they are. Nil never does.
+	Hedge *Hedge `yaml:"hedge"`
 	// GRPCTranscode turns REST into gRPC.
 	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode" later:"REST to gRPC transcoding"`
 	// Rewrite changes path and host before the backend.
@@ -354,16 +384,28 @@ type Route struct {
 	// Request and Response change headers on the way.
 	Request  *HeaderChanges `yaml:"request"`
 	Response *HeaderChanges `yaml:"response"`
-	// CORS answers browsers' preflights.
-	CORS *CORS `yaml:"cors" later:"CORS"`
+	// CORS lets pages of other origins call the route. Nil lets none: a preflight
+	// is then a request like any other, and the backend's own answer stands.
+	CORS *CORS `yaml:"cors"`
 	// Mirror sends a copy of a share of the requests elsewhere.
 	Mirror *Mirror `yaml:"mirror"`
+	// Mirrors are several of them, each with a backend of its own. At most one
+	// of Mirror and Mirrors is given.
+	Mirrors []*Mirror `yaml:"mirrors"`
 	// Compress compresses responses.
 	Compress bool `yaml:"compress" later:"compression"`
 	// Redirect answers with another place.
 	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.
 	Respond *Respond `yaml:"respond"`
+}
+
+// AllMirrors are the route's mirrors, whichever way they are said.
+func (r *Route) AllMirrors() []*Mirror {
+	if r.Mirror != nil {
+		return []*Mirror{r.Mirror}
+	}
+	return r.Mirrors
 }
 
 // Match is a conjunction: every given part must hold.
@@ -373,8 +415,12 @@ type Match struct {
 	// Methods are HTTP methods in capitals; empty is every method.
 	Methods []string `yaml:"methods"`
 	// Path is exact (/a/b), has one-segment variables (/users/{id}/orders), or
-	// ends in /** (that prefix, at segment borders, itself included).
-	Path string `yaml:"path" required:"true"`
+	// ends in /** (that prefix, at segment borders, itself included). Exactly
+	// one of Path and GRPC is given in a file; after Load there always is a Path.
+	Path string `yaml:"path"`
+	// GRPC takes the calls of a gRPC service or method: POST, with a content
+	// type of gRPC. After Load, Path, Methods and Headers say so, too.
+	GRPC *GRPCMatch `yaml:"grpc"`
 	// Headers must have these values. Of a header that is there twice, the
 	// values are joined by commas.
 	Headers map[string]ValueMatch `yaml:"headers"`
@@ -432,7 +478,12 @@ type Destination struct {
 	Backend string `yaml:"backend" required:"true"`
 	// Weight is the share of requests, against the sum of the weights. A
 	// single destination needs none; of several, each says its own.
+	// 0 is none of them.
 	Weight *int `yaml:"weight"`
+	// Request and Response change headers on the way to and from this side
+	// alone, and none that the route itself changes.
+	Request  *HeaderChanges `yaml:"request"`
+	Response *HeaderChanges `yaml:"response"`
 }
 
 // Pin maps the values of a header to backends of the route.
@@ -458,13 +509,38 @@ type AbortWhen struct {
 
 // Retry repeats failed attempts at a backend.
 type Retry struct {
-	// Attempts is how many times a request is repeated after the first try.
+	// Attempts is how many times a request is repeated after the first try. 0
+	// repeats none, and is only good for a PerTryTimeout.
 	Attempts int `yaml:"attempts" required:"true"`
 	// On lists Envoy's retry conditions. Empty means connect-failure,
 	// refused-stream and unavailable: those that no backend has begun to serve.
 	On []string `yaml:"on"`
+	// Codes are statuses of a backend that are repeated, too: 400 to 599.
+	Codes []int `yaml:"codes"`
 	// PerTryTimeout bounds one attempt. 0 means only the route's timeout does.
+	// An attempt that was cut is repeated where On has 5xx or gateway-error.
 	PerTryTimeout Duration `yaml:"perTryTimeout"`
+	// Backoff is how long to wait before a repeat. Nil is 25ms and up to 250ms.
+	Backoff *Backoff `yaml:"backoff"`
+}
+
+// Backoff is the wait before a repeated attempt: a random time below Base, then
+// below 3 times Base, 7 times, 15 times and so on, and never above Max.
+type Backoff struct {
+	// Base bounds the first wait. 0 means 25ms.
+	Base Duration `yaml:"base"`
+	// Max bounds every wait. 0 means ten times Base.
+	Max Duration `yaml:"max"`
+	// RetryAfter waits as long as the backend's Retry-After header says (in
+	// seconds), where that is no longer than this. 0 does not heed the header.
+	RetryAfter Duration `yaml:"retryAfter"`
+}
+
+// Hedge sends a request twice, and takes the first good answer.
+type Hedge struct {
+	// OnPerTryTimeout repeats an attempt that takes longer than the
+	// retry's perTryTimeout, and does not cut it. It must be true.
+	OnPerTryTimeout bool `yaml:"onPerTryTimeout" required:"true"`
 }
 
 // GRPCTranscode names the descriptor set and the services in it.
@@ -483,17 +559,40 @@ type Rewrite struct {
 	Host string `yaml:"host"`
 }
 
-// HeaderChanges sets and removes headers. Set replaces what is there.
+// HeaderChanges are what becomes of headers, each named in one of the three.
 type HeaderChanges struct {
-	Set    map[string]string `yaml:"set" secret:"true"`
-	Remove []string          `yaml:"remove"`
+	// Set replaces what is there.
+	Set map[string]string `yaml:"set" secret:"true"`
+	// Add puts a line beside those that are there.
+	Add map[string]string `yaml:"add" secret:"true"`
+	// Remove takes all lines away.
+	Remove []string `yaml:"remove"`
 }
 
-// CORS is the policy that a route's preflights are answered with.
+// CORS is whose pages may call a route, and how
+// (https://fetch.spec.whatwg.org/#http-cors-protocol).
+// The gateway answers the preflights for the route's requests, without asking
+// for a credential, which no preflight has; and what a backend says of CORS is
+// not passed on.
 type CORS struct {
+	// Origins are as https://shop.example.com, with a port where it is not the
+	// usual one; https://*.example.com for all names below one; https://* for
+	// all of a scheme; or "*" alone.
 	Origins []string `yaml:"origins" required:"true"`
+	// Methods may be used. Empty means those of the route.
 	Methods []string `yaml:"methods"`
-	MaxAge  Duration `yaml:"maxAge"`
+	// Headers may be sent, beside those that every page may send. "*" alone is
+	// all.
+	Headers []string `yaml:"headers"`
+	// ExposeHeaders may be read from an answer, beside those that every page
+	// may read. "*" alone is all; not with Credentials.
+	ExposeHeaders []string `yaml:"exposeHeaders"`
+	// Credentials lets pages send cookies and other credentials that a browser
+	// adds by itself. A token that a page puts into Authorization is not such.
+	Credentials bool `yaml:"credentials"`
+	// MaxAge is how long, in whole seconds, a browser may remember a preflight's
+	// answer. 0 means a browser's default, 5s.
+	MaxAge Duration `yaml:"maxAge"`
 }
 
 // Mirror copies a percentage of requests to a backend and drops the answers.
@@ -512,6 +611,8 @@ type Redirect struct {
 	Scheme string `yaml:"scheme"`
 	// Host is a name, without a port.
 	Host string `yaml:"host"`
+	// Port is the port of that place. 0 is the usual one of its scheme.
+	Port int `yaml:"port"`
 	// Path has the form of Rewrite.Path.
 	Path string `yaml:"path"`
 }

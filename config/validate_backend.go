@@ -55,6 +55,12 @@ func (c *checker) connections(at *place, n *Connections) {
 	c.between(at.key("maxPending"), 0, int64(n.MaxPending), maxConnections)
 	c.between(at.key("maxRequests"), 0, int64(n.MaxRequests), maxConnections)
 	c.between(at.key("maxRetries"), 0, int64(n.MaxRetries), maxConnections)
+	if budget := n.RetryBudget; budget != nil {
+		at := at.key("retryBudget")
+		c.must(n.MaxRetries == 0, at, "must not stand beside maxRetries: of the two bounds Envoy keeps one")
+		c.must(budget.Percent == nil || *budget.Percent >= 0 && *budget.Percent <= 100, at.key("percent"), "must be 0 to 100")
+		c.between(at.key("minConcurrent"), 0, int64(budget.MinConcurrent), maxConnections)
+	}
 }
 
 func (c *checker) outlierDetection(at *place, o *OutlierDetection) {

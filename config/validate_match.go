@@ -18,9 +18,7 @@ func (c *checker) match(at *place, m *Match) {
 	for i, method := range m.Methods {
 		c.obey(at.key("methods").index(i), c.methodRule(method))
 	}
-	if _, err := ParsePath(m.Path); err != nil {
-		c.obey(at.key("path"), err.Error())
-	}
+	c.pathOrGRPC(at, m)
 	headerKeys(c, at.key("headers"), m.Headers, c.matchedHeaderRule)
 	for _, name := range sorted(m.Headers) {
 		value, at := m.Headers[name], at.key("headers").key(name)
@@ -30,6 +28,22 @@ func (c *checker) match(at *place, m *Match) {
 	for _, name := range sorted(m.Query) {
 		c.must(name != "", at.key("query").key(name), "a query parameter must have a name")
 		c.valueMatch(at.key("query").key(name), m.Query[name])
+	}
+}
+
+// pathOrGRPC holds a match to say its path in one of two ways. Of a gRPC match,
+// what the file says is judged, and not what was made of it.
+func (c *checker) pathOrGRPC(at *place, m *Match) {
+	if m.GRPC != nil {
+		c.grpcMatch(at, m.GRPC)
+		return
+	}
+	if m.Path == "" {
+		c.obey(at.key("path"), "is missing: a match has a path, or grpc")
+		return
+	}
+	if _, err := ParsePath(m.Path); err != nil {
+		c.obey(at.key("path"), err.Error())
 	}
 }
 

@@ -23,18 +23,14 @@ func (c *checker) redirect(at *place, r *Route) {
 	}
 	c.obey(at.key("host"), targetHostRule(d.Host))
 	c.targetPath(at.key("path"), d.Path, r.Match.Path)
-	c.must(d.Scheme != "" || d.Host != "" || d.Path != "", at, "must name another scheme, host or path: it would send clients in a circle")
+	c.between(at.key("port"), 0, int64(d.Port), 65535)
+	c.must(d.Scheme != "" || d.Host != "" || d.Port != 0 || d.Path != "", at, "must name another scheme, host, port or path: it would send clients in a circle")
 }
 
 func (c *checker) rewrite(at *place, r *Route) {
 	c.obey(at.key("host"), targetHostRule(r.Rewrite.Host))
 	c.targetPath(at.key("path"), r.Rewrite.Path, r.Match.Path)
 	c.must(r.Rewrite.Host != "" || r.Rewrite.Path != "", at, "must have a path or a host")
-}
-
-func (c *checker) mirror(at *place, m *Mirror) {
-	exists(c, at.key("backend"), "backend", m.Backend, c.cfg.Backends, new(place).key("backends"))
-	c.must(m.Percent == nil || *m.Percent >= 0 && *m.Percent <= 100, at.key("percent"), "must be 0 to 100")
 }
 
 // targetHostRule judges a host that a request is sent to; "" keeps its own.

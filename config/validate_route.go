@@ -24,6 +24,7 @@ func (c *checker) routes(at *place) {
 		c.unique(at.index(i).key("name"), r.Name, named)
 	}
 	c.ambiguousRoutes(at)
+	c.ambiguousPreflights(at)
 }
 
 func (c *checker) route(at *place, r *Route) {
@@ -35,12 +36,8 @@ func (c *checker) route(at *place, r *Route) {
 	}
 	c.routeLimits(at.key("limits"), r)
 	c.target(at, r)
-	if r.Request != nil {
-		c.headerChanges(at.key("request"), r.Request, c.requestSetRule)
-	}
-	if r.Response != nil {
-		c.headerChanges(at.key("response"), r.Response, responseSetRule)
-	}
+	c.headerChanges(at.key("request"), r.Request, c.requestSetRule)
+	c.headerChanges(at.key("response"), r.Response, responseSetRule)
 }
 
 // target holds a route to one place to go, and to the fields of that place.
@@ -56,26 +53,38 @@ func (c *checker) target(at *place, r *Route) {
 		const rule = "needs a backend: the route answers by itself"
 		c.must(r.Pin == nil, at.key("pin"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
+		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
+		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
+		c.must(r.Hedge == nil, at.key("hedge"), rule)
+		c.must(r.CORS == nil, at.key("cors"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
+		c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
 		return
 	}
-	c.destinations(at.key("to"), r.To)
+	c.destinations(at.key("to"), r)
+	c.grpcBackends(at.key("to"), r)
 	if r.Pin != nil {
 		c.pin(at.key("pin"), r.Pin, r.To)
 	}
 	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
+	c.atMost(at.key("idleTimeout"), r.IdleTimeout, maxDuration)
+	c.upgrades(at, r)
 	if r.Retry != nil {
 		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
+	}
+	if r.CORS != nil {
+		c.cors(at, r)
+	}
+	if r.Hedge != nil {
+		c.hedge(at, r, r.Timeout.Or(DefaultRouteTimeout))
 	}
 	if r.Rewrite != nil {
 		c.rewrite(at.key("rewrite"), r)
 	}
-	if r.Mirror != nil {
-		c.mirror(at.key("mirror"), r.Mirror)
-	}
+	c.mirrors(at, r)
 }
 
 // places is how many places a route goes to.
@@ -89,60 +98,11 @@ func places(r *Route) int {
 	return n
 }
 
-// retryConditions are Envoy's, for HTTP and for gRPC (x-envoy-retry-on and
-// x-envoy-retry-grpc-on in its router filter).
-var retryConditions = []string{
-	"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "retriable-4xx", "refused-stream",
-	"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
-}
-
-func (c *checker) retry(at *place, r *Retry, whole time.Duration) {
-	c.between(at.key("attempts"), 1, int64(r.Attempts), maxAttempts)
-	c.words(at.key("on"), r.On)
-	for i, condition := range r.On {
-		oneOf(c, at.key("on").index(i), condition, retryConditions...)
-	}
-	c.must(time.Duration(r.PerTryTimeout) <= whole, at.key("perTryTimeout"),
-		fmt.Sprintf("must be at most the route's timeout, %s", Duration(whole)))
-}
-
 func (c *checker) respond(at *place, r *Respond) {
 	c.between(at.key("status"), 200, int64(r.Status), 599)
 	c.must(len(r.Body) <= maxBody, at.key("body"), fmt.Sprintf("must be at most %d bytes", maxBody))
 	c.must(r.Body == "" || r.Status != 204 && r.Status != 304, at.key("body"), fmt.Sprintf("must be empty: an answer of %d has no body", r.Status))
 	headerKeys(c, at.key("headers"), r.Headers, responseSetRule)
-}
-
-// headerChanges holds what is set to a rule of its direction, and what is
-// removed to headers that a message can be without.
-func (c *checker) headerChanges(at *place, h *HeaderChanges, setRule func(name string) string) {
-	headerKeys(c, at.key("set"), h.Set, setRule)
-	set := map[string]bool{}
-	for name := range h.Set {
-		set[strings.ToLower(name)] = true
-	}
-	seen := map[string]bool{}
-	for i, name := range h.Remove {
-		at, folded := at.key("remove").index(i), strings.ToLower(name)
-		c.obey(at, headerRule(name, "must not be removed: it frames the message", framing))
-		c.must(!seen[folded], at, "is listed twice")
-		c.must(!set[folded], at, "is also set: a header is set or removed")
-		seen[folded] = true
-	}
-}
-
-func (c *checker) requestSetRule(name string) string {
-	switch {
-	case c.identity[strings.ToLower(name)]:
-		return "must not be set: identity is forwarded in this header, and comes from the provider alone"
-	case traced.has(name):
-		return "must not be set: the gateway sets it"
-	}
-	return headerRule(name, "must not be set: it frames the message or steers Envoy", framing, envoys)
-}
-
-func responseSetRule(name string) string {
-	return headerRule(name, "must not be set: it frames the message or steers Envoy", framing, envoys)
 }
 
 // routeLimits holds a route's limits to exist, and to have something to count

@@ -13,13 +13,18 @@ const (
 
 // destinations holds a route's backends to exist, each once, with weights that
 // send requests somewhere.
-func (c *checker) destinations(at *place, to []*Destination) {
+func (c *checker) destinations(at *place, r *Route) {
+	to := r.To
 	seen, sum := map[string]bool{}, int64(0)
 	for i, d := range to {
 		at := at.index(i)
 		exists(c, at.key("backend"), "backend", d.Backend, c.cfg.Backends, new(place).key("backends"))
 		c.must(!seen[d.Backend], at.key("backend"), "is listed twice: give it one weight")
 		seen[d.Backend] = true
+		c.headerChanges(at.key("request"), d.Request, c.requestSetRule)
+		c.headerChanges(at.key("response"), d.Response, responseSetRule)
+		c.onlyHere(at.key("request"), d.Request, r.Request)
+		c.onlyHere(at.key("response"), d.Response, r.Response)
 		switch {
 		case d.Weight != nil:
 			c.between(at.key("weight"), 0, int64(*d.Weight), maxWeight)

@@ -4,7 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // TestSecurityTableNamesRealTests: a threat is answered by a test that exists.
@@ -40,5 +43,31 @@ func TestSecurityTableNamesRealTests(t *testing.T) {
 		if !exists[string(m[1])] {
 			t.Errorf("docs/security.md names %s, which does not exist", m[1])
 		}
+	}
+}
+
+// TestRouteDocumentsAreValid: what the pages on routes show is a config, once it
+// has the backends and providers that it names.
+func TestRouteDocumentsAreValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/routes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 2 {
+		t.Fatalf("docs/routes.md shows %d blocks", len(blocks))
+	}
+	const around = `
+listeners: [{name: public, address: 0.0.0.0:8080}]
+backends: {orders: {endpoints: [10.0.0.5:80], protocol: grpc}, app: {endpoints: [10.0.0.6:80]}}
+auth: {jwt: {main: {issuer: https://id.example.com/, audiences: [api], jwks: {url: "https://id.example.com/jwks.json"}}}}
+routes:
+- {name: r, match: {path: /}, auth: public, to: [{backend: app}]}
+`
+	route, policy := string(blocks[0][1]), strings.ReplaceAll(string(blocks[1][1]), "\n", "\n  ")
+	content := around + route + "- name: page\n  match: {path: /page}\n  auth: public\n  to: [{backend: app}]\n  " + policy
+	if _, err := config.Parse("gateway.yaml", []byte(content)); err != nil {
+		t.Errorf("%v\n%s", err, content)
 	}
 }

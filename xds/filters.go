@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -31,6 +32,7 @@ const RateLimitDomain = "gatewright"
 // The names of the HTTP filters, which are also the keys of their per-route
 // settings and of the metadata they write.
 const (
+	corsFilter      = "envoy.filters.http.cors"
 	extAuthzFilter  = "envoy.filters.http.ext_authz"
 	rateLimitFilter = "envoy.filters.http.ratelimit"
 	routerFilter    = "envoy.filters.http.router"
@@ -52,6 +54,9 @@ const controlTimeout = time.Second
 // that route's requests pass or refuse everybody else's. A route that needs no
 // call switches the filter off.
 //
+// The first filter answers preflights, which carry no credential to judge, and
+// tells browsers who may read an answer, a denial included.
+//
 // The filter that remembers the path is there where some route rewrites one. It
 // decides nothing, so it may come and go with the routes.
 func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
@@ -59,6 +64,7 @@ func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if b.form == Scoped {
 		chain = append(chain, otherScope())
 	}
+	chain = append(chain, httpFilter(corsFilter, &corsv3.Cors{}))
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
 	}

@@ -21,22 +21,29 @@ const (
 // builds the whole table in the time that two messages take.
 const scopedFrom = 1000
 
-// FormFor is the form that suits a config.
+// FormFor is the form that suits a config. A request for a host that no route
+// names finds its table in a second attempt, when Envoy has already decided
+// whether its connection may be upgraded: where it may, there is one table.
 func FormFor(c *config.Config) Form {
 	if len(c.Routes) < scopedFrom {
 		return Table
 	}
-	first := ""
+	hosts := map[string]bool{} // the first two
 	for _, r := range c.Routes {
+		everyHost := len(r.Match.Hosts) == 0
 		for _, h := range r.Match.Hosts {
-			switch {
-			case wildcard(h):
-			case first == "":
-				first = h
-			case first != h:
-				return Scoped
+			if wildcard(h) {
+				everyHost = true
+			} else if len(hosts) < 2 {
+				hosts[h] = true
 			}
 		}
+		if everyHost && len(r.Upgrades) > 0 {
+			return Table
+		}
 	}
-	return Table
+	if len(hosts) < 2 {
+		return Table
+	}
+	return Scoped
 }

@@ -27,6 +27,27 @@ func gatewayHeaders(c *config.Config) []string {
 	return slices.Compact(out)
 }
 
+// putHeaders are the header options of what a config sets and adds.
+func putHeaders(h *config.HeaderChanges) []*corev3.HeaderValueOption {
+	if h == nil {
+		return nil
+	}
+	out := setHeaders(h.Set)
+	for _, option := range setHeaders(h.Add) {
+		option.AppendAction = corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+		out = append(out, option)
+	}
+	return out
+}
+
+// removed are the headers that a config takes away. The list is the caller's own.
+func removed(h *config.HeaderChanges) []string {
+	if h == nil {
+		return nil
+	}
+	return slices.Clone(h.Remove)
+}
+
 // setHeaders are header options that replace what is there, sorted by name.
 // The values are literal: a percent sign is escaped, since Envoy would read it
 // as the beginning of a command.

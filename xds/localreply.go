@@ -47,6 +47,8 @@ func localReplies() *hcmv3.LocalReplyConfig {
 	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),
+		replyFor(upgradeRefused(), problem{title: "Forbidden", reason: "upgrade-refused",
+			detail: "this route does not upgrade connections to the protocol asked for"}),
 		replyFor(flags("RL"), problem{title: "Too Many Requests", reason: "rate-limited",
 			detail: "a rate limit of this route is used up"}),
 		replyFor(flags("RLSE"), problem{title: "Service Unavailable", reason: "limit-service-unavailable",
@@ -85,8 +87,26 @@ func flags(names ...string) *accesslogv3.AccessLogFilter {
 // judgeSilent is ext_authz refusing a request that Check has said nothing of:
 // the service is down, slow or in error. A denial by Check has the same flag,
 // but a reason in its metadata.
-func judgeSilent() *accesslogv3.AccessLogFilter {
-	noReason := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+func judgeSilent() *accesslogv3.AccessLogFilter { return all(flags("UAEX"), noReason()) }
+
+// upgradeRefused is a request to switch protocols on a route that does not say
+// so: Envoy's own 403, which has no flag. Check's would have a reason.
+func upgradeRefused() *accesslogv3.AccessLogFilter {
+	forbidden := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
+		StatusCodeFilter: &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
+			Op:    accesslogv3.ComparisonFilter_EQ,
+			Value: &corev3.RuntimeUInt32{DefaultValue: 403, RuntimeKey: "gatewright.never_set"},
+		}},
+	}}
+	asked := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{
+		HeaderFilter: &accesslogv3.HeaderFilter{Header: present("upgrade")},
+	}}
+	return all(forbidden, asked, noReason())
+}
+
+// noReason is a request that Check has given no reason for.
+func noReason() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
 			Matcher: &matcherv3.MetadataMatcher{
 				Filter: extAuthzFilter,
@@ -100,7 +120,10 @@ func judgeSilent() *accesslogv3.AccessLogFilter {
 			MatchIfKeyNotFound: wrapperspb.Bool(true),
 		},
 	}}
+}
+
+func all(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
-		AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{flags("UAEX"), noReason}},
+		AndFilter: &accesslogv3.AndFilter{Filters: filters},
 	}}
 }

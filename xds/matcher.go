@@ -68,8 +68,8 @@ func anyOf(of ...*predicate) *predicate {
 	}}
 }
 
-// all is the condition that each of several holds; of none, one that always does.
-func all(of []*predicate) *predicate {
+// allOf is the condition that each of several holds; of none, one that always does.
+func allOf(of []*predicate) *predicate {
 	switch len(of) {
 	case 0:
 		return holds(pathInput, hasPrefix("/"))

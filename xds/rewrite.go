@@ -2,15 +2,11 @@ package xds
 
 import (
 	"fmt"
-	"math"
 	"regexp"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -79,6 +75,9 @@ func redirect(r *config.Route) *routev3.RedirectAction {
 	if r.Redirect.Scheme != "" {
 		a.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: r.Redirect.Scheme}
 	}
+	if r.Redirect.Port != usualPorts[r.Redirect.Scheme] {
+		a.PortRedirect = uint32(r.Redirect.Port)
+	}
 	if r.Redirect.Path != "" {
 		a.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{
 			RegexRewrite: pathSubstitution(r.Match.Path, r.Redirect.Path),
@@ -86,6 +85,10 @@ func redirect(r *config.Route) *routev3.RedirectAction {
 	}
 	return a
 }
+
+// usualPorts are the ports that a URL of the scheme does not say. Listeners take
+// the port off a request's host, so that where a redirect has none, there is none.
+var usualPorts = map[string]int{"http": 80, "https": 443}
 
 // redirectCodes are Envoy's names of the statuses; 0 is the default.
 var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
@@ -95,25 +98,4 @@ var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
 	303: routev3.RedirectAction_SEE_OTHER,
 	307: routev3.RedirectAction_TEMPORARY_REDIRECT,
 	308: routev3.RedirectAction_PERMANENT_REDIRECT,
-}
-
-// mirrors are the copies of a route's requests. A copy goes out when the
-// request has been judged, with the same identity headers, and with the host
-// that the backend would see, not with Envoy's "-shadow" behind it.
-func mirrors(m *config.Mirror) []*routev3.RouteAction_RequestMirrorPolicy {
-	if m == nil {
-		return nil
-	}
-	share := &typev3.FractionalPercent{Numerator: 100, Denominator: typev3.FractionalPercent_HUNDRED}
-	if m.Percent != nil {
-		share = &typev3.FractionalPercent{
-			Numerator:   uint32(math.Round(*m.Percent * 10_000)),
-			Denominator: typev3.FractionalPercent_MILLION,
-		}
-	}
-	return []*routev3.RouteAction_RequestMirrorPolicy{{
-		Cluster:                       m.Backend,
-		RuntimeFraction:               &corev3.RuntimeFractionalPercent{DefaultValue: share},
-		DisableShadowHostSuffixAppend: true,
-	}}
 }

@@ -33,10 +33,10 @@ func newRivals(routes []treeRoute) *rivals {
 	}
 	for i, t := range routes {
 		n := &r.root
-		for _, s := range t.pattern.Segments {
+		for _, s := range t.path.Segments {
 			n = n.child(s)
 		}
-		if t.pattern.Rest {
+		if t.path.Rest {
 			n.rest = append(n.rest, i)
 		} else {
 			n.exact = append(n.exact, i)
@@ -66,7 +66,7 @@ func (n *rivalNode) child(s config.Segment) *rivalNode {
 // sure to take what they leave, and else notFound.
 func (r *rivals) from(t treeRoute) []*routev3.Route {
 	var sharing []int
-	r.root.sharing(t.pattern.Segments, t.pattern.Rest, &sharing)
+	r.root.sharing(t.path.Segments, t.path.Rest, &sharing)
 	slices.Sort(sharing)
 	tried := []*routev3.Route{t.envoy}
 	reached := false
@@ -123,7 +123,7 @@ func (t treeRoute) asksQuery() bool { return len(t.envoy.GetMatch().GetQueryPara
 // mayCompete tells whether a request could have the method and the headers of
 // both routes.
 func (t treeRoute) mayCompete(other treeRoute) bool {
-	a, b := t.route.Match.Methods, other.route.Match.Methods
+	a, b := t.methods, other.methods
 	if len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) }) {
 		return false
 	}
@@ -141,7 +141,7 @@ func (t treeRoute) mayCompete(other treeRoute) bool {
 // takesAllOf tells whether the route's conditions, but those on the query, hold
 // for every request for which the other's do.
 func (t treeRoute) takesAllOf(other treeRoute) bool {
-	a, b := t.route.Match.Methods, other.route.Match.Methods
+	a, b := t.methods, other.methods
 	if len(a) > 0 && (len(b) == 0 || slices.ContainsFunc(b, func(m string) bool { return !slices.Contains(a, m) })) {
 		return false
 	}
@@ -150,14 +150,14 @@ func (t treeRoute) takesAllOf(other treeRoute) bool {
 			return false
 		}
 	}
-	return covers(t.pattern, other.pattern)
+	return covers(t.path, other.path)
 }
 
 // otherHeaders are the conditions on headers but the one on the method, which
 // is the first where there is one.
 func (t treeRoute) otherHeaders() []*routev3.HeaderMatcher {
 	headers := t.envoy.GetMatch().GetHeaders()
-	if len(t.route.Match.Methods) > 0 {
+	if len(t.methods) > 0 {
 		return headers[1:]
 	}
 	return headers

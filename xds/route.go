@@ -31,11 +31,12 @@ func (b builder) routes(r *config.Route, decision Decision, placement config.Rat
 	base := &routev3.Route{
 		Name:                    r.Name,
 		Match:                   routeMatch(r.Match),
-		RequestHeadersToAdd:     setHeaders(requestChanges(r).Set),
-		RequestHeadersToRemove:  requestChanges(r).Remove,
-		ResponseHeadersToAdd:    setHeaders(responseChanges(r).Set),
-		ResponseHeadersToRemove: responseChanges(r).Remove,
+		RequestHeadersToAdd:     putHeaders(r.Request),
+		RequestHeadersToRemove:  removed(r.Request),
+		ResponseHeadersToAdd:    putHeaders(r.Response),
+		ResponseHeadersToRemove: removed(r.Response),
 	}
+	underCORS(base, r.CORS)
 	if r.Redirect != nil {
 		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
 		base.TypedPerFilterConfig = filterSettings(r, decision, "")
@@ -52,21 +53,31 @@ func (b builder) routes(r *config.Route, decision Decision, placement config.Rat
 		for _, value := range sortedKeys(r.Pin.Values) {
 			pinned := cloneRoute(base)
 			pinned.Match.Headers = append(pinned.Match.Headers, headerExact(r.Pin.Header, value))
-			out = append(out, b.toBackend(pinned, r, r.Pin.Values[value], decision, placement))
+			out = append(out, b.toBackend(pinned, r, destination(r, r.Pin.Values[value]), decision, placement))
 		}
 	}
 	if len(r.To) == 1 {
-		return append(out, b.toBackend(base, r, r.To[0].Backend, decision, placement))
+		return append(out, b.toBackend(base, r, r.To[0], decision, placement))
 	}
 	return append(out, b.toSplit(base, r, decision, placement))
 }
 
-// toBackend sends a route to one backend.
-func (b builder) toBackend(route *routev3.Route, r *config.Route, backend string, d Decision, p config.RateLimitPlacement) *routev3.Route {
+// destination is the side of a route that a backend is.
+func destination(r *config.Route, backend string) *config.Destination {
+	return r.To[slices.IndexFunc(r.To, func(to *config.Destination) bool { return to.Backend == backend })]
+}
+
+// toBackend sends a route to one backend, with the changes of headers that are
+// for this backend.
+func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Destination, d Decision, p config.RateLimitPlacement) *routev3.Route {
 	action := b.routeAction(r, p)
-	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: backend}
+	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, backend)
+	route.TypedPerFilterConfig = filterSettings(r, d, to.Backend)
+	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
+	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
+	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, putHeaders(to.Response)...)
+	route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, removed(to.Response)...)
 	return route
 }
 
@@ -79,6 +90,11 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 		member := &routev3.WeightedCluster_ClusterWeight{
 			Name:   to.Backend,
 			Weight: wrapperspb.UInt32(uint32(*to.Weight)),
+
+			RequestHeadersToAdd:     putHeaders(to.Request),
+			RequestHeadersToRemove:  removed(to.Request),
+			ResponseHeadersToAdd:    putHeaders(to.Response),
+			ResponseHeadersToRemove: removed(to.Response),
 		}
 		if d.Needed {
 			member.TypedPerFilterConfig = map[string]*anypb.Any{
@@ -97,14 +113,18 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 // filterSettings are a route's settings of the filters in front of it: what
 // Check is told, or that it need not be asked.
 func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
-	if !d.Needed {
-		return unjudged()
+	settings := unjudged()
+	if d.Needed {
+		context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
+		if backend != "" {
+			context[contextBackend] = backend
+		}
+		settings[extAuthzFilter] = checkSettings(context)
 	}
-	context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
-	if backend != "" {
-		context[contextBackend] = backend
+	if r.CORS != nil {
+		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
-	return map[string]*anypb.Any{extAuthzFilter: checkSettings(context)}
+	return settings
 }
 
 // unjudged are the settings of a route that makes no call.
@@ -126,9 +146,12 @@ func checkSettings(context map[string]string) *anypb.Any {
 func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *routev3.RouteAction {
 	action := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
+		IdleTimeout: durationOrNil(r.IdleTimeout),
 		RetryPolicy: retryPolicy(r.Retry),
+		HedgePolicy: hedgePolicy(r.Hedge),
 
-		RequestMirrorPolicies: mirrors(r.Mirror),
+		UpgradeConfigs:        upgrades(r.Upgrades),
+		RequestMirrorPolicies: mirrors(r.AllMirrors()),
 	}
 	rewritten(action, r)
 	if p == config.RateLimitFilter {
@@ -137,32 +160,13 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 	return action
 }
 
-// retryPolicy repeats what failed, on another endpoint where there is one.
-// Where the config names no conditions, only attempts are repeated that no
-// backend has begun to serve.
-func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
-	if r == nil {
+// durationOrNil is a duration, or nothing where it is 0: to Envoy a 0 is no
+// bound, to us the default.
+func durationOrNil(d config.Duration) *durationpb.Duration {
+	if d == 0 {
 		return nil
 	}
-	on := r.On
-	if len(on) == 0 {
-		on = []string{"connect-failure", "refused-stream", "unavailable"}
-	}
-	p := &routev3.RetryPolicy{
-		RetryOn:    strings.Join(on, ","),
-		NumRetries: wrapperspb.UInt32(uint32(r.Attempts)),
-		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
-			Name: "envoy.retry_host_predicates.previous_hosts",
-			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
-				TypedConfig: mustAny(previousHosts()),
-			},
-		}},
-		HostSelectionRetryMaxAttempts: 3,
-	}
-	if r.PerTryTimeout > 0 {
-		p.PerTryTimeout = durationpb.New(time.Duration(r.PerTryTimeout))
-	}
-	return p
+	return durationpb.New(time.Duration(d))
 }
 
 // routeMatch is Envoy's condition for ours; the host is the virtual host's.
@@ -170,7 +174,7 @@ func routeMatch(m config.Match) *routev3.RouteMatch {
 	out := &routev3.RouteMatch{}
 	setPath(out, m.Path)
 	if len(m.Methods) > 0 {
-		out.Headers = append(out.Headers, methodIn(m.Methods))
+		out.Headers = append(out.Headers, methodIn(methodHeader, m.Methods))
 	}
 	for _, name := range sortedKeys(m.Headers) {
 		out.Headers = append(out.Headers, headerMatch(name, m.Headers[name]))
@@ -215,15 +219,18 @@ func pathRegex(prefix string, rest bool) string {
 	return out
 }
 
-func methodIn(methods []string) *routev3.HeaderMatcher {
+const methodHeader = ":method"
+
+// methodIn is the condition that a header is one of several methods.
+func methodIn(name string, methods []string) *routev3.HeaderMatcher {
 	if len(methods) == 1 {
-		return headerExact(":method", methods[0])
+		return headerExact(name, methods[0])
 	}
 	sorted := slices.Sorted(slices.Values(methods))
 	for i, m := range sorted {
 		sorted[i] = regexp.QuoteMeta(m)
 	}
-	return header(":method", fits(strings.Join(sorted, "|")))
+	return header(name, fits(strings.Join(sorted, "|")))
 }
 
 func directResponse(status int, body string) *routev3.DirectResponseAction {
@@ -232,14 +239,4 @@ func directResponse(status int, body string) *routev3.DirectResponseAction {
 		d.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}}
 	}
 	return d
-}
-
-func requestChanges(r *config.Route) config.HeaderChanges  { return changes(r.Request) }
-func responseChanges(r *config.Route) config.HeaderChanges { return changes(r.Response) }
-
-func changes(h *config.HeaderChanges) config.HeaderChanges {
-	if h == nil {
-		return config.HeaderChanges{}
-	}
-	return *h
 }

@@ -100,10 +100,18 @@ func (b builder) treeRoutes(routes []*config.Route, p config.RateLimitPlacement)
 		ranking[i] = ranked{r, r.Specificity()}
 	}
 	slices.SortFunc(ranking, func(a, b ranked) int { return a.Specificity.Compare(b.Specificity) })
+	closed := config.ClosedWithin(routes)
 	out := make([]treeRoute, 0, len(ranking))
 	for _, r := range ranking {
-		for _, e := range b.routes(r.route, b.policies.Decide(r.route, p), p) {
-			out = append(out, treeRoute{route: r.route, pattern: r.Path(), envoy: e})
+		at := treeRoute{priority: r.route.Priority, place: r.Path()}
+		for _, p := range preflights(r.route, closed[r.route]) {
+			at.path, _ = config.ParsePath(p.path) // it is valid
+			at.methods, at.envoy = []string{"OPTIONS"}, p.envoy
+			out = append(out, at)
+		}
+		at.path, at.methods = at.place, r.route.Match.Methods
+		for _, at.envoy = range b.routes(r.route, b.policies.Decide(r.route, p), p) {
+			out = append(out, at)
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -22,10 +23,16 @@ import (
 // from the longest prefix to the shortest is from the most specific to the
 // least. Where that is not so, there are several trees, searched in turn.
 
-// treeRoute is one of Envoy's routes for one of ours.
+// treeRoute is one of Envoy's routes on its way into a tree.
 type treeRoute struct {
-	route   *config.Route
-	pattern config.PathPattern
+	// priority and place are those of the route of ours that it stands for, and
+	// say where it is looked for.
+	priority int
+	place    config.PathPattern
+	// path and methods are its own conditions; envoy has them, too. Where it is
+	// looked for there may be other paths.
+	path    config.PathPattern
+	methods []string
 	envoy   *routev3.Route
 }
 
@@ -68,15 +75,15 @@ type group struct {
 }
 
 func groupOf(r treeRoute) group {
-	variables := variables(r.pattern)
+	variables := variables(r.place)
 	switch {
 	case variables == 0:
-		return group{priority: r.route.Priority}
-	case r.pattern.Rest:
-		return group{r.route.Priority, true, variables, len(r.pattern.Segments)}
+		return group{priority: r.priority}
+	case r.place.Rest:
+		return group{r.priority, true, variables, len(r.place.Segments)}
 	default:
 		// Lengths may differ: patterns of different lengths share no path.
-		return group{priority: r.route.Priority, variables: variables}
+		return group{priority: r.priority, variables: variables}
 	}
 }
 
@@ -90,7 +97,7 @@ func groups(routes []treeRoute) [][]treeRoute {
 		x, y := groupOf(a), groupOf(b)
 		return cmp.Or(
 			cmp.Compare(y.priority, x.priority),
-			cmp.Compare(formOf(a.pattern), formOf(b.pattern)),
+			cmp.Compare(formOf(a.place), formOf(b.place)),
 			cmp.Compare(exactVariables(x), exactVariables(y)),
 		)
 	})
@@ -137,7 +144,7 @@ func exactVariables(g group) int {
 func prefixTree(routes []treeRoute, rivals *rivals) *matcherv3.Matcher {
 	byPrefix := map[string][]treeRoute{}
 	for _, r := range routes {
-		prefix := literalPrefix(r.pattern)
+		prefix := literalPrefix(r.place)
 		byPrefix[prefix] = append(byPrefix[prefix], r)
 	}
 	under := make(map[string]*matcherv3.Matcher_OnMatch, len(byPrefix))
@@ -178,7 +185,7 @@ func fieldMatchers(routes []treeRoute, rivals *rivals) *matcherv3.Matcher_Matche
 			continue // it is among the rivals of that one
 		}
 		m := &matcherv3.Matcher_MatcherList_FieldMatcher{
-			Predicate: all(append(pathConditions(r.pattern), headerConditions(r.envoy.GetMatch().GetHeaders())...)),
+			Predicate: allOf(append(pathConditions(r.path), headerConditions(r.envoy.GetMatch().GetHeaders())...)),
 		}
 		if r.asksQuery() {
 			m.OnMatch = takesFirst(rivals.from(r))
@@ -193,15 +200,12 @@ func fieldMatchers(routes []treeRoute, rivals *rivals) *matcherv3.Matcher_Matche
 
 // unconditional is a route whose conditions have been seen to hold.
 func unconditional(r *routev3.Route) *routev3.Route {
-	return &routev3.Route{
-		Name:                    r.Name,
-		Match:                   &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Action:                  r.Action,
-		Metadata:                r.Metadata,
-		TypedPerFilterConfig:    r.TypedPerFilterConfig,
-		RequestHeadersToAdd:     r.RequestHeadersToAdd,
-		RequestHeadersToRemove:  r.RequestHeadersToRemove,
-		ResponseHeadersToAdd:    r.ResponseHeadersToAdd,
-		ResponseHeadersToRemove: r.ResponseHeadersToRemove,
-	}
+	out := &routev3.Route{}
+	to := out.ProtoReflect()
+	r.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		to.Set(field, value) // shared: neither is changed any more
+		return true
+	})
+	out.Match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
+	return out
 }

@@ -47,6 +47,11 @@ func fits(regex string) *matcherv3.StringMatcher {
 	}}
 }
 
+// present is the condition that a header is there.
+func present(name string) *routev3.HeaderMatcher {
+	return headerMatch(name, config.ValueMatch{Present: true})
+}
+
 func headerExact(name, value string) *routev3.HeaderMatcher {
 	return header(name, text(config.ValueMatch{Exact: value}))
 }

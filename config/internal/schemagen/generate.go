@@ -36,6 +36,7 @@ func Generate(modelFile string) ([]byte, error) {
 	schema.Title = "Gatewright gateway"
 	tagged(reflect.TypeFor[config.Config](), schema, schema.Definitions)
 	textOrMatch(schema.Definitions)
+	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
 	out, err := json.MarshalIndent(schema, "", "  ")
@@ -167,4 +168,11 @@ func textOrMatch(definitions jsonschema.Definitions) {
 		OneOf:       []*jsonschema.Schema{{Type: "string", Description: "What the value must equal."}, match},
 	}
 	match.Description = ""
+}
+
+// pathOrGRPC lets a match say its path in one of its two ways.
+func pathOrGRPC(definitions jsonschema.Definitions) {
+	definitions[reflect.TypeFor[config.Match]().Name()].OneOf = []*jsonschema.Schema{
+		{Required: []string{"path"}}, {Required: []string{"grpc"}},
+	}
 }

@@ -49,7 +49,7 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		schema.Properties["trustedHops"].Description:                       "Not yet supported: trusted proxies. TrustedHops is how many proxies",
-		schema.Defs["Route"].Properties["cors"].Description:                "Not yet supported: CORS. ",
+		schema.Defs["Route"].Properties["compress"].Description:            "Not yet supported: compression. ",
 		schema.Defs["Backend"].Properties["tls"].Description:               "Not yet supported: TLS to backends. ",
 		schema.Defs["Limit"].Properties["slidingWindow"].Description:       "Not yet supported: sliding windows. ",
 		schema.Defs["Backend"].Properties["endpoints"].Description:         "Endpoints are host:port. ",
