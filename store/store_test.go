@@ -16,56 +16,71 @@ import (
 // patience is longer than anything takes on a busy machine.
 const patience = 60 * time.Second
 
-// place is a store of some kind, and what other hands do to it.
+// place is where a store of some kind is, and what other hands do there.
 type place struct {
 	location, stateDir string
 	put                func(content string)
 	remove             func()
 }
 
-// kinds are the kinds of stores. A test of the suite runs on each.
-var kinds = map[string]func(t *testing.T) place{
-	"file": func(t *testing.T) place {
-		path := filepath.Join(t.TempDir(), "gateway.yaml")
-		return place{
-			location: path, stateDir: t.TempDir(),
-			put: func(content string) {
-				// As most editors do: the file is never half written.
-				must(t, os.WriteFile(path+"~", []byte(content), 0o644))
-				must(t, os.Rename(path+"~", path))
-			},
-			remove: func() { must(t, os.Remove(path)) },
+// kinds are the kinds of stores. Each makes any number of places.
+var kinds = map[string]func(t *testing.T) func(name string) place{
+	"file": func(t *testing.T) func(string) place {
+		folder, stateDir := t.TempDir(), t.TempDir()
+		return func(name string) place {
+			path := filepath.Join(folder, name)
+			return place{
+				location: path, stateDir: stateDir,
+				put: func(content string) {
+					// As most editors do: the file is never half written.
+					must(t, os.WriteFile(path+"~", []byte(content), 0o644))
+					must(t, os.Rename(path+"~", path))
+				},
+				remove: func() { must(t, os.Remove(path)) },
+			}
 		}
 	},
-	"etcd": func(t *testing.T) place {
-		s := startEtcd(t)
-		return place{
-			location: s.location(),
-			put:      func(content string) { s.put("gw/config", content) },
-			remove:   func() { s.remove("gw/config") },
+	"etcd": func(t *testing.T) func(string) place {
+		server := startEtcd(t)
+		return func(name string) place {
+			return place{
+				location: "etcd://" + server.address + "/gw/" + name,
+				put:      func(content string) { server.put("gw/"+name, content) },
+				remove:   func() { server.remove("gw/" + name) },
+			}
 		}
 	},
-	"consul": func(t *testing.T) place {
+	"consul": func(t *testing.T) func(string) place {
 		d := startConsul(t)
-		return place{
-			location: d.location(),
-			put:      func(content string) { d.put("gw/config", content) },
-			remove:   func() { d.remove("gw/config") },
+		return func(name string) place {
+			return place{
+				location: "consul://" + d.server.Listener.Addr().String() + "/gw/" + name,
+				put:      func(content string) { d.put("gw/"+name, content) },
+				remove:   func() { d.remove("gw/" + name) },
+			}
 		}
 	},
 }
 
 // onEach runs a test on each kind of store.
 func onEach(t *testing.T, test func(t *testing.T, p place)) {
+	t.Helper()
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, kind(t))
+			test(t, kind(t)("config"))
 		})
 	}
 }
 
-func must(t testing.TB, err error) {
+// reporter is what testing.T and rapid.T have in common.
+type reporter interface {
+	Helper()
+	Errorf(string, ...any)
+	Fatal(...any)
+}
+
+func must(t reporter, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -130,14 +145,14 @@ func contents(t testing.TB, s Store) []string {
 	return out
 }
 
-func want[T comparable](t testing.TB, what string, got, want T) {
+func want[T comparable](t reporter, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-func wantError(t testing.TB, err, want error) {
+func wantError(t reporter, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("got error %v, want %v", err, want)
