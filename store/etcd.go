@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -52,8 +53,15 @@ func newEtcd(l location, s Settings) (*etcd, error) {
 		// How large a request may be is the server's to say.
 		MaxCallSendMsgSize: 64 << 20, MaxCallRecvMsgSize: 256 << 20,
 		// Its log would name what our errors name, in other words.
-		Logger:      zap.NewNop(),
-		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(e.noteTrouble)},
+		Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(e.noteTrouble),
+			// After a long outage grpc would let two minutes pass between attempts.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: leastPause, Multiplier: 2, Jitter: 0.2, MaxDelay: mostPause},
+				MinConnectTimeout: readTime,
+			}),
+		},
 	}
 	scheme := "http://"
 	var err error

@@ -17,7 +17,7 @@ import (
 // silence, for the revision where it was.
 func (e *etcd) watch(ctx context.Context, f *follower) error {
 	var seen int64
-	var bells backoff
+	var bells pauses
 	for ctx.Err() == nil {
 		revision, ok := e.look(ctx, f, seen)
 		if !ok {

@@ -18,7 +18,7 @@ type follower struct {
 
 	known   identity
 	failing bool
-	pause   backoff
+	pause   pauses
 }
 
 // identity is what makes one state differ from another. A content that was
@@ -80,21 +80,21 @@ func (f *follower) fail(err error) {
 	}
 }
 
-// backoff is how long to wait after failures: longer after each, and not the
+// pauses is how long to wait after failures: longer after each, and not the
 // same for all who wait.
-type backoff struct{ last time.Duration }
+type pauses struct{ last time.Duration }
 
 const (
 	leastPause = 100 * time.Millisecond
 	mostPause  = 5 * time.Second
 )
 
-func (b *backoff) reset() { b.last = 0 }
+func (p *pauses) reset() { p.last = 0 }
 
 // wait waits for the next pause, or for the context.
-func (b *backoff) wait(ctx context.Context) {
-	b.last = min(max(2*b.last, leastPause), mostPause)
-	sleep(ctx, b.last/2+rand.N(b.last/2))
+func (p *pauses) wait(ctx context.Context) {
+	p.last = min(max(2*p.last, leastPause), mostPause)
+	sleep(ctx, p.last/2+rand.N(p.last/2))
 }
 
 func sleep(ctx context.Context, d time.Duration) {
