@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,6 +204,30 @@ func TestConsulAnswerIsLost(t *testing.T) {
 	want(t, "content", string(read(t, s).Data), "one")
 }
 
+// TestConsulWriteComesBetween: the key and its history are read one after the
+// other, and a write that comes between is no edit by hand.
+func TestConsulWriteComesBetween(t *testing.T) {
+	t.Parallel()
+	d := startConsul(t)
+	s, other := openConsul(t, d.location()), openConsul(t, d.location())
+	apply(t, s, "one", Write{})
+	var once sync.Once
+	d.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Has("recurse") {
+			once.Do(func() {
+				d.fail(nil)
+				apply(t, other, "two", Write{})
+			})
+		}
+		return false
+	})
+	got := read(t, s)
+	want(t, "content", string(got.Data), "two")
+	if got.Version == nil || got.Version.Number != 2 {
+		t.Errorf("version: %v", got.Version)
+	}
+}
+
 // TestConsulRefuses: a transaction that may not be is no conflict.
 func TestConsulRefuses(t *testing.T) {
 	t.Parallel()
@@ -237,7 +264,9 @@ func TestConsulToken(t *testing.T) {
 func TestConsulTLS(t *testing.T) {
 	t.Parallel()
 	d := startConsul(t)
-	server := httptest.NewTLSServer(d)
+	server := httptest.NewUnstartedServer(d)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of clients that do not trust it
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
@@ -156,8 +158,20 @@ func TestEtcdWithoutLeader(t *testing.T) {
 	members[0].put("gw/config", "one")
 	w := watch(t, s, nil)
 	w.until("one")
+	// A watch that hears of it by itself.
+	bell := openEtcd(t, members[0].location()).medium.(*etcd)
+	bell.audit = time.Hour
+	_, revision, err := bell.headAt(background)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(background, patience)
+	defer cancel()
+	rung := make(chan error, 1)
+	go func() { rung <- bell.changed(ctx, revision) }()
 	members[1].stop()
 	members[2].stop()
+	if err := <-rung; !errors.Is(err, rpctypes.ErrNoLeader) {
+		t.Errorf("the watch ends with %v", err)
+	}
 	w.untilFailure("etcd")
 	members[1].restart()
 	members[1].put("gw/config", "two")

@@ -25,8 +25,19 @@ import (
 type file struct {
 	path, stateDir string
 	log            *slog.Logger
-	warned         atomic.Bool // that the history cannot be read
+	// settle is how long a file must not have changed before a watch delivers
+	// it, and audit how often a watch reads without a bell.
+	settle, audit time.Duration
+	warned        atomic.Bool // that the history cannot be read
 }
+
+const (
+	fileSettle = 50 * time.Millisecond
+	fileAudit  = 5 * time.Second
+	// fileRetry is the audit while there is no config: one that comes back as
+	// it was rings no bell.
+	fileRetry = 500 * time.Millisecond
+)
 
 func newFile(path, stateDir string, log *slog.Logger) (*file, error) {
 	if stateDir == "" {
@@ -37,7 +48,7 @@ func newFile(path, stateDir string, log *slog.Logger) (*file, error) {
 		return nil, err
 	}
 	stateDir, err = filepath.Abs(stateDir)
-	return &file{path: path, stateDir: stateDir, log: log}, err
+	return &file{path: path, stateDir: stateDir, log: log, settle: fileSettle, audit: fileAudit}, err
 }
 
 // history is that of the file which the path leads to now.
@@ -216,6 +227,20 @@ func content(path string) (data []byte, exists bool, err error) {
 	return data, err == nil, err
 }
 
+// settled is the head once it stays what it is: an editor may be writing.
+func (f *file) settled(ctx context.Context) (head, error) {
+	h, err := f.head(ctx)
+	for ctx.Err() == nil {
+		sleep(ctx, f.settle)
+		again, errAgain := f.head(ctx)
+		if h.revision == again.revision && (err == nil) == (errAgain == nil) {
+			return again, errAgain
+		}
+		h, err = again, errAgain
+	}
+	return head{}, ctx.Err()
+}
+
 // watch waits for changes of the file, and of its history: there a content that
 // is applied again shows.
 func (f *file) watch(ctx context.Context, w *follower) error {
@@ -258,21 +283,19 @@ func (f *file) watchTarget(ctx context.Context, w *follower) error {
 		}
 	}()
 	for {
-		h, err := f.head(ctx)
+		h, err := f.settled(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w.read(h, err)
-		// A file that comes back as it was rings no bell.
-		var again <-chan time.Time
-		if w.failing {
-			again = time.After(mostPause / 10)
+		audit := f.audit
+		if !w.read(h, err) {
+			audit = fileRetry
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-bell:
-		case <-again:
+		case <-time.After(audit):
 		}
 		if now, err := followed(f.path); err != nil || now != target {
 			return err

@@ -165,21 +165,28 @@ func TestFileWriterDies(t *testing.T) {
 	})
 }
 
-// TestFileIsEditedMeanwhile: between the look of a writer and its write.
-func TestFileIsEditedMeanwhile(t *testing.T) {
+// TestFileIsWrittenSlowly: what is half written is not delivered, not even
+// while the file is waited for.
+func TestFileIsWrittenSlowly(t *testing.T) {
 	t.Parallel()
-	path, s := openFile(t, "one")
-	m := s.medium.(*file)
-	unlock, err := m.lock(background)
+	path, s := openFile(t, "")
+	s.medium.(*file).settle = 3 * time.Second // longer than a busy machine pauses the writer
+	w := watch(t, s, nil)
+	w.untilFailure("the file is not there")
+	f, err := os.Create(path)
 	must(t, err)
-	defer unlock()
-	h, err := m.head(background)
-	must(t, err)
-	must(t, os.WriteFile(path, []byte("edited"), 0o600))
-	ok, err := m.put(background, h, Write{Who: "ann"}.version(1, []byte("two")), []byte("two"), true)
-	must(t, err)
-	want(t, "written", ok, false)
-	want(t, "content", string(read(t, s).Data), "edited")
+	defer f.Close() // what it has shows
+	for range 20 {
+		_, err := f.WriteString("part ")
+		must(t, err)
+		time.Sleep(30 * time.Millisecond) // as a slow disk: that is what is tested
+	}
+	select {
+	case got := <-w.delivered:
+		want(t, "content", string(got.Data), strings.Repeat("part ", 20))
+	case <-time.After(patience):
+		t.Fatal("it is not delivered")
+	}
 }
 
 // TestFileIsLocked: who waits for another writer says so, and readers do not wait.
@@ -243,6 +250,7 @@ func TestFileComesBack(t *testing.T) {
 	path, s := openFile(t, "one")
 	log := &lines{}
 	s.log = slog.New(slog.NewTextHandler(log, nil))
+	s.medium.(*file).audit = 50 * time.Millisecond
 	w := watch(t, s, nil)
 	w.until("one")
 	for i := range 2 {

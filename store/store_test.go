@@ -305,6 +305,69 @@ func TestHandEditsEnterTheHistory(t *testing.T) {
 	})
 }
 
+// TestLatePutIsRefused: between the look of a writer and its write others wrote.
+func TestLatePutIsRefused(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		m := s.medium
+		refused := func(h head, place bool) {
+			t.Helper()
+			unlock, err := m.lock(background)
+			must(t, err)
+			defer unlock()
+			v := Write{Who: "late"}.version(h.newest.Number+1, []byte("late"))
+			ok, err := m.put(background, h, v, []byte("late"), place)
+			must(t, err)
+			want(t, "written", ok, false)
+		}
+		look := func() head {
+			t.Helper()
+			h, err := m.head(background)
+			must(t, err)
+			return h
+		}
+		absent := look()
+		p.put("by hand 1")
+		refused(absent, true)
+		byHand := look()
+		p.put("by hand 2")
+		refused(byHand, true)
+		if p.stateDir == "" { // writers of files exclude each other
+			refused(byHand, false)
+			byHand = look()
+			apply(t, s, "one", Write{})
+			refused(byHand, true)
+			refused(byHand, false)
+			applied := look()
+			apply(t, s, "two", Write{})
+			refused(applied, true)
+		}
+		p.put("by hand 3")
+		here := look()
+		p.remove()
+		refused(here, true)
+		for _, v := range history(t, s) {
+			if v.Who == "late" {
+				t.Errorf("what was refused is in the history: %v", v)
+			}
+		}
+		// Two find the same edit, and both record it.
+		p.put("by hand 4")
+		h := look()
+		if p.stateDir == "" {
+			ok, err := m.put(background, h, byHandOf(h), h.data, false)
+			must(t, err)
+			want(t, "written", ok, true)
+			ok, err = m.put(background, h, byHandOf(h), h.data, false)
+			must(t, err)
+			want(t, "written twice", ok, false)
+		}
+	})
+}
+
+func byHandOf(h head) Version { return byHand(h.newest.Number+1, h.hash) }
+
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
