@@ -176,14 +176,15 @@ func TestFileIsWrittenSlowly(t *testing.T) {
 	f, err := os.Create(path)
 	must(t, err)
 	defer f.Close() // what it has shows
-	for range 20 {
+	const parts = 40 // for longer than a file must have settled
+	for range parts {
 		_, err := f.WriteString("part ")
 		must(t, err)
-		time.Sleep(30 * time.Millisecond) // as a slow disk: that is what is tested
+		time.Sleep(100 * time.Millisecond) // as a slow disk: that is what is tested
 	}
 	select {
 	case got := <-w.delivered:
-		want(t, "content", string(got.Data), strings.Repeat("part ", 20))
+		want(t, "content", string(got.Data), strings.Repeat("part ", parts))
 	case <-time.After(patience):
 		t.Fatal("it is not delivered")
 	}
