@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"routing":                   {"config"},
 	"authz":                     {"config"},
 	"keys":                      {},
+	"store":                     {"config"},
 	"ratelimit":                 {"config"},
 	"breakerpolicy":             {"config"},
 	"xds":                       {"config"},
@@ -57,15 +58,15 @@ func TestImportsGoOneWay(t *testing.T) {
 	}
 }
 
-// TestModelKnowsNoTransport: the model must stay usable without Envoy, Redis
-// and gRPC.
+// TestModelKnowsNoTransport: the model must stay usable without Envoy, Redis,
+// etcd and gRPC.
 func TestModelKnowsNoTransport(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", module+"config").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, foreign := range []string{"envoyproxy", "redis", "google.golang.org/grpc"} {
+	for _, foreign := range []string{"envoyproxy", "redis", "etcd", "google.golang.org/grpc"} {
 		if strings.Contains(string(out), foreign) {
 			t.Errorf("config depends on %s", foreign)
 		}
