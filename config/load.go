@@ -33,6 +33,11 @@ func Read(path string) ([]byte, error) {
 // folder. Nothing is read but to see that the files named in the content are
 // there. The error is Faults, and the Config nil where there is one.
 func Parse(file string, data []byte) (*Config, error) {
+	return ParseIn(filepath.Dir(file), file, data)
+}
+
+// ParseIn is Parse for a content to whose paths another folder is their own.
+func ParseIn(folder, file string, data []byte) (*Config, error) {
 	root, faults := readDocument(file, data)
 	if root == nil {
 		return nil, faults
@@ -40,7 +45,7 @@ func Parse(file string, data []byte) (*Config, error) {
 	r := newReport(file, root)
 	r.faults = faults
 	cfg := decode(root, r)
-	cfg.resolvePaths(filepath.Dir(file))
+	cfg.resolvePaths(folder)
 	for _, route := range cfg.Routes {
 		route.Match.spellOut()
 	}

@@ -317,7 +317,7 @@ func TestWatchReadsAnOldFileNoMore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	write(t, path, "one")
 	s := newSteps(path)
-	for range 50 {
+	for range 200 {
 		s.look()
 	}
 	read := s.watch.lastRead

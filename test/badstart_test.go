@@ -103,7 +103,7 @@ func TestUnreadableConfig(t *testing.T) {
 	g := launch(t, setup{config: hello})
 	g.kill()
 	out, err := g.command("run", "-c", filepath.Join(g.dir, "nothing.yaml")).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "nothing.yaml: no such file or directory") {
+	if err == nil || !strings.Contains(string(out), "nothing.yaml: there is no config: the file is not there") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if n := strings.Count(strings.TrimSpace(lastLine(string(out))), "\n"); n != 0 {

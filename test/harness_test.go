@@ -50,6 +50,8 @@ type setup struct {
 	values map[string]string
 	env    []string
 	serve  bool
+	// location is where the config is kept. Empty: in a file.
+	location string
 }
 
 // gateway is a running `gatewright run` (or serve), with its Envoy.
@@ -87,16 +89,29 @@ func start(t testing.TB, s setup) *gateway {
 // launch starts a gateway without waiting for anything.
 func launch(t testing.TB, s setup) *gateway {
 	t.Helper()
+	g := prepared(t, s)
+	if s.serve {
+		g.launch("serve")
+	} else {
+		g.launch("run")
+	}
+	return g
+}
+
+// prepared is a gateway that is not started, with its config in its file.
+func prepared(t testing.TB, s setup) *gateway {
+	t.Helper()
 	g := &gateway{
 		t: t, dir: t.TempDir(), admin: testenv.Addr(t),
 		listeners: map[string]string{}, values: s.values,
-		stdout: newLines(), stderr: newLines(), exited: make(chan struct{}),
+		stdout: newLines(), stderr: newLines(),
 	}
 	g.file = filepath.Join(g.dir, "gateway.yaml")
 	g.write(s.config)
 	g.env = append(cleanEnvironment(),
 		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(testenv.ShortDir(t), "grpc"),
 		"GATEWRIGHT_ADMIN_ADDR="+g.admin,
+		"GATEWRIGHT_STATE_DIR="+filepath.Join(g.dir, "state"),
 		"GATEWRIGHT_DATABASE_URL=sqlite:"+filepath.Join(g.dir, "keys.db"),
 		"GATEWRIGHT_ENVOY_CONCURRENCY=1",
 		"GATEWRIGHT_DRAIN_TIMEOUT=5s",
@@ -105,21 +120,28 @@ func launch(t testing.TB, s setup) *gateway {
 		"GATEWRIGHT_REDIS_TIMEOUT=2s",
 		"GATEWRIGHT_ENVOY="+testenv.Envoy(t))
 	g.env = append(g.env, s.env...)
-	command := "run"
-	if s.serve {
-		command = "serve"
+	if location := s.location; location != "" {
+		g.env = append(g.env, "GATEWRIGHT_CONFIG="+location)
+	} else {
+		g.env = append(g.env, "GATEWRIGHT_CONFIG="+g.file)
 	}
-	g.cmd = g.command(command, "-c", g.file)
+	return g
+}
+
+// launch starts the process, and may do so again when it has ended.
+func (g *gateway) launch(command string) {
+	g.t.Helper()
+	g.cmd, g.exited = g.command(command), make(chan struct{})
 	g.cmd.Stdout, g.cmd.Stderr = g.stdout, g.stderr
 	if err := g.cmd.Start(); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
+	cmd, exited := g.cmd, g.exited
 	go func() {
-		g.exitErr = g.cmd.Wait()
-		close(g.exited)
+		g.exitErr = cmd.Wait()
+		close(exited)
 	}()
-	t.Cleanup(g.kill)
-	return g
+	g.t.Cleanup(g.kill)
 }
 
 // command is a gatewright command in the environment of this gateway.
@@ -185,6 +207,17 @@ func (g *gateway) write(config string) {
 	if err := os.Rename(next, g.file); err != nil {
 		g.t.Fatal(err)
 	}
+}
+
+// replace changes the config file though most routes go: as an operator does
+// who means it.
+func (g *gateway) replace(config string) {
+	g.t.Helper()
+	next := g.file + ".next"
+	if err := os.WriteFile(next, g.render(config), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	g.run("apply", next, "-c", g.file, "--force")
 }
 
 // waitReady waits until /readyz says so.

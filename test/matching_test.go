@@ -32,7 +32,7 @@ func TestEnvoyMatchesAsTheReference(t *testing.T) {
 			text += filler // from here on there is a table for each host
 		}
 		before, _ := g.status()
-		g.write(text)
+		g.replace(text)
 		// Tables reach an Envoy one after the other, and its workers a moment
 		// later: what is judged here is what it does when it has them all.
 		eventually(t, "every Envoy has the table", func() error {

@@ -256,7 +256,7 @@ func TestWhatEnvoyRefusesIsSetAside(t *testing.T) {
 	if n := g.xdsAnswers() - before; n > 4*3+2*2 {
 		t.Errorf("Envoy has answered %d times", n)
 	}
-	g.write(withMore(app.Addr(), "extra-0"))
+	g.replace(withMore(app.Addr(), "extra-0"))
 	eventually(t, "all is well", func() error {
 		if r, code := g.status(); code != 0 || r.LastReload.Result != "applied" {
 			return fmt.Errorf("exit code %d: %+v", code, r)

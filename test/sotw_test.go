@@ -74,7 +74,7 @@ func TestStateOfTheWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { taken.Close() })
-	g.write(strings.Replace(withMore(app.Addr(), "extra-1"), "backends:", "  - {name: second, address: \""+taken.Addr().String()+"\"}\nbackends:", 1))
+	g.replace(strings.Replace(withMore(app.Addr(), "extra-1"), "backends:", "  - {name: second, address: \""+taken.Addr().String()+"\"}\nbackends:", 1))
 	serves("extra-1", http.StatusOK)
 	eventually(t, "the refusal is told", func() error {
 		if r, _ := g.status(); r.LastReload.Result != "refused" || len(r.LastReload.Faults) != 1 {

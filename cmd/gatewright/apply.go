@@ -28,7 +28,9 @@ type reloads struct {
 // reload is what became of one config.
 type reload struct {
 	At time.Time `json:"at"`
-	// Result is applied, unchanged, invalid (it has faults) or refused (by an Envoy).
+	// Result is applied, unchanged, invalid (it has faults), refused (in part, by
+	// an Envoy), withheld (it drops most routes) or stale (it cannot be read, and
+	// the last good one is served).
 	Result string `json:"result"`
 	// Faults are why it is not served, one text each.
 	Faults []string `json:"faults,omitempty"`
@@ -38,7 +40,7 @@ func newReloads(reg prometheus.Registerer) *reloads {
 	r := &reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_config_reloads_total",
-			Help: "Configs read, by result: applied, unchanged, invalid (faults in the file) or refused (by an Envoy).",
+			Help: "Configs read, by result: applied, unchanged, invalid (it has faults), refused (in part, by an Envoy), withheld (it drops most routes) or stale (the last good one is served).",
 		}, []string{"result"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gatewright_config_last_reload_success_timestamp_seconds",
@@ -84,48 +86,6 @@ func faultTexts(err error) []string {
 	return out
 }
 
-// loadFirst applies the config that the process starts with. Without one
-// there is nothing to serve.
-func (svc *service) loadFirst(ctx context.Context) error {
-	data, err := config.Read(svc.settings.process.Config)
-	if err != nil {
-		return err
-	}
-	c, err := config.Parse(svc.settings.process.Config, data)
-	if err != nil {
-		return err
-	}
-	svc.loaded = data
-	return svc.apply(ctx, c)
-}
-
-// follow applies every change of the config file until the context ends.
-func (svc *service) follow(ctx context.Context) error {
-	// What loadFirst read is known: only a change since then is news.
-	source := config.NewFileSource(svc.settings.process.Config, config.WithKnown(svc.loaded), config.WithErrors(func(err error) {
-		svc.log.Error("the config cannot be read; what was read last stays", "error", err)
-	}))
-	svc.loaded = nil // its hash is enough
-	err := source.Watch(ctx, func(data []byte) { svc.reload(ctx, data) })
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// reload applies the content of the config file, or tells why it does not.
-func (svc *service) reload(ctx context.Context, data []byte) {
-	c, err := config.Parse(svc.settings.process.Config, data)
-	if err != nil {
-		svc.reloads.done("invalid", err)
-		svc.logFaults(err)
-		return
-	}
-	if err := svc.apply(ctx, c); err != nil && ctx.Err() == nil {
-		svc.log.Error("the new config is not served; the one before it is", "error", err)
-	}
-}
-
 // logFaults tells each fault on a line of its own.
 func (svc *service) logFaults(err error) {
 	var faults config.Faults
@@ -144,7 +104,7 @@ func (svc *service) logFaults(err error) {
 // them, and goes after them. On an error what was served before still is.
 //
 // It is called by one goroutine at a time.
-func (svc *service) apply(ctx context.Context, c *config.Config) error {
+func (svc *service) apply(ctx context.Context, c *config.Config, ch change) error {
 	before := svc.plan.Load()
 	if before != nil {
 		config.Adopt(c, before.Config)
@@ -155,7 +115,13 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		svc.reloads.done("invalid", err)
 		return err
 	}
+	if rule := dropRule(before, next); rule != "" && !ch.force {
+		err := fmt.Errorf("the change is withheld: %s; if that is meant, `gatewright apply --force` it", rule)
+		svc.reloads.done("withheld", err)
+		return err
+	}
 	if before != nil && before.Version == next.Version {
+		svc.keep(ch)
 		if last := svc.reloads.last.Load(); last == nil || last.Result != "refused" {
 			svc.reloads.done("unchanged", nil)
 		}
@@ -173,6 +139,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
+	svc.keep(ch)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they

@@ -65,7 +65,7 @@ Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newRun(), newServe(), newCheck(), newRender(), newBootstrap(),
-		newStatus(), newKeys(), newSchema(), newVersion(), newEnvironment(),
+		newApply(), newHistory(), newRollback(), newStatus(), newKeys(), newSchema(), newVersion(), newEnvironment(),
 	)
 	return root
 }
@@ -84,6 +84,16 @@ func group(cmd *cobra.Command) {
 			fault += fmt.Sprintf(", did you mean %q?", meant[0])
 		}
 		return usageError{errors.New(fault)}
+	}
+}
+
+// atMost allows n positional arguments, and says so as a usage error.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError{fmt.Errorf("got %s; usage: %s", count(len(args), "argument"), cmd.UseLine())}
+		}
+		return nil
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
 
@@ -49,8 +50,12 @@ type service struct {
 	endXDS   context.CancelFunc
 	reloads  *reloads
 
-	// loaded is the content of the config file that the process started with.
-	loaded []byte
+	store    store.Store
+	lastGood lastGood
+	// known is what the process found in its store when it started.
+	known *store.Snapshot
+	// version is the entry in the history of what is served, if it has one.
+	version atomic.Pointer[store.Version]
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
 	// generations are the plans before it that Envoys may still ask by. Only
@@ -121,6 +126,11 @@ func (svc *service) listen() (err error) {
 }
 
 func (svc *service) openStores(ctx context.Context) (err error) {
+	p := svc.settings.process
+	if svc.store, err = store.Open(p.Config, svc.settings.store, p.StateDir, svc.log); err != nil {
+		return err
+	}
+	svc.lastGood = newLastGood(p.StateDir, p.Config)
 	if svc.keyStore, err = keys.Open(ctx, svc.settings.keys.DatabaseURL); err != nil {
 		return err
 	}
@@ -250,6 +260,9 @@ func (svc *service) close() error {
 	}
 	if svc.limiter != nil {
 		errs = append(errs, svc.limiter.Close())
+	}
+	if svc.store != nil {
+		errs = append(errs, svc.store.Close())
 	}
 	if svc.keyStore != nil {
 		errs = append(errs, svc.keyStore.Close())

@@ -15,12 +15,14 @@ import (
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/store"
 )
 
 // settings are all that the environment says: one small struct for each
 // package that needs one. Each field's tag is the whole name of its variable.
 type settings struct {
 	process   processSettings
+	store     store.Settings
 	door      door.Settings
 	envoy     envoySettings
 	console   console.Settings
@@ -30,8 +32,12 @@ type settings struct {
 }
 
 type processSettings struct {
-	// Config is the path of the config file.
+	// Config is where the config is: the path of a file, etcd://host:2379/key
+	// or consul://host:8500/key.
 	Config string `envconfig:"GATEWRIGHT_CONFIG" default:"gateway.yaml"`
+	// StateDir keeps what outlives the process: the last good config, and the
+	// history of config files.
+	StateDir string `envconfig:"GATEWRIGHT_STATE_DIR" default:".gatewright"`
 	// GRPCAddr is where Envoys reach Gatewright: host:port or unix:PATH.
 	GRPCAddr string `envconfig:"GATEWRIGHT_GRPC_ADDR" default:"127.0.0.1:9001"`
 	// GRPCPlaintext allows a gRPC address that other machines can reach,
@@ -52,7 +58,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.door, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

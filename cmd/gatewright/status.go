@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
 
@@ -23,6 +24,10 @@ type statusReport struct {
 		Version  string `json:"version"`
 		Routes   int    `json:"routes"`
 		Backends int    `json:"backends"`
+		// Location is where it comes from.
+		Location string `json:"location"`
+		// History is its entry there. Nil: other hands than Gatewright's wrote it.
+		History *store.Version `json:"history,omitempty"`
 	} `json:"config"`
 	// LastReload is what became of the newest config that was read.
 	LastReload reload `json:"lastReload"`
@@ -46,6 +51,7 @@ func (svc *service) status() any {
 		r.Config.Version = p.Version
 		r.Config.Routes, r.Config.Backends = len(p.Config.Routes), len(p.Config.Backends)
 	}
+	r.Config.Location, r.Config.History = svc.settings.process.Config, svc.version.Load()
 	if last := svc.reloads.last.Load(); last != nil {
 		r.LastReload = *last
 	}
