@@ -42,7 +42,8 @@ func serve(ctx context.Context, s *settings) (err error) {
 
 // configFlag adds -c to a command.
 func configFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVarP(file, "config", "c", "", "the config file (default GATEWRIGHT_CONFIG, or gateway.yaml)")
+	cmd.Flags().StringVarP(file, "config", "c", "",
+		"the config: a file, etcd://HOST/KEY or consul://HOST/KEY (default GATEWRIGHT_CONFIG, or gateway.yaml)")
 }
 
 // settingsFor reads the environment; a file on the command line goes before it.

@@ -28,7 +28,7 @@ type writeFlags struct {
 }
 
 func (f *writeFlags) add(cmd *cobra.Command) {
-	locationFlag(cmd, &f.location)
+	configFlag(cmd, &f.location)
 	cmd.Flags().StringVarP(&f.why, "message", "m", "", "why")
 	cmd.Flags().StringVar(&f.who, "author", "", "who (default USER@HOST)")
 	cmd.Flags().BoolVar(&f.force, "force", false, "also if it drops more than half of the routes")
@@ -41,11 +41,6 @@ func (f *writeFlags) write() store.Write {
 		who = author()
 	}
 	return store.Write{Who: who, Why: f.why, Force: f.force}
-}
-
-func locationFlag(cmd *cobra.Command, location *string) {
-	cmd.Flags().StringVarP(location, "config", "c", "",
-		"where the config is kept: a file, etcd://HOST/KEY or consul://HOST/KEY (default GATEWRIGHT_CONFIG, or gateway.yaml)")
 }
 
 // author is who runs the command, as far as the machine knows.
@@ -212,7 +207,7 @@ func newHistory() *cobra.Command {
 			})
 		},
 	}
-	locationFlag(cmd, &location)
+	configFlag(cmd, &location)
 	outputFlag(cmd, &output)
 	return cmd
 }
