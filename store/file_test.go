@@ -175,7 +175,7 @@ func TestFileIsWrittenSlowly(t *testing.T) {
 	w.untilFailure("the file is not there")
 	f, err := os.Create(path)
 	must(t, err)
-	defer f.Close() // what it has shows
+	defer f.Close()  // what it has shows
 	const parts = 40 // for longer than a file must have settled
 	for range parts {
 		_, err := f.WriteString("part ")
