@@ -275,6 +275,36 @@ func TestBlindWriters(t *testing.T) {
 	})
 }
 
+// TestReadersSeeOneState: while somebody applies, nobody takes a content for an
+// edit by hand, or for another version's.
+func TestReadersSeeOneState(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, p place) {
+		writer, reader := p.open(t), p.open(t)
+		apply(t, writer, "content", Write{})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for i := range 100 {
+				if _, err := writer.Apply(background, fmt.Append(nil, "content ", i), Write{Who: "ann"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for {
+			got := read(t, reader)
+			if got.Version == nil || got.Version.Hash != hashOf(got.Data) {
+				t.Errorf("%q: version %v", got.Data, got.Version)
+			}
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+	})
+}
+
 func TestHandEditsEnterTheHistory(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {

@@ -103,6 +103,19 @@ func TestWatchSeesEachState(t *testing.T) {
 	})
 }
 
+// TestWhatIsNews: to record an edit in the history is none.
+func TestWhatIsNews(t *testing.T) {
+	t.Parallel()
+	edited, recorded := Snapshot{Data: []byte("x")}, Snapshot{Data: []byte("x")}
+	hand, applied := byHand(1, hashOf(edited.Data)), Write{Who: "ann"}.version(2, edited.Data)
+	recorded.Version = &hand
+	want(t, "identity", identityOf(recorded), identityOf(edited))
+	recorded.Version = &applied
+	if identityOf(recorded) == identityOf(edited) {
+		t.Error("a content that is applied is not told from one that was edited")
+	}
+}
+
 func TestWatchWithoutKnown(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, p place) {
