@@ -92,7 +92,8 @@ func TestPathIsReadAsWritten(t *testing.T) {
 
 // comparePaths compares routes that differ in their paths alone.
 func comparePaths(p, q PathPattern) int {
-	return Specificity{path: p, variables: p.variables()}.Compare(Specificity{path: q, variables: q.variables()})
+	s := Specificity{path: p, variables: p.variables()}
+	return s.Compare(&Specificity{path: q, variables: q.variables()})
 }
 
 // TestEqualPathsDifferInVariableNames, and in nothing else.

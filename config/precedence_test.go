@@ -55,8 +55,8 @@ func TestDecidedWhereCompared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		routes := drawRoutes(t, 2, 2, drawPattern)
 		s, u := routes[0].Specificity(), routes[1].Specificity()
-		if _, decided := Decide(s, u); decided != (s.Compare(u) != 0) {
-			t.Fatalf("decided is %v, compared is %d", decided, s.Compare(u))
+		if _, decided := Decide(s, u); decided != (s.Compare(&u) != 0) {
+			t.Fatalf("decided is %v, compared is %d", decided, s.Compare(&u))
 		}
 		if _, decided := Decide(s, s); decided {
 			t.Fatal("a route is decided to go before itself")

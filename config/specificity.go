@@ -82,12 +82,15 @@ func (p PathPattern) variables() int {
 
 // Compare is less than 0 where a goes before b, and 0 only for routes of one
 // name: of valid routes it is a total order.
-func Compare(a, b *Route) int { return a.Specificity().Compare(b.Specificity()) }
+func Compare(a, b *Route) int {
+	s, t := a.Specificity(), b.Specificity()
+	return s.Compare(&t)
+}
 
 // Compare is less than 0 where s goes before t. The rules are those of
 // precedences.
-func (s Specificity) Compare(t Specificity) int {
-	order, _ := compare(&s, &t)
+func (s *Specificity) Compare(t *Specificity) int {
+	order, _ := compare(s, t)
 	return order
 }
 
@@ -112,10 +115,7 @@ func (c *Config) RoutesBySpecificity() []*Route {
 	for i, r := range c.Routes {
 		ranking[i] = &ranked{r.Specificity(), r}
 	}
-	slices.SortFunc(ranking, func(a, b *ranked) int {
-		order, _ := compare(&a.Specificity, &b.Specificity)
-		return order
-	})
+	slices.SortFunc(ranking, func(a, b *ranked) int { return a.Compare(&b.Specificity) })
 	routes := make([]*Route, len(ranking))
 	for i, r := range ranking {
 		routes[i] = r.route

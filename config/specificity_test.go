@@ -187,7 +187,7 @@ func TestAmbiguousRoutesAreRefused(t *testing.T) {
 func equalButForName(a, b *Route) bool {
 	s, u := a.Specificity(), b.Specificity()
 	s.name, u.name = "", ""
-	return s.Compare(u) == 0
+	return s.Compare(&u) == 0
 }
 
 // sharesRequests asks every request there is, in a world of few hosts and

@@ -20,6 +20,9 @@ type predicate = matcherv3.Matcher_MatcherList_Predicate
 // pathInput is :path, which is the path with its query.
 var pathInput = headerInput(":path")
 
+// methodInput is the input of most conditions beside those on the path.
+var methodInput = headerInput(":method")
+
 // headerInput is the value of a header; those of a repeated one joined by
 // commas. A predicate does not hold where the header is not there.
 func headerInput(name string) *xdscorev3.TypedExtensionConfig {
@@ -110,7 +113,10 @@ func pathConditions(p config.PathPattern) []*predicate {
 func headerConditions(headers []*routev3.HeaderMatcher) []*predicate {
 	out := make([]*predicate, len(headers))
 	for i, h := range headers {
-		input := headerInput(h.GetName())
+		input := methodInput
+		if h.GetName() != ":method" {
+			input = headerInput(h.GetName())
+		}
 		switch m := h.GetHeaderMatchSpecifier().(type) {
 		case *routev3.HeaderMatcher_PresentMatch:
 			out[i] = holds(input, fitsExpression(anyBytes))

@@ -127,12 +127,11 @@ func filterSettings(r *config.Route, d Decision, backend string) map[string]*any
 	return settings
 }
 
-// unjudged are the settings of a route that makes no call.
-func unjudged() map[string]*anypb.Any {
-	return map[string]*anypb.Any{extAuthzFilter: mustAny(&extauthzv3.ExtAuthzPerRoute{
-		Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true},
-	})}
-}
+// unjudged are the settings of a route that makes no call. They are the caller's
+// own, what is in them is not.
+func unjudged() map[string]*anypb.Any { return map[string]*anypb.Any{extAuthzFilter: noCheck} }
+
+var noCheck = mustAny(&extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true}})
 
 func checkSettings(context map[string]string) *anypb.Any {
 	return mustAny(&extauthzv3.ExtAuthzPerRoute{

@@ -95,11 +95,11 @@ func (b builder) treeRoutes(routes []*config.Route, p config.RateLimitPlacement)
 		route *config.Route
 		config.Specificity
 	}
-	ranking := make([]ranked, len(routes))
+	ranking := make([]*ranked, len(routes))
 	for i, r := range routes {
-		ranking[i] = ranked{r, r.Specificity()}
+		ranking[i] = &ranked{r, r.Specificity()}
 	}
-	slices.SortFunc(ranking, func(a, b ranked) int { return a.Specificity.Compare(b.Specificity) })
+	slices.SortFunc(ranking, func(a, b *ranked) int { return a.Compare(&b.Specificity) })
 	closed := config.ClosedWithin(routes)
 	out := make([]treeRoute, 0, len(ranking))
 	for _, r := range ranking {
