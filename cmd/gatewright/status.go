@@ -124,6 +124,7 @@ func askStatus(ctx context.Context, s console.Settings) (statusReport, error) {
 
 func printStatus(w io.Writer, r statusReport) error {
 	fmt.Fprintf(w, "config %s: %s, %s\n", r.Config.Version, count(r.Config.Routes, "route"), count(r.Config.Backends, "backend"))
+	fmt.Fprintf(w, "from %s, %s\n", r.Config.Location, historyEntry(r.Config.History))
 	fmt.Fprintf(w, "last change %s: %s\n", date(r.LastReload.At), r.LastReload.Result)
 	for _, f := range r.LastReload.Faults {
 		fmt.Fprintf(w, "  %s\n", f)
@@ -134,6 +135,18 @@ func printStatus(w io.Writer, r statusReport) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Node, e.Version, date(e.ConnectedAt), envoyState(e))
 	}
 	return table.Flush()
+}
+
+// historyEntry is who wrote what is served, when and why.
+func historyEntry(v *store.Version) string {
+	if v == nil {
+		return "written by other hands than gatewright apply"
+	}
+	out := fmt.Sprintf("version %d of %s by %s", v.Number, date(v.When), oneLine(v.Who))
+	if v.Why != "" {
+		out += ": " + oneLine(v.Why)
+	}
+	return out
 }
 
 func envoyState(e xds.EnvoyStatus) string {
