@@ -28,7 +28,8 @@ type reloads struct {
 // reload is what became of one config.
 type reload struct {
 	At time.Time `json:"at"`
-	// Result is applied, unchanged, invalid (it has faults) or refused (by an Envoy).
+	// Result is applied, unchanged, invalid (it has faults), refused (a part of
+	// it, by an Envoy) or unreadable (there is no config to judge).
 	Result string `json:"result"`
 	// Faults are why it is not served, one text each.
 	Faults []string `json:"faults,omitempty"`
@@ -38,7 +39,7 @@ func newReloads(reg prometheus.Registerer) *reloads {
 	r := &reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_config_reloads_total",
-			Help: "Configs read, by result: applied, unchanged, invalid (faults in the file) or refused (by an Envoy).",
+			Help: "Configs read, by result: applied, unchanged, invalid (faults in the file), refused (by an Envoy) or unreadable.",
 		}, []string{"result"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gatewright_config_last_reload_success_timestamp_seconds",
@@ -103,6 +104,7 @@ func (svc *service) loadFirst(ctx context.Context) error {
 func (svc *service) follow(ctx context.Context) error {
 	// What loadFirst read is known: only a change since then is news.
 	source := config.NewFileSource(svc.settings.process.Config, config.WithKnown(svc.loaded), config.WithErrors(func(err error) {
+		svc.reloads.done("unreadable", err)
 		svc.log.Error("the config cannot be read; what was read last stays", "error", err)
 	}))
 	svc.loaded = nil // its hash is enough
@@ -156,7 +158,9 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	if before != nil && before.Version == next.Version {
-		if last := svc.reloads.last.Load(); last == nil || last.Result != "refused" {
+		if len(svc.setAside) > 0 { // and still is
+			svc.reloads.done("refused", svc.setAside)
+		} else {
 			svc.reloads.done("unchanged", nil)
 		}
 		return nil
@@ -173,11 +177,12 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
+	svc.setAside = refusedParts(published.SetAside)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they
 		// are kept as long as that is so.
-		svc.reloads.done("refused", refusedParts(published.SetAside))
+		svc.reloads.done("refused", svc.setAside)
 		for _, a := range published.SetAside {
 			svc.log.Error("a part of the config is not served", "type", a.Type, "name", a.Name,
 				"node", a.Node, "envoy_says", a.Message, "last_accepted_is_served", a.Kept)

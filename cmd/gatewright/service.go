@@ -53,6 +53,8 @@ type service struct {
 	loaded []byte
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
+	// setAside is what Envoys have refused of it. Only apply touches it.
+	setAside refusedParts
 	// generations are the plans before it that Envoys may still ask by. Only
 	// apply touches them.
 	generations generations
