@@ -54,10 +54,10 @@ var (
 const (
 	// maxHeaderName, maxHeaderValue and maxHeaderChanges are well below what
 	// Envoy takes: 16384 bytes of a name or a value, where a % counts twice, and
-	// 1000 headers, its own among them.
+	// 1000 headers, its own among them and those of all places in a route.
 	maxHeaderName    = 256
 	maxHeaderValue   = 8000
-	maxHeaderChanges = 500
+	maxHeaderChanges = 250
 )
 
 // headerNameRule judges a header's name by its form (RFC 9110, section 5.1).
@@ -139,9 +139,13 @@ func headerKeys[V any](c *checker, at *place, set map[string]V, rule func(name s
 	}
 }
 
+// headerCount holds a number of headers to what Envoy can set.
+func (c *checker) headerCount(at *place, n int) {
+	c.must(n <= maxHeaderChanges, at, fmt.Sprintf("must set and add at most %d headers", maxHeaderChanges))
+}
+
 // headerValues holds what headers are set to, to what Envoy can set.
 func (c *checker) headerValues(at *place, set map[string]string) {
-	c.must(len(set) <= maxHeaderChanges, at, fmt.Sprintf("must have at most %d headers", maxHeaderChanges))
 	for _, name := range sorted(set) {
 		if len(set[name]) > maxHeaderValue {
 			c.obeyUnshown(at.key(name), fmt.Sprintf("must have at most %d bytes", maxHeaderValue))
