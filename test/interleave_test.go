@@ -197,7 +197,7 @@ func TestRequestsAreJudgedByTheirRoute(t *testing.T) {
 		"reader": {bearer(token(t, issuer, "scope=read"))}, "writer": {bearer(token(t, issuer, "scope=write"))},
 	}
 	second := startSecondEnvoy(t, g, "GRPC")
-	doors := []*door{{client: pinned(t, g, "public", g.stdout)}, {client: pinned(t, g, "public", second.log)}}
+	doors := []*door{{client: pinned(t, g, "public", g.stdout, second.log)}, {client: pinned(t, g, "public", second.log, g.stdout)}}
 	w.emptyTheBucket(doors[0])
 
 	ended := make(chan struct{})

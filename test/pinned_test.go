@@ -59,14 +59,15 @@ var asked atomic.Int64 // numbers the requests of pinned
 // no change of a config may do.
 var errOtherConnection = errors.New("the connection was closed, and another would lead elsewhere")
 
-// pinned is a client with one connection, to the Envoy with this access log.
-// It speaks HTTP/2, so that its requests do not wait for each other.
-func pinned(t *testing.T, g *gateway, listener string, log *lines) *http.Client {
+// pinned is a client with one connection, to the Envoy with this access log and
+// not to that with the other. It speaks HTTP/2, so that its requests do not
+// wait for each other.
+func pinned(t *testing.T, g *gateway, listener string, log, other *lines) *http.Client {
 	t.Helper()
 	for range 64 {
 		c := onceConnected()
 		path := fmt.Sprintf("/who-is-this-%d", asked.Add(1))
-		if _, err := c.tryHost(g.url(listener, path), ""); err == nil && logsSoon(g.stdout, log, path) {
+		if _, err := c.tryHost(g.url(listener, path), ""); err == nil && logsSoon(path, log, other) {
 			t.Cleanup(c.CloseIdleConnections)
 			return (*http.Client)(c)
 		}
@@ -77,13 +78,13 @@ func pinned(t *testing.T, g *gateway, listener string, log *lines) *http.Client 
 }
 
 // logsSoon waits until one of two logs has a text, and tells whether it is the
-// second.
-func logsSoon(other, log *lines, text string) bool {
+// first.
+func logsSoon(text string, log, other *lines) bool {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if strings.Contains(log.String(), text) {
 			return true
 		}
-		if other != log && strings.Contains(other.String(), text) {
+		if strings.Contains(other.String(), text) {
 			return false
 		}
 	}
