@@ -23,8 +23,10 @@ func CompileExpression(regex string) (Expression, error) {
 	if err != nil {
 		return Expression{}, notRegular(err)
 	}
-	if err := bytewiseRule(tree); err != nil {
-		return Expression{}, err
+	for _, err := range []error{classRule(bytewise), bytewiseRule(tree), stepsRule(tree)} {
+		if err != nil {
+			return Expression{}, err
+		}
 	}
 	whole, err := regexp.Compile(`^(?:` + bytewise + `)$`)
 	if err != nil {

@@ -32,12 +32,18 @@ type Segment struct {
 	Variable string
 }
 
+// maxPath is how many bytes a path may have: as many as every server should
+// take of a request's (RFC 9110, section 4.1).
+const maxPath = 8000
+
 // ParsePath reads a Match.Path. The error is the rule that the path breaks.
 func ParsePath(path string) (PathPattern, error) {
 	rest, absolute := strings.CutPrefix(path, "/")
 	switch {
 	case !absolute:
 		return PathPattern{}, errors.New("must begin with /")
+	case len(path) > maxPath:
+		return PathPattern{}, fmt.Errorf("must have at most %d bytes", maxPath)
 	case strings.Contains(path, "//"):
 		return PathPattern{}, errors.New("must not contain //: the gateway merges slashes before it matches")
 	case strings.ContainsAny(path, "?#"):

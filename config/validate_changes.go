@@ -11,6 +11,9 @@ func (c *checker) headerChanges(at *place, h *HeaderChanges, setRule func(name s
 	}
 	headerKeys(c, at.key("set"), h.Set, setRule)
 	headerKeys(c, at.key("add"), h.Add, setRule)
+	c.headerCount(at, len(h.Set)+len(h.Add))
+	c.headerValues(at.key("set"), h.Set)
+	c.headerValues(at.key("add"), h.Add)
 	set, added := folded(h.Set), folded(h.Add)
 	for _, name := range sorted(h.Add) {
 		if set[strings.ToLower(name)] {

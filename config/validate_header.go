@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/textproto"
 	"strings"
 )
@@ -50,6 +51,15 @@ var (
 		"origin referer user-agent via x-real-ip", "x-forwarded-", "x-gatewright-")
 )
 
+const (
+	// maxHeaderName, maxHeaderValue and maxHeaderChanges are well below what
+	// Envoy takes: 16384 bytes of a name or a value, where a % counts twice, and
+	// 1000 headers, its own among them and those of all places in a route.
+	maxHeaderName    = 256
+	maxHeaderValue   = 8000
+	maxHeaderChanges = 250
+)
+
 // headerNameRule judges a header's name by its form (RFC 9110, section 5.1).
 // An underscore is refused because many servers read it as a dash, so that one
 // header passes for another; Envoy is told to refuse such requests.
@@ -61,6 +71,8 @@ func headerNameRule(name string) string {
 		return "must be a header name without underscores: requests with them are refused"
 	case !isToken(name):
 		return "must be a header name: letters, digits and dashes"
+	case len(name) > maxHeaderName:
+		return fmt.Sprintf("must have at most %d bytes", maxHeaderName)
 	}
 	return ""
 }
@@ -124,6 +136,20 @@ func headerKeys[V any](c *checker, at *place, set map[string]V, rule func(name s
 			c.obeyUnshown(at.key(name), "is given twice: the case of a header's name does not matter")
 		}
 		seen[folded] = true
+	}
+}
+
+// headerCount holds a number of headers to what Envoy can set.
+func (c *checker) headerCount(at *place, n int) {
+	c.must(n <= maxHeaderChanges, at, fmt.Sprintf("must set and add at most %d headers", maxHeaderChanges))
+}
+
+// headerValues holds what headers are set to, to what Envoy can set.
+func (c *checker) headerValues(at *place, set map[string]string) {
+	for _, name := range sorted(set) {
+		if len(set[name]) > maxHeaderValue {
+			c.obeyUnshown(at.key(name), fmt.Sprintf("must have at most %d bytes", maxHeaderValue))
+		}
 	}
 }
 

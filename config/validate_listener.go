@@ -63,8 +63,25 @@ func parseAddress(s string) (netip.AddrPort, string) {
 	if err != nil || address.Zone() != "" {
 		return netip.AddrPort{}, form
 	}
+	if rule := bindableRule(address); rule != "" {
+		return netip.AddrPort{}, rule
+	}
 	port, rule := parsePort(portText)
-	return netip.AddrPortFrom(address.Unmap(), port), rule
+	return netip.AddrPortFrom(address, port), rule
+}
+
+// bindableRule refuses addresses that no machine can listen on. Which of the
+// others are this machine's own, Envoy will say.
+func bindableRule(address netip.Addr) string {
+	switch {
+	case address.Is4In6():
+		return "must be written as " + address.Unmap().String()
+	case address.Is6() && address.IsLinkLocalUnicast():
+		return "must not be link-local: without a zone it means no interface"
+	case address.IsMulticast(), address == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "must be an address of a machine, and this one is of many"
+	}
+	return ""
 }
 
 // parsePort reads a port that can be listened on or connected to.

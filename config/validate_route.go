@@ -103,6 +103,8 @@ func (c *checker) respond(at *place, r *Respond) {
 	c.must(len(r.Body) <= maxBody, at.key("body"), fmt.Sprintf("must be at most %d bytes", maxBody))
 	c.must(r.Body == "" || r.Status != 204 && r.Status != 304, at.key("body"), fmt.Sprintf("must be empty: an answer of %d has no body", r.Status))
 	headerKeys(c, at.key("headers"), r.Headers, responseSetRule)
+	c.headerCount(at.key("headers"), len(r.Headers))
+	c.headerValues(at.key("headers"), r.Headers)
 }
 
 // routeLimits holds a route's limits to exist, and to have something to count

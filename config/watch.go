@@ -80,8 +80,8 @@ func NewFileSource(path string, options ...FileOption) *FileSource {
 
 // Watch delivers the content of the file whenever it has changed and settled,
 // until the context ends, and then returns its error. Content equal to what was
-// delivered last is not delivered again, and a file that is gone delivers
-// nothing: the last content stands. deliver is called from Watch, so the next
+// delivered last is not delivered again, but after a failure; and a file that is
+// gone delivers nothing: the last content stands. deliver is called from Watch, so the next
 // look waits for it.
 func (s *FileSource) Watch(ctx context.Context, deliver func(data []byte)) error {
 	w := &watch{source: s, delivered: s.known}
@@ -144,9 +144,9 @@ func (w *watch) take(deliver func([]byte)) bool {
 	case !sight(w.source.path).equal(w.seen):
 		return false // changed while it was read: the next look sees that
 	}
-	w.failing = false
 	sum := sha256.Sum256(data)
-	if w.delivered == nil || *w.delivered != sum {
+	if w.failing || w.delivered == nil || *w.delivered != sum {
+		w.failing = false
 		w.delivered = &sum
 		deliver(data)
 	}

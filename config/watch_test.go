@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -289,6 +290,28 @@ func TestWatchReportsAFailureOnce(t *testing.T) {
 	}
 	if s.failures != 2 || len(s.delivered) != 1 {
 		t.Errorf("%d failures and %q, want 2 and one content", s.failures, s.delivered)
+	}
+}
+
+// TestWatchDeliversAfterAFailure, also what it has delivered before: whoever was
+// told of the failure hears that it is over.
+func TestWatchDeliversAfterAFailure(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	write(t, path, "one")
+	s := newSteps(path, WithKnown([]byte("one")))
+	for range 50 {
+		s.look()
+	}
+	must(t, os.Remove(path))
+	for range 50 {
+		s.look()
+	}
+	write(t, path, "one")
+	for range 50 {
+		s.look()
+	}
+	if s.failures != 1 || !slices.Equal(s.delivered, []string{"one"}) {
+		t.Errorf("%d failures and %q, want 1 and the content once", s.failures, s.delivered)
 	}
 }
 

@@ -60,6 +60,9 @@ func (f *follower) read(h head, err error) bool {
 	if f.failing {
 		f.failing = false
 		f.log.Info("the config can be read again", "config", f.name)
+		if f.failed != nil {
+			f.failed(nil)
+		}
 	}
 	f.pause.reset()
 	if id := identityOf(s); id != f.known {

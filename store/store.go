@@ -39,7 +39,8 @@ type Store interface {
 	// change, even if it is the same: its Force may be another.
 	//
 	// failed, unless nil, is told why the config cannot be read, once until it
-	// can be read again. Both are called from Watch, so it waits for them.
+	// can be read again, and then nil; what it then is, is delivered after that
+	// where it differs. Both are called from Watch, so it waits for them.
 	Watch(ctx context.Context, known *Snapshot, deliver func(Snapshot), failed func(error)) error
 
 	// Apply makes data the config, and a version of the history. It does not

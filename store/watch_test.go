@@ -23,7 +23,11 @@ func watch(t testing.TB, s Store, known *Snapshot) watched {
 	ctx, cancel := context.WithCancel(background)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Watch(ctx, known, func(s Snapshot) { w.delivered <- s }, func(err error) { w.failures <- err })
+		ended <- s.Watch(ctx, known, func(s Snapshot) { w.delivered <- s }, func(err error) {
+			if err != nil { // nil: it can be read again
+				w.failures <- err
+			}
+		})
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -28,9 +28,9 @@ type reloads struct {
 // reload is what became of one config.
 type reload struct {
 	At time.Time `json:"at"`
-	// Result is applied, unchanged, invalid (it has faults), refused (in part, by
-	// an Envoy), withheld (it drops most routes) or stale (it cannot be read, and
-	// the last good one is served).
+	// Result is applied, unchanged, invalid (it has faults), refused (a part of
+	// it, by an Envoy), withheld (it drops most routes), unreadable (there is no
+	// config to judge) or stale (the same at the start: the last good one is served).
 	Result string `json:"result"`
 	// Faults are why it is not served, one text each.
 	Faults []string `json:"faults,omitempty"`
@@ -40,7 +40,7 @@ func newReloads(reg prometheus.Registerer) *reloads {
 	r := &reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_config_reloads_total",
-			Help: "Configs read, by result: applied, unchanged, invalid (it has faults), refused (in part, by an Envoy), withheld (it drops most routes) or stale (the last good one is served).",
+			Help: "Configs read, by result: applied, unchanged, invalid (it has faults), refused (in part, by an Envoy), withheld (it drops most routes), unreadable or stale (the last good one is served).",
 		}, []string{"result"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gatewright_config_last_reload_success_timestamp_seconds",
@@ -66,6 +66,17 @@ func (r *reloads) done(result string, err error) {
 	}
 	r.lastOK.Set(1)
 	r.lastSuccess.Set(float64(now.UnixNano()) / 1e9)
+}
+
+// restore takes back what was noted since.
+func (r *reloads) restore(before *reload) {
+	if before == nil {
+		return
+	}
+	r.last.Store(before)
+	if len(before.Faults) == 0 {
+		r.lastOK.Set(1)
+	}
 }
 
 func faultTexts(err error) []string {
@@ -122,9 +133,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	}
 	if before != nil && before.Version == next.Version {
 		svc.keep(ch)
-		if last := svc.reloads.last.Load(); last == nil || last.Result != "refused" {
-			svc.reloads.done("unchanged", nil)
-		}
+		svc.unchanged()
 		return nil
 	}
 	svc.generations.retire(before, next.DroppedRoutes)
@@ -140,11 +149,12 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	}
 	svc.plan.Store(next)
 	svc.keep(ch)
+	svc.setAside = refusedParts(published.SetAside)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they
 		// are kept as long as that is so.
-		svc.reloads.done("refused", refusedParts(published.SetAside))
+		svc.reloads.done("refused", svc.setAside)
 		for _, a := range published.SetAside {
 			svc.log.Error("a part of the config is not served", "type", a.Type, "name", a.Name,
 				"node", a.Node, "envoy_says", a.Message, "last_accepted_is_served", a.Kept)

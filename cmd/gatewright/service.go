@@ -54,10 +54,15 @@ type service struct {
 	lastGood lastGood
 	// known is what the process found in its store when it started.
 	known *store.Snapshot
+	// beforeOutage is what the newest config was when it could still be read.
+	// Only follow touches it.
+	beforeOutage *reload
 	// version is the entry in the history of what is served, if it has one.
 	version atomic.Pointer[store.Version]
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
+	// setAside is what Envoys have refused of it. Only apply touches it.
+	setAside refusedParts
 	// generations are the plans before it that Envoys may still ask by. Only
 	// apply touches them.
 	generations generations

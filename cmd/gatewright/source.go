@@ -63,13 +63,33 @@ func (svc *service) loadFirst(ctx context.Context) error {
 
 // follow applies every change of the config until the context ends.
 func (svc *service) follow(ctx context.Context) error {
-	err := svc.store.Watch(ctx, svc.known, func(s store.Snapshot) { svc.reload(ctx, s) }, func(err error) {
-		svc.log.Error("the config cannot be read; what was read last stays", "error", err)
-	})
+	err := svc.store.Watch(ctx, svc.known, func(s store.Snapshot) { svc.reload(ctx, s) }, svc.readable)
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+// readable notes that the config cannot be read, or with nil that it can again:
+// what it was then, it is, until something else is delivered.
+func (svc *service) readable(err error) {
+	if err == nil {
+		svc.reloads.restore(svc.beforeOutage)
+		return
+	}
+	svc.beforeOutage = svc.reloads.last.Load()
+	svc.reloads.done("unreadable", err)
+	svc.log.Error("the config cannot be read; what was read last stays", "error", err)
+}
+
+// unchanged notes that the newest config is the one that is served, as far as
+// Envoys take it.
+func (svc *service) unchanged() {
+	if len(svc.setAside) > 0 {
+		svc.reloads.done("refused", svc.setAside)
+	} else {
+		svc.reloads.done("unchanged", nil)
+	}
 }
 
 // reload applies a config, or tells why it does not.
