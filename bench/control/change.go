@@ -157,7 +157,7 @@ func (b *bench) changeInProcess(ctx context.Context, s size) (times samples, alo
 // changeByFile measures from the rename of a config file, through gatewright as
 // a process, to a real Envoy.
 func (b *bench) changeByFile(ctx context.Context, s size) (samples, error) {
-	n := min(b.fileChanges, b.changesOf(s))
+	n := b.fileChangesOf(s)
 	b.say("change: %d of %v, from the file's rename", n, s)
 	g, err := newChanging(s)
 	if err != nil {

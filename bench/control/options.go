@@ -19,10 +19,11 @@ type options struct {
 	lookupTime        time.Duration
 	lookupConnections int
 
-	changeRoutes sizes
-	changes      int
-	largeChanges int
-	fileChanges  int
+	changeRoutes     sizes
+	changes          int
+	largeChanges     int
+	fileChanges      int
+	largeFileChanges int
 
 	churn      int
 	churnBatch int
@@ -44,13 +45,14 @@ func fullSize() options {
 	return options{
 		rows:              strings.Join(rowNames(), ","),
 		lookupRoutes:      sizes{{10, 1}, {1000, 1}, {10_000, 1}, {100_000, 1}, {1000, 10}, {100_000, 1000}},
-		lookupRounds:      5,
-		lookupTime:        2 * time.Second,
+		lookupRounds:      10,
+		lookupTime:        time.Second,
 		lookupConnections: 8,
 		changeRoutes:      sizes{{1000, 1}, {10_000, 100}, {100_000, 1000}, {10_000, 1}},
 		changes:           100,
 		largeChanges:      30,
 		fileChanges:       30,
+		largeFileChanges:  10,
 		churn:             3000,
 		churnBatch:        30,
 		edits:             200,
@@ -74,7 +76,8 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.changeRoutes, "change", "change: the tables, as `ROUTES/HOSTS,…`")
 	flags.IntVar(&o.changes, "changes", o.changes, "change: how many changes of a table")
 	flags.IntVar(&o.largeChanges, "changes-large", o.largeChanges, fmt.Sprintf("change: how many of a table of %d routes or more", largeFrom))
-	flags.IntVar(&o.fileChanges, "changes-file", o.fileChanges, "change: how many by the config file")
+	flags.IntVar(&o.fileChanges, "changes-file", o.fileChanges, "change: how many by the config file, and by Envoy alone")
+	flags.IntVar(&o.largeFileChanges, "changes-file-large", o.largeFileChanges, fmt.Sprintf("change: how many of those of a table of %d routes or more", largeFrom))
 
 	flags.IntVar(&o.churn, "churn", o.churn, "churn: how many routes are added and then removed, each with a backend")
 	flags.IntVar(&o.churnBatch, "churn-batch", o.churnBatch, "churn: how many of them one config file adds or removes")
@@ -101,6 +104,7 @@ func (o options) validate() error {
 	atLeast("changes", o.changes, 1)
 	atLeast("changes-large", o.largeChanges, 1)
 	atLeast("changes-file", o.fileChanges, 1)
+	atLeast("changes-file-large", o.largeFileChanges, 1)
 	atLeast("churn", o.churn, 1)
 	atLeast("churn-batch", o.churnBatch, 1)
 	atLeast("churn-edits", o.edits, 1)
@@ -125,4 +129,12 @@ func (o options) changesOf(s size) int {
 		return o.largeChanges
 	}
 	return o.changes
+}
+
+// fileChangesOf is how many of those that take long.
+func (o options) fileChangesOf(s size) int {
+	if s.routes >= largeFrom {
+		return o.largeFileChanges
+	}
+	return o.fileChanges
 }
