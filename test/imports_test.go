@@ -35,6 +35,9 @@ var mayImport = map[string][]string{
 		"internal/door", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
+	"bench/control": {
+		"config", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
+	},
 }
 
 func TestImportsGoOneWay(t *testing.T) {
