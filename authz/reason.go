@@ -19,7 +19,15 @@ const (
 	// ReasonMalformedQuery: the name of the API key's query parameter is
 	// spelled with escapes, so Envoy would not take it out.
 	ReasonMalformedQuery Reason = "malformed-query"
+	// ReasonPathRefused: the path is not in its normal form, and its Envoy does
+	// not see to that: what is judged would be another path than what the
+	// backend gets.
+	ReasonPathRefused Reason = "path-refused"
 )
+
+// ReasonRouteNotFound: no route takes the request (404). Envoys that we
+// configure answer so by themselves.
+const ReasonRouteNotFound Reason = "route-not-found"
 
 // The caller is not known (401).
 const (
@@ -100,6 +108,10 @@ var problems = map[Reason]problem{
 	ReasonDuplicateHeader:     {400, "Bad Request", "A header that requests are counted by is given more than once."},
 	ReasonMalformedHeader:     {400, "Bad Request", "A header that requests are counted by is not valid UTF-8."},
 	ReasonMalformedQuery:      {400, "Bad Request", "The name of the API key's query parameter must not be escaped."},
+
+	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
+
+	ReasonRouteNotFound: {404, "Not Found", "No route matches this request."},
 
 	ReasonCredentialMissing:     {401, "Unauthorized", "This route needs a credential."},
 	ReasonTokenMalformed:        {401, "Unauthorized", "The token is not a well-formed JSON Web Token."},

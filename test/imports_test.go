@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
-		"config", "authz", "keys", "ratelimit", "xds", "envoy", "console",
+		"config", "authz", "keys", "ratelimit", "routing", "xds", "envoy", "console",
 		"internal/door", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},

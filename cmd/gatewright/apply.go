@@ -173,6 +173,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
+	svc.router.serve(next)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they
