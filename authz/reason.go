@@ -151,6 +151,21 @@ func problemOf(r Reason) (Reason, problem) {
 	return ReasonInternal, problem{500, "Internal Server Error", "The gateway failed."}
 }
 
+// Status is the HTTP status that goes with a reason; 200 with ReasonAllowed.
+func (r Reason) Status() int {
+	if r == ReasonAllowed {
+		return 200
+	}
+	_, p := problemOf(r)
+	return p.status
+}
+
+// Meaning is what clients are told of a reason that denies.
+func (r Reason) Meaning() string {
+	_, p := problemOf(r)
+	return p.detail
+}
+
 // refusal is a denial on its way to the Verdict. A nil refusal means that what
 // was asked holds, as with errors.
 type refusal struct {

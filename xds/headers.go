@@ -23,8 +23,9 @@ func IdentityHeaders(c *config.Config) []string {
 	return lowerSorted(append(c.IdentityHeaders(), wellKnownIdentity...))
 }
 
-// gatewayHeaders are all headers that only the gateway may set.
-func gatewayHeaders(c *config.Config) []string {
+// GatewayHeaders are all headers that only the gateway may set: our listeners
+// take them out of every request.
+func GatewayHeaders(c *config.Config) []string {
 	return lowerSorted(append(IdentityHeaders(c), traceIDHeader))
 }
 
