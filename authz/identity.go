@@ -95,6 +95,12 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 	if refused != nil {
 		return nil, refused
 	}
+	return callerOf(claims, q)
+}
+
+// callerOf is the caller whom claims that have been judged name, and a refusal
+// where they lack what the requirement asks.
+func callerOf(claims claims, q *Requirement) (*caller, *refusal) {
 	user, _ := claims.text("sub") // judged already
 	c := &caller{by: q, Identity: Identity{
 		Provider: q.JWT.Name,
@@ -108,7 +114,8 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 	if refused := checkClaims(claims, q.Claims); refused != nil {
 		return c, refused
 	}
-	c.headers, refused = forwardClaims(claims, q.JWT.Forward)
+	headers, refused := forwardClaims(claims, q.JWT.Forward)
+	c.headers = headers
 	return c, refused
 }
 

@@ -85,7 +85,8 @@ func TestHeadersThatCount(t *testing.T) {
 		"two, of two spellings":   {[]line{{"x-foo", "a"}, {"X-FOO", "a"}}, false, ReasonDuplicateHeader},
 		"not UTF-8":               {[]line{{"x-foo", "a\xff"}}, false, ReasonMalformedHeader},
 		"not UTF-8 where nothing": {[]line{{"x-bar", "a\xff"}, {"x-bar", "\xfe"}}, false, ReasonAllowed},
-		"joined":                  {[]line{{"x-foo", "a"}, {"x-foo", "b"}}, true, ReasonAllowed},
+		"joined":                  {[]line{{"x-foo", "a"}, {"x-foo", "b"}}, true, ReasonDuplicateHeader},
+		"joined, with one":        {[]line{{"x-foo", "a"}}, true, ReasonAllowed},
 	} {
 		m := ask(hash, "/", c.lines...)
 		if c.joined {

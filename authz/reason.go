@@ -19,7 +19,15 @@ const (
 	// ReasonMalformedQuery: the name of the API key's query parameter is
 	// spelled with escapes, so Envoy would not take it out.
 	ReasonMalformedQuery Reason = "malformed-query"
+	// ReasonPathRefused: the path is not in its normal form, and its Envoy does
+	// not see to that: what is judged would be another path than what the
+	// backend gets.
+	ReasonPathRefused Reason = "path-refused"
 )
+
+// ReasonRouteNotFound: no route takes the request (404). Envoys that we
+// configure answer so by themselves.
+const ReasonRouteNotFound Reason = "route-not-found"
 
 // The caller is not known (401).
 const (
@@ -101,6 +109,10 @@ var problems = map[Reason]problem{
 	ReasonMalformedHeader:     {400, "Bad Request", "A header that requests are counted by is not valid UTF-8."},
 	ReasonMalformedQuery:      {400, "Bad Request", "The name of the API key's query parameter must not be escaped."},
 
+	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
+
+	ReasonRouteNotFound: {404, "Not Found", "No route matches this request."},
+
 	ReasonCredentialMissing:     {401, "Unauthorized", "This route needs a credential."},
 	ReasonTokenMalformed:        {401, "Unauthorized", "The token is not a well-formed JSON Web Token."},
 	ReasonTokenHeaderNotAllowed: {401, "Unauthorized", "The token's header has a member that is not allowed."},
@@ -137,6 +149,21 @@ func problemOf(r Reason) (Reason, problem) {
 		return r, p
 	}
 	return ReasonInternal, problem{500, "Internal Server Error", "The gateway failed."}
+}
+
+// Status is the HTTP status that goes with a reason; 200 with ReasonAllowed.
+func (r Reason) Status() int {
+	if r == ReasonAllowed {
+		return 200
+	}
+	_, p := problemOf(r)
+	return p.status
+}
+
+// Meaning is what clients are told of a reason that denies.
+func (r Reason) Meaning() string {
+	_, p := problemOf(r)
+	return p.detail
 }
 
 // refusal is a denial on its way to the Verdict. A nil refusal means that what

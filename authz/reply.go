@@ -128,6 +128,8 @@ func grpcCode(status int) codes.Code {
 		return codes.Unauthenticated
 	case 403:
 		return codes.PermissionDenied
+	case 404:
+		return codes.NotFound
 	case 429:
 		return codes.ResourceExhausted
 	case 503:
@@ -146,6 +148,7 @@ func metadata(v Verdict, reason Reason) *structpb.Struct {
 	setText(fields, "key_id", v.Identity.KeyID)
 	setText(fields, "provider", v.Identity.Provider)
 	setText(fields, "policy", v.Policy)
+	setText(fields, "route", v.Route)
 	if v.Limits.Limit != "" {
 		setText(fields, "limit", v.Limits.Limit)
 		fields["remaining"] = structpb.NewNumberValue(float64(max(0, v.Limits.Remaining)))

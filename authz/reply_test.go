@@ -84,15 +84,16 @@ func TestZeroVerdictDenies(t *testing.T) {
 // Every reason has its entry, its status and its words; the words are stable.
 func TestProblemOfEveryReason(t *testing.T) {
 	byStatus := map[int][]Reason{
-		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query"},
+		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused"},
 		401: {"credential-missing", "token-malformed", "token-header-not-allowed", "token-alg-not-allowed", "token-key-unknown",
 			"token-signature-invalid", "token-claims-invalid", "token-issuer-mismatch", "token-audience-mismatch", "token-expired",
 			"token-not-yet-valid", "api-key-invalid", "api-key-revoked", "api-key-expired"},
 		403: {"scope-missing", "claim-mismatch", "permission-missing"},
+		404: {"route-not-found"},
 		429: {"rate-limited"},
 		503: {"jwks-unavailable", "key-store-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
 	}
-	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied,
+	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}
 	n := 0
 	for status, reasons := range byStatus {

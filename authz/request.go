@@ -17,11 +17,15 @@ import (
 type request struct {
 	// route and policy are the route's own words, from its context extensions.
 	route, policy string
+	// unrouted: its Envoy names neither. They are then found by a Router, and own
+	// are the headers that only the gateway may set, which count as not there.
+	unrouted bool
+	own      []string
 	// clientIP is the address that Envoy takes as the client's. Empty where
 	// Envoy names none.
 	clientIP string
-	// path is the request target with its query, undecoded.
-	path string
+	// host, method and path, which has the query, are as they came, undecoded.
+	host, method, path string
 	// lines are the header lines; nil where joined is used.
 	lines []*corev3.HeaderValue
 	// joined are the headers of an Envoy without encode_raw_headers.
@@ -32,10 +36,15 @@ func newRequest(m *authv3.CheckRequest) *request {
 	attributes := m.GetAttributes()
 	extensions := attributes.GetContextExtensions()
 	http := attributes.GetRequest().GetHttp()
+	route, hasRoute := extensions["route"]
+	policy, hasPolicy := extensions["policy"]
 	return &request{
-		route:    extensions["route"],
-		policy:   extensions["policy"],
+		route:    route,
+		policy:   policy,
+		unrouted: !hasRoute && !hasPolicy,
 		clientIP: attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		host:     http.GetHost(),
+		method:   http.GetMethod(),
 		path:     http.GetPath(),
 		lines:    http.GetHeaderMap().GetHeaders(),
 		joined:   http.GetHeaders(),
@@ -45,6 +54,9 @@ func newRequest(m *authv3.CheckRequest) *request {
 // header returns the value of a header, and how many lines of it there are.
 // The name is compared without regard to case.
 func (r *request) header(name string) (value string, count int) {
+	if r.isOwn(name) {
+		return "", 0
+	}
 	if len(r.lines) == 0 {
 		return r.joinedHeader(name)
 	}
@@ -91,11 +103,12 @@ func (r *request) credentialHeader(name string) (string, *refusal) {
 }
 
 // limitHeader returns a header that a limit counts by. Two lines of it are
-// refused: the limiter would count by one, and the backend see both.
+// refused, and so is what may be two lines joined: the limiter would count by
+// one, and the backend see both.
 func (r *request) limitHeader(name string) (string, *refusal) {
 	value, count := r.header(name)
 	switch {
-	case count > 1:
+	case count > 1, len(r.lines) == 0 && strings.Contains(value, ","):
 		return "", refuse(ReasonDuplicateHeader)
 	case !utf8.ValidString(value):
 		return "", refuse(ReasonMalformedHeader)

@@ -25,6 +25,9 @@ const unknownRoute = "unknown"
 type Options struct {
 	// Policies are those that a route may name. Required.
 	Policies PolicySource
+	// Router finds the routes of requests that name no policy. Nil: each of them
+	// is a 503.
+	Router Router
 	// KeySets hold the issuers' keys. Nil: every token is a 503.
 	KeySets *KeySets
 	// Limiter charges limits. Nil: every limited route is a 503.
@@ -50,6 +53,7 @@ type Server struct {
 	authv3.UnimplementedAuthorizationServer
 
 	policies    PolicySource
+	router      Router
 	keySets     *KeySets
 	limiter     Limiter
 	finder      KeyFinder
@@ -65,6 +69,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		policies:    o.Policies,
+		router:      o.Router,
 		keySets:     o.KeySets,
 		limiter:     o.Limiter,
 		finder:      o.KeyFinder,
@@ -125,14 +130,24 @@ func (s *Server) afterPanic(rq *request, fault any) *authv3.CheckResponse {
 	return reply(Verdict{Reason: ReasonInternal, Policy: rq.policy})
 }
 
-// judge is the order of all checks: policy, form of the request, identity,
-// limits. The first that fails is the verdict.
+// judge judges a request by its policy. One whose Envoy is not ours still has
+// the headers that our own listeners take away.
 func (s *Server) judge(ctx context.Context, rq *request) Verdict {
+	policy, refused := s.policyOf(ctx, rq)
 	v := Verdict{Policy: rq.policy}
-	policy := s.policies.Policy(rq.policy)
-	if policy == nil {
-		return v.denied(refuseFor(ReasonPolicyUnknown, errPolicyUnknown))
+	if refused != nil {
+		return v.denied(refused)
 	}
+	if v = s.judgeBy(ctx, rq, policy, v); rq.unrouted {
+		v.Route = rq.route
+		v = v.withoutForged(rq)
+	}
+	return v
+}
+
+// judgeBy is the order of all checks: form of the request, identity, limits.
+// The first that fails is the verdict.
+func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
 	headers, refused := headerValues(rq, policy)
 	if refused != nil {
 		return v.denied(refused)

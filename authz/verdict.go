@@ -7,8 +7,11 @@ type Verdict struct {
 	Reason Reason
 	// Detail replaces the reason's own explanation where it is not empty.
 	Detail string
-	// Policy is the hash that the route named.
+	// Policy is the hash of the policy that it was judged by.
 	Policy string
+	// Route is the name of the route, where it was found here: an Envoy that
+	// named it knows it.
+	Route string
 	// Identity is the caller, as far as it is known.
 	Identity Identity
 	// Challenge is the WWW-Authenticate header of a 401 or 403.

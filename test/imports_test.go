@@ -25,14 +25,15 @@ var mayImport = map[string][]string{
 	"console":                   {},
 	"internal/door":             {},
 	"internal/outcome":          {},
+	"internal/explain":          {"config", "authz", "routing", "xds"},
 	"internal/telemetry":        {},
 	"internal/demo":             {},
 	"internal/testenv":          {"envoy"},
 	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
-		"config", "authz", "keys", "ratelimit", "xds", "envoy", "console", "store",
-		"internal/door", "internal/outcome", "internal/plan", "internal/telemetry",
+		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
+		"internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
 	"bench/control": {

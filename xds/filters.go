@@ -151,7 +151,7 @@ func controlService(timeout time.Duration) *corev3.GrpcService {
 // X-User-ID, or is not asked, a client's own would reach the backend.
 func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
 	m := &earlyv3.HeaderMutation{}
-	for _, name := range gatewayHeaders(b.config) {
+	for _, name := range GatewayHeaders(b.config) {
 		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
 		})

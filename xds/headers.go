@@ -14,14 +14,25 @@ const traceIDHeader = "X-Trace-ID"
 
 // wellKnownIdentity are headers that backends are wont to believe. They are
 // taken from clients even where no provider forwards them.
-var wellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID", traceIDHeader}
+var wellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID"}
 
-// gatewayHeaders are the headers that only the gateway may set, in lower case,
-// sorted: the well-known ones and all that a provider forwards.
-func gatewayHeaders(c *config.Config) []string {
-	var out []string
-	for _, name := range slices.Concat(wellKnownIdentity, c.IdentityHeaders()) {
-		out = append(out, strings.ToLower(name))
+// IdentityHeaders are the headers that only the gateway may say who somebody is
+// by, in lower case, sorted: the well-known ones and all that a provider
+// forwards.
+func IdentityHeaders(c *config.Config) []string {
+	return lowerSorted(append(c.IdentityHeaders(), wellKnownIdentity...))
+}
+
+// GatewayHeaders are all headers that only the gateway may set: our listeners
+// take them out of every request.
+func GatewayHeaders(c *config.Config) []string {
+	return lowerSorted(append(IdentityHeaders(c), traceIDHeader))
+}
+
+func lowerSorted(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = strings.ToLower(name)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

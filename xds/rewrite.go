@@ -53,6 +53,18 @@ func pathSubstitution(from, to string) *matcherv3.RegexMatchAndSubstitute {
 	}
 }
 
+// RewrittenPath is what becomes of a path, without its query, that the pattern
+// from takes, where a route rewrites it to the pattern to.
+func RewrittenPath(from, to, path string) string {
+	s := pathSubstitution(from, to)
+	// Both are RE2; only the words for a group differ.
+	out := strings.ReplaceAll(s.GetSubstitution(), "$", "$$")
+	out = groupReference.ReplaceAllString(out, "$${${1}}")
+	return regexp.MustCompile(s.GetPattern().GetRegex()).ReplaceAllString(path, out)
+}
+
+var groupReference = regexp.MustCompile(`\\(\d)`)
+
 // rewritten sets what the backend sees instead of the client's path and host.
 func rewritten(action *routev3.RouteAction, r *config.Route) {
 	if r.Rewrite == nil {

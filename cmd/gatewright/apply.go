@@ -150,6 +150,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	svc.plan.Store(next)
 	svc.keep(ch)
 	svc.setAside = refusedParts(published.SetAside)
+	svc.router.serve(next)
 	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they

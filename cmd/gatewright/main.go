@@ -64,7 +64,7 @@ Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 	group(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newRun(), newServe(), newCheck(), newRender(), newBootstrap(),
+		newRun(), newServe(), newCheck(), newExplain(), newRender(), newBootstrap(),
 		newApply(), newHistory(), newRollback(), newStatus(), newKeys(), newSchema(), newVersion(), newEnvironment(),
 	)
 	return root

@@ -45,6 +45,7 @@ type service struct {
 	keySets  *authz.KeySets
 	limiter  *ratelimit.Limiter
 	judging  judging
+	router   router
 	outcomes *outcome.Metrics
 	xds      *xds.Server
 	endXDS   context.CancelFunc
@@ -156,6 +157,7 @@ func (svc *service) newGRPC() *grpc.Server {
 	svc.xds.Register(server)
 	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
 		Policies:    &svc.judging,
+		Router:      &svc.router,
 		KeySets:     svc.keySets,
 		Limiter:     limiter{svc.limiter},
 		KeyFinder:   keyFinder{svc.keyCache},

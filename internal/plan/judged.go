@@ -168,3 +168,20 @@ func (p *Plan) Policy(hash string) *authz.Policy {
 	shared, _ := p.policies.get(hash)
 	return shared.policy
 }
+
+// public is the policy of routes that need no decision.
+var public = &authz.Policy{}
+
+// PolicyOf is what a route of the plan asks of requests that Check judges alone,
+// and the hash of that, which is empty where the route asks nothing. The policy
+// is nil where the plan has no such route.
+func (p *Plan) PolicyOf(r *config.Route) (policy *authz.Policy, hash string) {
+	judged, ok := p.routes.get(r.Name)
+	switch {
+	case !ok:
+		return nil, ""
+	case !judged.inCheck.Needed:
+		return public, ""
+	}
+	return p.Policy(judged.inCheck.Policy), judged.inCheck.Policy
+}

@@ -1,0 +1,171 @@
+package authz
+
+import (
+	"context"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+)
+
+// Examined is a request that somebody wants to know the judgement of.
+type Examined struct {
+	// Route is the name of its route.
+	Route string
+	// Path is the :path, with the query.
+	Path string
+	// Headers are its header lines, each a name and a value.
+	Headers [][2]string
+	// ClientIP is the client's address; empty is not known.
+	ClientIP string
+}
+
+// Examination is what a policy makes of a request, as far as it can be told
+// without a key store. Nothing is charged.
+type Examination struct {
+	// Refused is why the request is not judged at all; nil where it is.
+	Refused *Denial
+	// Findings are one for each requirement of the policy, in its order.
+	Findings []Finding
+	// Charges are what limits would be charged, and by which keys.
+	Charges []Charge
+	// CallerKnown tells that the keys of Charges have the caller in them: that
+	// the policy asks for none, or that a finding names one.
+	CallerKnown bool
+}
+
+// Denial is why something does not pass.
+type Denial struct {
+	Reason Reason
+	Detail string
+}
+
+// Finding is what can be said of a requirement.
+type Finding struct {
+	Requirement *Requirement
+	// Denial is why it does not hold. Nil where it does, unless Unverified.
+	Denial *Denial
+	// Unverified tells that the credential has not been verified, for want of the
+	// issuer's keys or of a key store. A Denial then holds whatever they say.
+	Unverified bool
+	// Token is what the token says of itself; nil where there is no such token.
+	Token *ShownToken
+}
+
+// Holds tells that the requirement holds for certain.
+func (f Finding) Holds() bool { return f.Denial == nil && !f.Unverified }
+
+// ShownToken is what a token says of itself, believed or not. What it does not
+// say is empty.
+type ShownToken struct {
+	Algorithm, KeyID, Issuer     string
+	Audiences, Scopes            []string
+	Expires, NotBefore, IssuedAt time.Time
+}
+
+// Examine tells what a policy makes of a request, by the very steps of Check.
+func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
+	rq := &request{route: e.Route, path: e.Path, clientIP: e.ClientIP}
+	for _, h := range e.Headers {
+		rq.lines = append(rq.lines, &corev3.HeaderValue{Key: h[0], RawValue: []byte(h[1])})
+	}
+	headers, refused := headerValues(rq, p)
+	var shown *credentials
+	if refused == nil {
+		shown, refused = readCredentials(rq, p)
+	}
+	if refused != nil {
+		return Examination{Refused: denial(refused)}
+	}
+	x := Examination{CallerKnown: len(p.AnyOf) == 0}
+	var id Identity
+	doubt := false // of who the caller is
+	for i := range p.AnyOf {
+		found, who := s.finding(ctx, shown, &p.AnyOf[i])
+		x.Findings = append(x.Findings, found)
+		switch {
+		case found.Denial != nil || doubt || x.CallerKnown:
+		case who == nil:
+			doubt = true
+		default:
+			x.CallerKnown, id = true, who.Identity
+		}
+	}
+	x.Charges = s.charges(p, rq, &id, headers)
+	return x
+}
+
+// finding is what can be said of one requirement, and the caller if there is one.
+func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement) (Finding, *caller) {
+	f := Finding{Requirement: q}
+	if q.JWT != nil && shown.hasToken && shown.tokenRefused == nil {
+		f.Token = shown.token.shown()
+	}
+	who, refused := s.satisfy(ctx, shown, q, s.clock())
+	if refused != nil && (refused.reason == ReasonJWKSUnavailable || refused.reason == ReasonKeyStoreUnavailable) {
+		f.Unverified = true
+		if who, refused = nil, nil; q.JWT != nil {
+			who, refused = s.unverified(shown.token, q)
+		}
+	}
+	if refused != nil {
+		f.Denial = denial(refused)
+	}
+	return f, who
+}
+
+// unverified is the caller whom a token names, were its signature good.
+func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
+	claims, err := decodeClaims(t.payload)
+	if err != nil {
+		return nil, refuse(ReasonTokenClaimsInvalid)
+	}
+	if refused := claims.judge(q.JWT, s.clock()); refused != nil {
+		return nil, refused
+	}
+	return callerOf(claims, q)
+}
+
+func (t token) shown() *ShownToken {
+	s := &ShownToken{Algorithm: t.alg, KeyID: t.kid}
+	claims, err := decodeClaims(t.payload)
+	if err != nil {
+		return s
+	}
+	s.Issuer, _ = claims.text("iss")
+	s.Audiences, _ = stringOrStrings(claims["aud"])
+	s.Scopes, _ = claims.scopes()
+	s.Expires, _, _ = claims.date("exp")
+	s.NotBefore, _, _ = claims.date("nbf")
+	s.IssuedAt, _, _ = claims.date("iat")
+	return s
+}
+
+func denial(r *refusal) *Denial {
+	if r.detail != "" {
+		return &Denial{r.reason, r.detail}
+	}
+	return &Denial{r.reason, r.reason.Meaning()}
+}
+
+// Overall is what the findings come to: denied for a reason, or nothing where
+// the request passes (ok), or where that cannot be told (not ok).
+func (x Examination) Overall() (denied *Denial, ok bool) {
+	if x.Refused != nil {
+		return x.Refused, false
+	}
+	unknown := false
+	for _, f := range x.Findings {
+		switch {
+		case f.Holds():
+			return nil, true
+		case f.Denial == nil:
+			unknown = true
+		case denied == nil || telling(f.Denial.Reason) > telling(denied.Reason):
+			denied = f.Denial
+		}
+	}
+	if unknown {
+		return nil, false
+	}
+	return denied, denied == nil
+}

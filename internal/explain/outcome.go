@@ -1,0 +1,200 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// Outcome is what happens to a request that passes.
+type Outcome struct {
+	// Answer is given by the gateway itself; Location is where a redirect leads.
+	Answer   *Answer `json:"answer,omitempty"`
+	Location string  `json:"location,omitempty"`
+	// Backends are where it may go.
+	Backends []Backend `json:"backends,omitempty"`
+	// Pinned is the header that has chosen the backend, or could.
+	Pinned string `json:"pinned,omitempty"`
+	// Path and Host are what the backend sees.
+	Path string `json:"path,omitempty"`
+	Host string `json:"host,omitempty"`
+	// Mirrors are who gets a copy.
+	Mirrors []string `json:"mirrors,omitempty"`
+	// Changes are what becomes of headers, in words: names alone, since values
+	// may be secret.
+	Changes []string `json:"changes,omitempty"`
+	Timeout string   `json:"timeout,omitempty"`
+	Retry   string   `json:"retry,omitempty"`
+	Upgrade string   `json:"upgrade,omitempty"`
+	CORS    string   `json:"cors,omitempty"`
+}
+
+// Backend is where a request may go.
+type Backend struct {
+	Name      string   `json:"name"`
+	Share     string   `json:"share"`
+	Endpoints []string `json:"endpoints"`
+}
+
+func outcome(c *config.Config, r *config.Route, asked Asked, path string) *Outcome {
+	o := &Outcome{Changes: slices.Concat(changes("request", r.Request), changes("response", r.Response))}
+	if r.CORS != nil {
+		o.CORS = "pages of " + strings.Join(r.CORS.Origins, ", ") + " may call it by " + strings.Join(r.AllowedMethods(), ", ")
+	}
+	switch {
+	case r.Redirect != nil:
+		status := r.Redirect.Status
+		if status == 0 {
+			status = 302
+		}
+		o.Location = location(c, r, asked, path)
+		o.Answer = &Answer{Status: status, Detail: "a redirect to " + o.Location}
+		return o
+	case r.Respond != nil:
+		o.Answer = &Answer{Status: r.Respond.Status, Detail: fmt.Sprintf("an answer of the gateway's own, %d bytes", len(r.Respond.Body))}
+		return o
+	}
+	o.send(c, r, asked)
+	o.Host, o.Path = asked.Host, path
+	if r.Rewrite != nil {
+		if r.Rewrite.Host != "" {
+			o.Host = r.Rewrite.Host
+		}
+		o.Path = rewritten(r, r.Rewrite.Path, path)
+	}
+	for _, m := range r.AllMirrors() {
+		share := "all requests"
+		if m.Percent != nil {
+			share = strconv.FormatFloat(*m.Percent, 'f', -1, 64) + " % of the requests"
+		}
+		o.Mirrors = append(o.Mirrors, m.Backend+" gets a copy of "+share)
+	}
+	o.Timeout = config.Duration(r.Timeout.Or(config.DefaultRouteTimeout)).String()
+	o.Retry = retry(r)
+	o.Upgrade = upgrade(r, asked)
+	return o
+}
+
+// send says where the request goes: to the backend that it is pinned to, or to
+// one of those of the split.
+func (o *Outcome) send(c *config.Config, r *config.Route, asked Asked) {
+	if r.Pin != nil {
+		value, there := asked.header(r.Pin.Header)
+		if to, ok := r.Pin.Values[value]; there && ok {
+			o.Pinned = fmt.Sprintf("the header %s chooses %s", r.Pin.Header, to)
+			o.Backends = []Backend{{to, "all", c.Backends[to].Endpoints}}
+			o.Changes = append(o.Changes, sideChanges(r, to)...)
+			return
+		}
+		o.Pinned = fmt.Sprintf("the header %s could choose: %s", r.Pin.Header, strings.Join(slices.Sorted(maps.Keys(r.Pin.Values)), ", "))
+	}
+	sum := 0
+	for _, to := range r.To {
+		if to.Weight != nil {
+			sum += *to.Weight
+		}
+	}
+	for _, to := range r.To {
+		share := "all"
+		if len(r.To) > 1 && to.Weight != nil {
+			share = fmt.Sprintf("%d of %d", *to.Weight, sum)
+		}
+		o.Backends = append(o.Backends, Backend{to.Backend, share, c.Backends[to.Backend].Endpoints})
+		o.Changes = append(o.Changes, sideChanges(r, to.Backend)...)
+	}
+}
+
+func sideChanges(r *config.Route, backend string) []string {
+	var all []string
+	for _, to := range r.To {
+		if to.Backend == backend {
+			for _, what := range slices.Concat(changes("request", to.Request), changes("response", to.Response)) {
+				all = append(all, what+" (for "+backend+")")
+			}
+		}
+	}
+	return all
+}
+
+func changes(of string, h *config.HeaderChanges) []string {
+	if h == nil {
+		return nil
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(h.Set)) {
+		all = append(all, of+": sets "+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Add)) {
+		all = append(all, of+": adds "+name)
+	}
+	for _, name := range h.Remove {
+		all = append(all, of+": removes "+name)
+	}
+	return all
+}
+
+// rewritten is a path, with its query, as a pattern makes it; an empty pattern
+// leaves it.
+func rewritten(r *config.Route, to, path string) string {
+	if to == "" {
+		return path
+	}
+	plain := withoutQuery(path)
+	return xds.RewrittenPath(r.Match.Path, to, plain) + path[len(plain):]
+}
+
+// location is where a redirect leads. Our listeners have no TLS of their own
+// yet, so that a redirect that names no scheme stays at http.
+func location(c *config.Config, r *config.Route, asked Asked, path string) string {
+	scheme, host := r.Redirect.Scheme, r.Redirect.Host
+	if scheme == "" {
+		scheme = "http"
+		if slices.ContainsFunc(c.Listeners, func(l *config.Listener) bool { return l.TLS != nil }) {
+			scheme = asked.Scheme
+		}
+	}
+	if host == "" {
+		host = asked.Host
+	}
+	usual := map[string]int{"http": 80, "https": 443}
+	if p := r.Redirect.Port; p != 0 && p != usual[r.Redirect.Scheme] {
+		host += ":" + strconv.Itoa(p)
+	}
+	return scheme + "://" + host + rewritten(r, r.Redirect.Path, path)
+}
+
+func retry(r *config.Route) string {
+	if r.Retry == nil || r.Retry.Attempts == 0 {
+		return "none"
+	}
+	on := slices.Clone(r.Retry.On)
+	if len(on) == 0 {
+		on = []string{"connect-failure", "refused-stream", "unavailable"}
+	}
+	for _, code := range r.Retry.Codes {
+		on = append(on, strconv.Itoa(code))
+	}
+	text := fmt.Sprintf("up to %d more on %s", r.Retry.Attempts, strings.Join(on, ", "))
+	if r.Retry.PerTryTimeout > 0 {
+		text += ", each attempt " + r.Retry.PerTryTimeout.String()
+	}
+	return text
+}
+
+// upgrade says whether a request that asks for another protocol gets it.
+func upgrade(r *config.Route, asked Asked) string {
+	wanted, ok := asked.header("upgrade")
+	switch {
+	case ok && slices.Contains(r.Upgrades, strings.ToLower(wanted)):
+		return "the connection is upgraded to " + strings.ToLower(wanted)
+	case ok:
+		return "refused: 403 upgrade-refused, since the route upgrades to " + cmp.Or(strings.Join(r.Upgrades, ", "), "nothing")
+	}
+	return strings.Join(r.Upgrades, ", ")
+}

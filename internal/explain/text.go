@@ -1,0 +1,141 @@
+package explain
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Write writes the report for people.
+func (r Report) Write(w io.Writer) error {
+	var b page
+	b.line(0, "%s %s%s", r.Request.Method, r.Request.Host, r.Request.Path)
+	for _, note := range r.Notes {
+		b.line(1, "%s", note)
+	}
+	if r.Refused != nil {
+		b.line(0, "answer: %s", r.Refused)
+	}
+	if r.Chosen != nil {
+		b.line(0, "route: %s  (%s)", r.Route, r.Chosen.Match.Path)
+	}
+	if len(r.Candidates) > 0 {
+		b.line(0, "not taken:")
+	}
+	for _, c := range r.Candidates {
+		for i, reason := range c.Reasons {
+			name := c.Name
+			if i > 0 {
+				name = strings.Repeat(" ", len(name))
+			}
+			b.line(1, "%s  %s", name, reason.Text)
+		}
+	}
+	if r.Omitted > 0 {
+		b.line(1, "and %d more", r.Omitted)
+	}
+	if r.Auth != nil {
+		r.Auth.write(&b)
+	}
+	for _, l := range r.Limits {
+		l.write(&b)
+	}
+	if r.Then != nil {
+		r.Then.write(&b)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the explanation: %w", err)
+	}
+	return nil
+}
+
+func (a *Answer) String() string {
+	if a.Reason == "" {
+		return fmt.Sprintf("%d: %s", a.Status, a.Detail)
+	}
+	return fmt.Sprintf("%d %s: %s", a.Status, a.Reason, a.Detail)
+}
+
+func (a *Auth) write(b *page) {
+	switch {
+	case a.Public && a.Denied == nil:
+		b.line(0, "auth: public, nothing is asked")
+		return
+	case a.Denied != nil:
+		b.line(0, "auth: denied, %s", a.Denied)
+	case a.Verdict == Unknown:
+		b.line(0, "auth: unknown, it depends on what cannot be verified here")
+	default:
+		b.line(0, "auth: passes")
+	}
+	for _, q := range a.AnyOf {
+		q.write(b)
+	}
+}
+
+func (q Requirement) write(b *page) {
+	b.line(1, "%s %s: %s", q.Kind, q.Provider, q.Verdict)
+	if q.Denied != nil {
+		b.line(2, "%s", q.Denied)
+	}
+	if q.Unverified != "" {
+		b.line(2, "%s", q.Unverified)
+	}
+	b.line(2, "looked for in %s", q.LookedFor)
+	if len(q.Asks) > 0 {
+		b.line(2, "asks for %s", strings.Join(q.Asks, "; "))
+	}
+	if t := q.Token; t != nil {
+		var says []string
+		for _, member := range [][2]string{
+			{"alg", t.Algorithm}, {"kid", t.KeyID}, {"iss", t.Issuer}, {"aud", strings.Join(t.Audiences, ", ")},
+			{"scopes", strings.Join(t.Scopes, " ")}, {"exp", t.Expires}, {"nbf", t.NotBefore}, {"iat", t.IssuedAt},
+		} {
+			if member[1] != "" {
+				says = append(says, fmt.Sprintf("%s %q", member[0], member[1]))
+			}
+		}
+		b.line(2, "the token says %s", strings.Join(says, "; "))
+	}
+}
+
+func (l Limit) write(b *page) {
+	b.line(0, "limit %s: %s", l.Name, l.Says)
+	for _, part := range l.Key {
+		value := fmt.Sprintf("%q", part.Value)
+		switch {
+		case part.Unknown != "":
+			value = "unknown: " + part.Unknown
+		case part.Value == "":
+			value = "nothing: all who have none count together"
+		}
+		b.line(1, "by %s: %s", part.Part, value)
+	}
+}
+
+func (o *Outcome) write(b *page) {
+	b.line(0, "then, where it passes:")
+	if o.Answer != nil {
+		b.line(1, "answer %s", o.Answer)
+	}
+	for _, to := range o.Backends {
+		b.line(1, "to %s (%s) at %s", to.Name, to.Share, strings.Join(to.Endpoints, ", "))
+	}
+	for _, said := range [][2]string{
+		{"pin", o.Pinned}, {"the backend sees", o.Host + o.Path}, {"mirror", strings.Join(o.Mirrors, "; ")}, {"headers", strings.Join(o.Changes, "; ")},
+		{"timeout", o.Timeout}, {"retries", o.Retry}, {"upgrades", o.Upgrade}, {"CORS", o.CORS},
+	} {
+		if said[1] != "" {
+			b.line(1, "%s: %s", said[0], said[1])
+		}
+	}
+}
+
+// page is text that is being written, line by line.
+type page struct{ strings.Builder }
+
+func (p *page) line(depth int, format string, args ...any) {
+	p.WriteString(strings.Repeat("  ", depth))
+	fmt.Fprintf(p, format, args...)
+	p.WriteByte('\n')
+}
