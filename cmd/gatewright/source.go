@@ -78,7 +78,9 @@ func (svc *service) readable(err error) {
 		return
 	}
 	svc.beforeOutage = svc.reloads.last.Load()
-	svc.reloads.done("unreadable", err)
+	if before := svc.beforeOutage; before == nil || before.Result != "stale" {
+		svc.reloads.done("unreadable", err)
+	}
 	svc.log.Error("the config cannot be read; what was read last stays", "error", err)
 }
 
