@@ -15,7 +15,8 @@ import (
 // churning is a gateway whose backends and routes come, go, change their names
 // and places in the file. Each route has a backend of its own; two paths are
 // always served: /app, by a route that stays, and /moved, by one that has
-// another name and another backend after each change.
+// another name and another backend after each change, and whose requests wait
+// for a judgement between the route and the backend.
 type churning struct {
 	*gateway
 	t      *testing.T
@@ -44,11 +45,12 @@ func (c *churning) config() string {
 	for _, name := range c.names {
 		fmt.Fprintf(&b, "  %s: {endpoints: [%q]}\n", name, c.extra.Addr())
 	}
+	b.WriteString("limits:\n  wide: {key: [clientIP], tokenBucket: {capacity: 1000000, refill: 1000000/s}}\n")
 	b.WriteString("routes:\n  - {name: app, match: {path: /app/**}, auth: public, to: [{backend: app}]}\n")
 	for _, name := range c.names {
 		fmt.Fprintf(&b, "  - {name: %s, match: {path: /%s}, auth: public, to: [{backend: %s}]}\n", name, name, name)
 	}
-	fmt.Fprintf(&b, "  - {name: moved-%d, match: {path: /moved}, auth: public, to: [{backend: moved-%d}]}\n", c.change, c.change)
+	fmt.Fprintf(&b, "  - {name: moved-%d, match: {path: /moved}, auth: public, limits: [wide], to: [{backend: moved-%d}]}\n", c.change, c.change)
 	b.WriteString(hostsOf[c.change%len(hostsOf)])
 	if c.change >= churns/3 && c.change < churns*2/3 {
 		b.WriteString(manyRoutes(50, 20)) // from here on host by host, also when they are gone again
