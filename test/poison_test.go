@@ -212,7 +212,7 @@ func TestPoisonForEnvoy(t *testing.T) {
 	}
 	kinds := []poison{
 		{"a port in use", second(taken.Addr().String()), "Listener second: refused by Envoy gatewright: Error adding/updating listener(s) second: cannot bind '" + taken.Addr().String() + "': Address already in use"},
-		{"an address that is not ours", second("192.0.2.1:8080"), "cannot bind '192.0.2.1:8080': Cannot assign requested address"},
+		{"an address that is not ours", second("203.0.113.77:8080"), "cannot bind '203.0.113.77:8080': Cannot assign requested address"},
 		{"an IPv6 address that is not ours", second("[2001:db8::1]:8080"), "cannot bind '[2001:db8::1]:8080': Cannot assign requested address"},
 		{"the gateway's own admin port", second(p.admin), "cannot bind '" + p.admin + "': Address already in use"},
 		{"the listener in use moves to a port in use", func(t *testing.T, sound string) string {
@@ -228,6 +228,7 @@ func TestPoisonForEnvoy(t *testing.T) {
 		p.wantStatus("refused", kind.want)
 		_, words, _ := strings.Cut(kind.want, "cannot bind ")
 		p.wantLogged(position, words)
+		p.wantLogged(position, `msg="envoy refused resources" node=gatewright type=Listener`)
 		p.servesStep() // the rest of the change
 		p.serves()
 		p.goOn() // without it
