@@ -154,7 +154,7 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		return err
 	}
 	c.tracker.deltaAnswered(id, req)
-	c.tell(req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
+	c.tell(streamID{id: id}, req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (c *callbacks) OnStreamRequest(id int64, req *discoveryv3.DiscoveryRequest)
 		return err
 	}
 	c.tracker.worldAnswered(id, req)
-	c.tell(req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
+	c.tell(streamID{world: true, id: id}, req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	if req.GetErrorDetail() != nil && req.GetVersionInfo() == "" {
 		// An Envoy that refuses the first response has no version yet, and a
 		// linear cache takes that for a first request: it would answer with the
@@ -199,11 +199,11 @@ func (c *callbacks) serves(typeURL string) error {
 }
 
 // tell counts what an Envoy answers, and logs what an operator should know.
-func (c *callbacks) tell(node *corev3.Node, typeURL, nonce, refused string) {
+func (c *callbacks) tell(id streamID, node *corev3.Node, typeURL, nonce, refused string) {
 	switch {
 	case refused != "":
 		c.metrics.nacks.WithLabelValues(shortType(typeURL)).Inc()
-		c.log.Error("envoy refused resources", "node", node.GetId(), "type", shortType(typeURL), "envoy_says", refused)
+		c.log.Error("envoy refused resources", "node", c.tracker.nodeOf(id), "type", shortType(typeURL), "envoy_says", refused)
 	case nonce != "":
 		c.metrics.acks.WithLabelValues(shortType(typeURL)).Inc()
 	case typeURL == resource.ClusterType:

@@ -171,6 +171,17 @@ func (t *tracker) hasAll(s *stream) bool {
 	return true
 }
 
+// nodeOf is who is at the other end of a stream: an Envoy says it in its first
+// message alone.
+func (t *tracker) nodeOf(id streamID) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s, ok := t.streams[id]; ok {
+		return s.node
+	}
+	return ""
+}
+
 // connected is the number of Envoys.
 func (t *tracker) connected() int {
 	t.mu.Lock()
