@@ -23,15 +23,6 @@ type wantedOf struct {
 	cacheVersion uint64
 }
 
-func (w want) empty() bool {
-	for _, of := range w {
-		if len(of.versions) > 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // tracker knows, for each connected Envoy, which of the wanted resources it has
 // acknowledged, and what it has refused. It remembers the versions of wanted
 // resources only, so that it stays small whatever the size of the config.
