@@ -24,6 +24,8 @@ const childVariable = "BENCH_CONTROL_CHILD"
 // taken is what a thing took.
 type taken struct {
 	Time time.Duration `json:"time"`
+	// CPU is that of all cores, and says more than Time on a busy machine.
+	CPU time.Duration `json:"cpu"`
 	// Allocated is all memory that was asked for, though some was free again
 	// soon, and Peak the most that was resident at once. Both are bytes; Peak
 	// is the whole process's.
@@ -84,11 +86,20 @@ func runChild(asked string, w io.Writer) error {
 func taking(do func() error) (t taken, err error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	cpuBefore, err := cpuTime("self")
+	if err != nil {
+		return t, err
+	}
 	began := time.Now()
 	if err := do(); err != nil {
 		return t, err
 	}
 	t.Time = time.Since(began)
+	cpuAfter, err := cpuTime("self")
+	if err != nil {
+		return t, err
+	}
+	t.CPU = cpuAfter - cpuBefore
 	runtime.ReadMemStats(&after)
 	t.Allocated = int64(after.TotalAlloc - before.TotalAlloc)
 	// Not what getrusage says: that begins with the memory of the parent.

@@ -58,7 +58,7 @@ func fullSize() options {
 		edits:             200,
 		compileRoutes:     sizes{{100_000, 1}, {100_000, 1000}},
 		compileRuns:       5,
-		envoys:            counts{1, 10, 50},
+		envoys:            counts{1, 10, 50, 200},
 		envoysRoutes:      size{10_000, 100},
 		envoysSteady:      3 * time.Second,
 	}

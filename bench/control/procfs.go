@@ -13,9 +13,13 @@ import (
 // every platform that Envoy is released for.
 const clockTick = 10 * time.Millisecond
 
-// cpu is how much CPU the process has used, in user and system mode.
-func (p *process) cpu() (time.Duration, error) {
-	file := fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)
+// cpu is how much CPU the process has used.
+func (p *process) cpu() (time.Duration, error) { return cpuTime(fmt.Sprint(p.cmd.Process.Pid)) }
+
+// cpuTime is how much CPU a process has used, in user and system mode, as
+// /proc/PID/stat says.
+func cpuTime(pid string) (time.Duration, error) {
+	file := "/proc/" + pid + "/stat"
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, fmt.Errorf("reading CPU times: %w", err)

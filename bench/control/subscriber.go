@@ -22,7 +22,7 @@ import (
 
 // subscriber speaks incremental ADS as Envoy does, on a connection of its own,
 // and keeps nothing: it subscribes to all clusters and listeners, and then to
-// what those refer to, and accepts everything. Fifty real Envoys would not fit
+// what those refer to, and accepts everything. Hundreds of real Envoys would not fit
 // the machine.
 type subscriber struct {
 	node   string
