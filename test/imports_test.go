@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"console":                   {},
 	"internal/door":             {},
 	"internal/outcome":          {},
+	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
 	"internal/telemetry":        {},
 	"internal/demo":             {},
@@ -32,7 +33,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "xds", "envoy", "console",
-		"internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
+		"internal/diff", "internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
 }
