@@ -61,3 +61,13 @@ func (c *condition) holds(value string, ok bool) bool {
 		return value == c.want.Exact
 	}
 }
+
+// Holds tells whether the value of a header or of a parameter, or that there is
+// none (not ok), is what a match wants.
+func Holds(want config.ValueMatch, value string, ok bool) bool {
+	c := condition{want: want}
+	if want.Regex != "" {
+		c.expression, _ = config.CompileExpression(want.Regex)
+	}
+	return c.holds(value, ok)
+}

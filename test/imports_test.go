@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"console":                   {},
 	"internal/door":             {},
 	"internal/outcome":          {},
+	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
 	"internal/telemetry":        {},
 	"internal/demo":             {},
@@ -33,7 +34,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
+		"internal/diff", "internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
 	"bench/control": {

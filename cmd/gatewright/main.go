@@ -32,12 +32,18 @@ func execute(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	var trouble troubleError
 	switch {
 	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
 		// Asked to stop while it was starting: that is no fault.
 		return exitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "gatewright: %v\nSee gatewright --help.\n", err)
+		return exitUsage
+	case errors.Is(err, errDiffer):
+		return exitFault // what differs has been told
+	case errors.As(err, &trouble):
+		fmt.Fprintf(os.Stderr, "gatewright: %v\n", err)
 		return exitUsage
 	default:
 		fmt.Fprintf(os.Stderr, "gatewright: %v\n", err)
@@ -64,7 +70,7 @@ Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 	group(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newRun(), newServe(), newCheck(), newExplain(), newRender(), newBootstrap(),
+		newRun(), newServe(), newCheck(), newDiff(), newExplain(), newRender(), newBootstrap(),
 		newApply(), newHistory(), newRollback(), newStatus(), newKeys(), newSchema(), newVersion(), newEnvironment(),
 	)
 	return root

@@ -1,0 +1,123 @@
+package diff
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+)
+
+// Protection is how a change bears on who may do what.
+type Protection string
+
+// The kinds of change, the most urgent first.
+const (
+	// Less: somebody may pass who could not before, or more often.
+	Less Protection = "less-protected"
+	// Opened: requests that no route took are taken now.
+	Opened Protection = "newly-reachable"
+	// Other: what is asked is the same, or another thing that is not less.
+	Other Protection = "changed"
+	// Closed: no route takes them any more.
+	Closed Protection = "no-longer-reachable"
+)
+
+var urgency = map[Protection]int{Less: 0, Opened: 1, Other: 2, Closed: 3}
+
+// protection is the kind of a change, and what is less protected by it, in words.
+func protection(before, after *judgement) (Protection, []string) {
+	switch {
+	case before.asks == nil:
+		return Opened, nil
+	case after.asks == nil:
+		return Closed, nil
+	}
+	if lost := append(newWaysIn(before.asks, after.asks), looserLimits(before.asks, after.asks)...); len(lost) > 0 {
+		return Less, lost
+	}
+	return Other, nil
+}
+
+// newWaysIn are the requirements of a policy that somebody may satisfy who
+// satisfied none of the policy before.
+func newWaysIn(before, after *authz.Policy) []string {
+	if len(before.AnyOf) == 0 {
+		return nil
+	}
+	if len(after.AnyOf) == 0 {
+		return []string{"it is public now"}
+	}
+	var all []string
+	for i := range after.AnyOf {
+		way := &after.AnyOf[i]
+		if !slices.ContainsFunc(before.AnyOf, func(old authz.Requirement) bool { return asksAtLeast(way, &old) }) {
+			all = append(all, "new way in: "+wayText(way))
+		}
+	}
+	return all
+}
+
+// asksAtLeast tells whether whoever satisfies a requirement satisfies another.
+func asksAtLeast(q, other *authz.Requirement) bool {
+	for name, values := range other.Claims {
+		asked, ok := q.Claims[name]
+		if !ok || !subset(asked, values) {
+			return false
+		}
+	}
+	return (q.JWT == nil) == (other.JWT == nil) && believesNoMore(q.JWT, other.JWT) && reflect.DeepEqual(q.APIKey, other.APIKey) &&
+		subset(other.Scopes, q.Scopes) && subset(other.Permissions, q.Permissions)
+}
+
+// believesNoMore tells whether each token that a provider vouches for another
+// one does, too. What it forwards is not about that.
+func believesNoMore(p, other *config.JWT) bool {
+	if p == nil || other == nil {
+		return p == other
+	}
+	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
+		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+}
+
+func subset(of, all []string) bool {
+	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// looserLimits are the limits that are gone, or let more pass.
+func looserLimits(before, after *authz.Policy) []string {
+	var all []string
+	for _, old := range before.Limits {
+		i := slices.IndexFunc(after.Limits, func(l *config.Limit) bool { return l.Name == old.Name })
+		switch {
+		case i < 0:
+			all = append(all, "limit "+old.Name+" is gone")
+		case !reflect.DeepEqual(after.Limits[i], old) && !tighter(after.Limits[i], old):
+			all = append(all, fmt.Sprintf("limit %s is another one", old.Name))
+		}
+	}
+	return all
+}
+
+// tighter tells whether a limit lets no more pass than another of the same key.
+func tighter(l, old *config.Limit) bool {
+	a, b := l.TokenBucket, old.TokenBucket
+	if a == nil || b == nil || !slices.Equal(l.Key, old.Key) || l.OnStoreFailure != old.OnStoreFailure || l.Consistency != old.Consistency {
+		return false
+	}
+	// Events over time, by cross-multiplication of what fits 64 bits as float.
+	return a.Capacity <= b.Capacity &&
+		float64(a.Refill.Events)*float64(b.Refill.Per) <= float64(b.Refill.Events)*float64(a.Refill.Per)
+}
+
+// defaultSkew and algorithms are what a provider has that says nothing of them.
+const defaultSkew = 30 * time.Second
+
+func algorithms(p *config.JWT) []string {
+	if len(p.Algorithms) == 0 {
+		return []string{"RS256", "ES256"}
+	}
+	return p.Algorithms
+}
