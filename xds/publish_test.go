@@ -154,6 +154,7 @@ func TestWhatComesBackInTimeNeverGoes(t *testing.T) {
 // is not taken from a publication after it.
 func TestOldRetirementTakesNothingNew(t *testing.T) {
 	r, e := connected(t, "a", "b")
+	r.linger = 2 * time.Second // so that what follows comes in time, also on a busy machine
 	publish(t, r, resources(t, "a"))
 	publish(t, r, resources(t, "a", "b", "c"))
 	publish(t, r, resources(t, "a", "b", "c", "d"))

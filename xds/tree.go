@@ -179,9 +179,10 @@ func literalPrefix(p config.PathPattern) string {
 // ends: such a route takes its rivals with it.
 func fieldMatchers(routes []treeRoute, rivals *rivals) *matcherv3.Matcher_MatcherList {
 	list := &matcherv3.Matcher_MatcherList{}
-	var ends []treeRoute // those that end the search
+	ends := map[string][]treeRoute{} // those that end the search, by path
 	for _, r := range routes {
-		if slices.ContainsFunc(ends, func(e treeRoute) bool { return e.takesAllOf(r) }) {
+		path := withoutNames(r.path)
+		if slices.ContainsFunc(ends[path], func(e treeRoute) bool { return e.takesAllOf(r) }) {
 			continue // it is among the rivals of that one
 		}
 		m := &matcherv3.Matcher_MatcherList_FieldMatcher{
@@ -189,13 +190,25 @@ func fieldMatchers(routes []treeRoute, rivals *rivals) *matcherv3.Matcher_Matche
 		}
 		if r.asksQuery() {
 			m.OnMatch = takesFirst(rivals.from(r))
-			ends = append(ends, r)
+			ends[path] = append(ends[path], r)
 		} else {
 			m.OnMatch = takes(unconditional(r.envoy))
 		}
 		list.Matchers = append(list.Matchers, m)
 	}
 	return list
+}
+
+// withoutNames is a pattern whose variables are all called the same: equal for
+// patterns that take the same paths.
+func withoutNames(p config.PathPattern) string {
+	p.Segments = slices.Clone(p.Segments)
+	for i := range p.Segments {
+		if p.Segments[i].Variable != "" {
+			p.Segments[i].Variable = "_"
+		}
+	}
+	return p.String()
 }
 
 // unconditional is a route whose conditions have been seen to hold.
