@@ -80,8 +80,12 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *table, err 
 			errs = append(errs, fmt.Errorf("measuring %s: %w", m.name, err))
 		}
 	}
+	if ctx.Err() != nil {
+		// What the measurements say of it is no news.
+		return t, errors.New("interrupted: the report has what was measured until then")
+	}
 	b.say("done")
-	return t, errors.Join(append(errs, ctx.Err())...)
+	return t, errors.Join(errs...)
 }
 
 // prepare finds Envoy and builds gatewright, from the very source that this
