@@ -25,6 +25,10 @@ const (
 	ReasonPathRefused Reason = "path-refused"
 )
 
+// ReasonMethodRefused: the method is one that no backend may see, TRACE or
+// CONNECT (405). Envoys that we configure answer so by themselves.
+const ReasonMethodRefused Reason = "method-refused"
+
 // ReasonRouteNotFound: no route takes the request (404). Envoys that we
 // configure answer so by themselves.
 const ReasonRouteNotFound Reason = "route-not-found"
@@ -111,6 +115,7 @@ var problems = map[Reason]problem{
 
 	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
 
+	ReasonMethodRefused: {405, "Method Not Allowed", "TRACE and CONNECT are not served here."},
 	ReasonRouteNotFound: {404, "Not Found", "No route matches this request."},
 
 	ReasonCredentialMissing:     {401, "Unauthorized", "This route needs a credential."},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,6 +13,8 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // reply is the only place where a verdict becomes a message. Envoy allows on
@@ -57,6 +60,9 @@ func deniedHeaders(v Verdict, reason Reason, p problem) []header {
 	}
 	if v.Challenge != "" && (p.status == 401 || p.status == 403) {
 		all = append(all, header{"www-authenticate", v.Challenge})
+	}
+	if reason == ReasonMethodRefused {
+		all = append(all, header{"allow", strings.Join(config.Methods(), ", ")})
 	}
 	if reason == ReasonRateLimited || v.Limits.RetryAfter > 0 {
 		all = append(all, header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(v.Limits.RetryAfter)), 10)})
@@ -130,6 +136,8 @@ func grpcCode(status int) codes.Code {
 		return codes.PermissionDenied
 	case 404:
 		return codes.NotFound
+	case 405:
+		return codes.Unimplemented
 	case 429:
 		return codes.ResourceExhausted
 	case 503:

@@ -90,10 +90,11 @@ func TestProblemOfEveryReason(t *testing.T) {
 			"token-not-yet-valid", "api-key-invalid", "api-key-revoked", "api-key-expired"},
 		403: {"scope-missing", "claim-mismatch", "permission-missing"},
 		404: {"route-not-found"},
+		405: {"method-refused"},
 		429: {"rate-limited"},
 		503: {"jwks-unavailable", "key-store-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
 	}
-	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound,
+	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}
 	n := 0
 	for status, reasons := range byStatus {

@@ -58,6 +58,9 @@ func (s *Server) policyOf(ctx context.Context, rq *request) (*Policy, *refusal) 
 		}
 		return nil, refuseFor(ReasonPolicyUnknown, errPolicyUnknown)
 	}
+	if rq.method == "TRACE" || rq.method == "CONNECT" {
+		return nil, refuse(ReasonMethodRefused)
+	}
 	if s.router == nil {
 		return nil, refuseFor(ReasonPolicyUnknown, errNoRouter)
 	}

@@ -9,6 +9,9 @@ import (
 // methods are the methods a route can name. TRACE and CONNECT never pass.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
+// Methods are the methods that requests may have.
+func Methods() []string { return slices.Clone(methods) }
+
 func (c *checker) match(at *place, m *Match) {
 	c.words(at.key("hosts"), m.Hosts)
 	for i, host := range m.Hosts {

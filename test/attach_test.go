@@ -134,6 +134,7 @@ func TestForeignEnvoyIsJudged(t *testing.T) {
 			t.Errorf("the backend sees user %q and credential %q", e.header("X-User-ID"), e.header("Authorization"))
 		}
 		get(t, g.url(l, "/admin/a"), admin, admin).denied(t, 400, "duplicate-credential")
+		do(t, http.MethodTrace, g.url(l, "/public/a")).denied(t, 405, "method-refused")
 		get(t, g.url(l, "/nowhere"), admin).denied(t, 404, "route-not-found")
 
 		get(t, g.url(l, "/items/1")).ok(t)

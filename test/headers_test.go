@@ -77,6 +77,8 @@ func TestPathsHaveOneMeaning(t *testing.T) {
 		"/./admin/x", "/%61dmin/x", "/public/%2e%2e%2fadmin/x", "/public/%252e%252e/admin/x", "/public/..;/admin/x",
 		"/public/;/../admin/x", "/admin", "/admin/", "/ADMIN/x", "/publicadmin", "/public/../../admin/x",
 		"/public/..%c0%afadmin/x", "/public/..%00/admin/x", "/public/x/..%2f..%2fadmin/x", "http://h/admin/x",
+		"/public/%2e%2e;/admin/x", "/public/%2e%2E;a=b/admin/x", "/public/.%2e;/admin/x", "/public/%2e.;/admin/x", "/public/x/%2e%2e;/%2e%2e;/admin/x",
+		`/public/\..;/admin/x`, "/public/%2e;/../admin/x", "/public/%2e%2e;", "/public/%2e%2e;?x=/public/",
 	}
 	for i := range 256 {
 		spellings = append(spellings, fmt.Sprintf("/public/..%%%02xadmin/x", i))
@@ -86,7 +88,7 @@ func TestPathsHaveOneMeaning(t *testing.T) {
 		switch r.Status {
 		case http.StatusOK:
 			got := r.echo(t).Path
-			if meant := meaning(got); !strings.HasPrefix(meant, "/public/") && meant != "/public" {
+			if meant := obligingMeaning(got); !strings.HasPrefix(meant, "/public/") && meant != "/public" {
 				t.Errorf("%s passed without a credential and reached the backend as %s, which can be read as %s", spelling, got, meant)
 			}
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound:
@@ -95,6 +97,51 @@ func TestPathsHaveOneMeaning(t *testing.T) {
 		}
 	}
 	get(t, g.url("public", "/public/1")).ok(t)
+}
+
+// TestDotSegmentsWithParameters: what Envoy itself passes on as /..;/ is refused,
+// on every host and route, and what only looks like it is not.
+func TestDotSegmentsWithParameters(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
+	for _, path := range []string{"/public/%2e%2e;/admin/x", "/public/%2e;x", "/%2e%2e;", "/admin/%2e%2e;/y", "/nowhere/%2e%2e;a?b=c"} {
+		for _, host := range []string{"a", "unknown.example"} {
+			g.raw("public", "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").denied(t, 400, "path-refused")
+		}
+	}
+	for _, path := range []string{"/public/a..;/b", "/public/...;/b", "/public/x.;y", "/public/;/b", "/public/a;b=c/d", "/public/a?next=/..;/x", "/public/a?%2e%2e;"} {
+		if r := g.raw("public", "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); r.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, r.Status, r.Body)
+		}
+	}
+	line := g.logged("/public/..;/admin/x")
+	if line["route"] != "gatewright.refused" || line["reason"] != "path-refused" || line["status"] != 400.0 {
+		t.Errorf("access log: %v", line)
+	}
+}
+
+// TestTraceAndConnect reach no backend, on whatever route.
+func TestTraceAndConnect(t *testing.T) {
+	t.Parallel()
+	app := backend(t, "app")
+	g := start(t, setup{config: identity, values: map[string]string{"app": app.Addr()}})
+	for _, path := range []string{"/public/1", "/limited/1", "/admin/1", "/nowhere"} {
+		r := g.raw("public", "TRACE "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		r.denied(t, 405, "method-refused")
+		if allow := r.Header.Get("Allow"); !strings.Contains(allow, "GET") || strings.Contains(allow, "TRACE") {
+			t.Errorf("%s: Allow is %q", path, allow)
+		}
+	}
+	for _, target := range []string{"a:80", app.Addr()} {
+		g.raw("public", "CONNECT "+target+" HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n").denied(t, 405, "method-refused")
+	}
+	if r := g.raw("public", "CONNECT /public/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); r.Status != http.StatusBadRequest {
+		t.Errorf("CONNECT to a path: %d %s", r.Status, r.Body)
+	}
+	if n := app.Requests(); n != 0 {
+		t.Errorf("%d reached the backend", n)
+	}
+	do(t, http.MethodOptions, g.url("public", "/public/1")).ok(t)
 }
 
 // meaning is the path as the most obliging backend could read it.

@@ -45,6 +45,7 @@ func (p problem) json() string {
 // route's own response) goes out as it is.
 func localReplies() *hcmv3.LocalReplyConfig {
 	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
+		refusedConnect(),
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),
 		replyFor(upgradeRefused(), problem{title: "Forbidden", reason: "upgrade-refused",

@@ -37,8 +37,11 @@ type treeRoute struct {
 }
 
 // routeTree is the matcher of a virtual host; the most specific route is the
-// first of the routes. What no route takes is answered by notFound.
-func routeTree(routes []treeRoute) *matcherv3.Matcher {
+// first of the routes. What no route takes is answered by notFound, and before
+// any does, what is refused.
+func routeTree(routes []treeRoute) *matcherv3.Matcher { return afterRefused(routeTrees(routes)) }
+
+func routeTrees(routes []treeRoute) *matcherv3.Matcher {
 	rivals := newRivals(routes)
 	var trees []*matcherv3.Matcher
 	for _, members := range groups(routes) {

@@ -126,6 +126,12 @@ func (r *Report) normalized(asked Asked) *Answer {
 	if err != nil {
 		return &Answer{Status: 400, Detail: err.Error()}
 	}
+	if asked.Method == "TRACE" || asked.Method == "CONNECT" {
+		return &Answer{Status: 405, Reason: string(authz.ReasonMethodRefused), Detail: authz.ReasonMethodRefused.Meaning()}
+	}
+	if _, err := routing.NormalizeStrictly(normal); err != nil {
+		return &Answer{Status: 400, Reason: string(authz.ReasonPathRefused), Detail: "a dot segment has parameters, which some backends cut off"}
+	}
 	if before, _, _ := strings.Cut(asked.Path, "?"); !strings.HasPrefix(normal.Path+"?", before+"?") {
 		r.Notes = append(r.Notes, "the path "+before+" is read as "+withoutQuery(normal.Path))
 	}

@@ -177,6 +177,8 @@ func TestWhatIsRefused(t *testing.T) {
 	for request, want := range map[string]string{
 		"/users%2f7":     "400: ",
 		"/users/\x01":    "400: ",
+		"/x/%2e%2e;/y":   "400 path-refused: ",
+		"TRACE /split":   "405 method-refused: ",
 		"/nowhere":       "404 route-not-found: ",
 		"POST /users/7":  "404 route-not-found: ",
 		"OPTIONS /pages": "404 route-not-found: ",

@@ -91,11 +91,11 @@ func version(resources xds.Resources) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// HasRoute reports whether the plan has a route of that name, of which the one
-// that takes what no other does is one.
+// HasRoute reports whether the plan has a route of that name, of which those are
+// some that take what no route of the config does, and what none may.
 func (p *Plan) HasRoute(name string) bool {
 	_, ok := p.routes.get(name)
-	return ok || name == xds.NotFoundRoute
+	return ok || name == xds.NotFoundRoute || name == xds.RefusedRoute
 }
 
 // RoutesNotIn are the names of the plan's routes that another has not. nil has none.

@@ -1,0 +1,79 @@
+package xds
+
+import (
+	"strings"
+
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// RefusedRoute is the name, in logs and metrics, of the routes that take what no
+// backend may see, whatever the config says. They stand before all others.
+const RefusedRoute = "gatewright.refused"
+
+// afterRefused is a virtual host's matcher behind those of what is refused.
+func afterRefused(routes *matcherv3.Matcher) *matcherv3.Matcher {
+	return listed(&matcherv3.Matcher_MatcherList{Matchers: []*matcherv3.Matcher_MatcherList_FieldMatcher{
+		{
+			Predicate: holds(methodInput, exactly("TRACE")),
+			OnMatch:   takes(refusedTrace()),
+		},
+		{
+			// The first condition is cheap, and holds for next to no request.
+			Predicate: allOf([]*predicate{holds(pathInput, contains(".;")), holds(pathInput, fitsExpression(dotParameter))}),
+			OnMatch:   takes(refusedPath()),
+		},
+		{Predicate: holds(pathInput, hasPrefix("/")), OnMatch: goesOn(routes)},
+	}}, takes(notFound()))
+}
+
+// dotParameter is a path, with its query, in which a dot segment has parameters.
+// Envoy resolves /..;/ where it is so spelt; where the dots came as %2e it passes
+// /..;/ on. Backends that cut parameters off read it as the segment above.
+const dotParameter = `[^?]*/\.\.?;` + anyBytes
+
+// methodRefused is the answer to TRACE, which would show a client what the
+// gateway adds to its request, and to CONNECT, which would have it be a proxy.
+var methodRefused = problem{status: 405, title: "Method Not Allowed", reason: "method-refused", detail: "TRACE and CONNECT are not served here"}
+
+func allowedMethods() *corev3.HeaderValueOption {
+	return setHeader("Allow", strings.Join(config.Methods(), ", "))
+}
+
+func refusedTrace() *routev3.Route {
+	r := refused(methodRefused)
+	r.ResponseHeadersToAdd = append(r.ResponseHeadersToAdd, allowedMethods())
+	return r
+}
+
+// refusedConnect gives Envoy's own refusal of CONNECT, which no route of ours
+// takes, the status and the body of ours.
+func refusedConnect() *hcmv3.ResponseMapper {
+	m := replyFor(&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{
+		HeaderFilter: &accesslogv3.HeaderFilter{Header: methodIn(methodHeader, []string{"CONNECT"})},
+	}}, methodRefused)
+	m.StatusCode = wrapperspb.UInt32(uint32(methodRefused.status))
+	m.HeadersToAdd = []*corev3.HeaderValueOption{allowedMethods()}
+	return m
+}
+
+func refusedPath() *routev3.Route {
+	return refused(problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"})
+}
+
+func refused(p problem) *routev3.Route {
+	return &routev3.Route{
+		Name:                 RefusedRoute,
+		Match:                &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
+		Metadata:             routeReason(p.reason),
+		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
+		TypedPerFilterConfig: unjudged(),
+	}
+}
