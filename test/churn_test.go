@@ -66,7 +66,7 @@ const churns = 60
 func (c *churning) apply(gone string) {
 	c.t.Helper()
 	c.change++
-	c.write(c.config())
+	c.replace(c.config())
 	c.answers("/"+c.names[len(c.names)-1], http.StatusOK)
 	if gone != "" {
 		c.answers("/"+gone, http.StatusNotFound)
