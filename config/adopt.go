@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"encoding/json"
+	"reflect"
+)
 
 // Adopt puts into a config, in place of each part that says the same as in the
 // config before it, that very part: so what has changed can be told by
@@ -27,4 +30,27 @@ func adoptAll[V any](parts, before map[string]*V) {
 			parts[name] = old
 		}
 	}
+}
+
+// RoutesGone are the names of the routes that a config has neither by name nor,
+// under another name, by what they match, though the one before it had them.
+func RoutesGone(before, c *Config) []string {
+	matches := func(r *Route) string {
+		b, err := json.Marshal(r.Match)
+		if err != nil {
+			return r.Name // it cannot be: texts, and maps of texts
+		}
+		return string(b)
+	}
+	names, matched := make(map[string]bool, len(c.Routes)), make(map[string]bool, len(c.Routes))
+	for _, r := range c.Routes {
+		names[r.Name], matched[matches(r)] = true, true
+	}
+	var out []string
+	for _, r := range before.Routes {
+		if !names[r.Name] && !matched[matches(r)] {
+			out = append(out, r.Name)
+		}
+	}
+	return out
 }

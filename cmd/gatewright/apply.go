@@ -126,10 +126,13 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 		svc.reloads.done("invalid", err)
 		return err
 	}
-	if rule := dropRule(before, next); rule != "" && !ch.force {
-		err := fmt.Errorf("the change is withheld: %s; if that is meant, `gatewright apply --force` it", rule)
-		svc.reloads.done("withheld", err)
-		return err
+	// Few changes drop so many names that the routes are worth comparing.
+	if before != nil && !ch.force && 2*len(next.DroppedRoutes) > len(before.Config.Routes) {
+		if rule := dropRule(before.Config, c); rule != "" {
+			err := fmt.Errorf("the change is withheld: %s; if that is meant, `gatewright apply --force` it", rule)
+			svc.reloads.done("withheld", err)
+			return err
+		}
 	}
 	if before != nil && before.Version == next.Version {
 		svc.keep(ch)

@@ -72,37 +72,44 @@ type judging struct{ plans atomic.Pointer[[]*plan.Plan] }
 
 func (j *judging) set(plans []*plan.Plan) { j.plans.Store(&plans) }
 
-// first is the first of the plans for which has is true, or nil.
-func (j *judging) first(has func(*plan.Plan) bool) *plan.Plan {
+// lookUp is what the newest of the plans that has it says, or the zero value.
+func lookUp[V any](j *judging, in func(*plan.Plan) (V, bool)) (V, bool) {
 	if plans := j.plans.Load(); plans != nil {
-		if i := slices.IndexFunc(*plans, has); i >= 0 {
-			return (*plans)[i]
+		for _, p := range *plans {
+			if v, ok := in(p); ok {
+				return v, true
+			}
 		}
 	}
-	return nil
+	var none V
+	return none, false
 }
 
 // Policy implements authz.PolicySource.
 func (j *judging) Policy(hash string) *authz.Policy {
-	if p := j.first(func(p *plan.Plan) bool { return p.Policy(hash) != nil }); p != nil {
-		return p.Policy(hash)
-	}
-	return nil
+	policy, _ := lookUp(j, func(p *plan.Plan) (*authz.Policy, bool) {
+		policy := p.Policy(hash)
+		return policy, policy != nil
+	})
+	return policy
 }
 
 // HasRoute and HasBackend implement outcome.Names.
 func (j *judging) HasRoute(name string) bool {
-	return j.first(func(p *plan.Plan) bool { return p.HasRoute(name) }) != nil
+	_, ok := lookUp(j, func(p *plan.Plan) (struct{}, bool) { return struct{}{}, p.HasRoute(name) })
+	return ok
 }
 
 func (j *judging) HasBackend(name string) bool {
-	return j.first(func(p *plan.Plan) bool { return p.HasBackend(name) }) != nil
+	_, ok := lookUp(j, func(p *plan.Plan) (struct{}, bool) { return struct{}{}, p.HasBackend(name) })
+	return ok
 }
 
 // limit is a limit that an Envoy may name in its rate limit calls.
 func (j *judging) limit(name string) *config.Limit {
-	if p := j.first(func(p *plan.Plan) bool { return p.Config.Limits[name] != nil }); p != nil {
-		return p.Config.Limits[name]
-	}
-	return nil
+	limit, _ := lookUp(j, func(p *plan.Plan) (*config.Limit, bool) {
+		limit, ok := p.Config.Limits[name]
+		return limit, ok
+	})
+	return limit
 }

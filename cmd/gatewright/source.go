@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/config"
-	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/store"
 )
 
@@ -134,17 +133,14 @@ func (svc *service) keep(ch change) {
 // dropRule is what a change breaks that takes most routes away, or "". That is
 // what a file looks like that was cut off, or the wrong one. A route that has
 // only been renamed is not gone.
-func dropRule(before, next *plan.Plan) string {
-	if before == nil || 2*len(next.DroppedRoutes) <= len(before.Config.Routes) {
-		return ""
-	}
-	gone := before.RoutesGoneFrom(next)
-	if 2*len(gone) <= len(before.Config.Routes) {
+func dropRule(before, next *config.Config) string {
+	gone := config.RoutesGone(before, next)
+	if 2*len(gone) <= len(before.Routes) {
 		return ""
 	}
 	shown := gone
 	if len(shown) > 5 {
 		shown = append(shown[:5:5], "…")
 	}
-	return fmt.Sprintf("it would drop %d of %s (%s)", len(gone), count(len(before.Config.Routes), "route"), strings.Join(shown, ", "))
+	return fmt.Sprintf("it would drop %d of %s (%s)", len(gone), count(len(before.Routes), "route"), strings.Join(shown, ", "))
 }

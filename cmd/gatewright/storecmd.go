@@ -125,26 +125,9 @@ func applyConfig(ctx context.Context, s *settings, st store.Store, name string, 
 	if name == "-" {
 		name = "standard input"
 	}
-	c, err := parseNamed(s.process.Config, name, data)
+	before, w, err := checkedWrite(ctx, s.process.Config, st, name, data, f)
 	if err != nil {
 		return store.Version{}, err
-	}
-	next, err := plan.Compile(c, plan.Options{})
-	if err != nil {
-		return store.Version{}, err
-	}
-	w := f.write()
-	before, err := st.Read(ctx)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		w.Expected = store.Absent
-	case err != nil:
-		return store.Version{}, err
-	default:
-		w.Expected = before.Revision
-		if err := guard(s.process.Config, before, next, f.force); err != nil {
-			return store.Version{}, err
-		}
 	}
 	if basedOn != 0 && (before.Version == nil || before.Version.Number != basedOn) {
 		return store.Version{}, fmt.Errorf("writing the config to %s: %w: it is %s, not version %d", s.process.Config, store.ErrConflict, versionName(before.Version), basedOn)
@@ -152,27 +135,38 @@ func applyConfig(ctx context.Context, s *settings, st store.Store, name string, 
 	return st.Apply(ctx, data, w)
 }
 
-// guard refuses a change that drops most routes.
-func guard(location string, before store.Snapshot, next *plan.Plan, force bool) error {
-	if force {
-		return nil
+// checkedWrite is the write of a content that has no faults and, unless it is
+// forced, does not drop most routes of what is there before; it expects just
+// that to be there.
+func checkedWrite(ctx context.Context, location string, st store.Store, name string, data []byte, f writeFlags) (before store.Snapshot, w store.Write, err error) {
+	c, err := parseNamed(location, name, data)
+	if err != nil {
+		return before, w, err
+	}
+	if _, err := plan.Compile(c, plan.Options{}); err != nil {
+		return before, w, err
+	}
+	w = f.write()
+	before, err = st.Read(ctx)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		w.Expected = store.Absent
+		return before, w, nil
+	case err != nil:
+		return before, w, err
+	}
+	w.Expected = before.Revision
+	if f.force {
+		return before, w, nil
 	}
 	old, err := parseAt(location, before.Data)
 	if err != nil {
-		return nil // whatever it is, it is not served by a gateway that starts
+		return before, w, nil // whatever it is, no gateway that starts serves it
 	}
-	served, err := plan.Compile(old, plan.Options{})
-	if err != nil {
-		return nil
+	if rule := dropRule(old, c); rule != "" {
+		return before, w, fmt.Errorf("the change is not written: %s; if that is meant, use --force", rule)
 	}
-	next, err = plan.Compile(next.Config, plan.Options{Previous: served})
-	if err != nil {
-		return err
-	}
-	if rule := dropRule(served, next); rule != "" {
-		return fmt.Errorf("the change is not written: %s; if that is meant, use --force", rule)
-	}
-	return nil
+	return before, w, nil
 }
 
 func newHistory() *cobra.Command {
@@ -248,26 +242,9 @@ func rollBack(ctx context.Context, s *settings, st store.Store, number int64, f 
 	if err != nil {
 		return store.Version{}, err
 	}
-	c, err := parseNamed(s.process.Config, fmt.Sprintf("version %d", number), data)
+	_, w, err := checkedWrite(ctx, s.process.Config, st, fmt.Sprintf("version %d", number), data, f)
 	if err != nil {
 		return store.Version{}, err
-	}
-	next, err := plan.Compile(c, plan.Options{})
-	if err != nil {
-		return store.Version{}, err
-	}
-	before, err := st.Read(ctx)
-	w := f.write()
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		w.Expected = store.Absent
-	case err != nil:
-		return store.Version{}, err
-	default:
-		w.Expected = before.Revision
-		if err := guard(s.process.Config, before, next, f.force); err != nil {
-			return store.Version{}, err
-		}
 	}
 	return store.Rollback(ctx, st, number, w)
 }

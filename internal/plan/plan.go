@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,29 +102,6 @@ func (p *Plan) RoutesNotIn(other *Plan) []string {
 	var out []string
 	for _, r := range p.Config.Routes {
 		if other == nil || !other.HasRoute(r.Name) {
-			out = append(out, r.Name)
-		}
-	}
-	return out
-}
-
-// RoutesGoneFrom are the names of the plan's routes that another plan has
-// neither by name nor, under another name, by what they match.
-func (p *Plan) RoutesGoneFrom(other *Plan) []string {
-	matches := func(r *config.Route) string {
-		b, err := json.Marshal(r.Match)
-		if err != nil {
-			return r.Name // it cannot be: texts, and maps of texts
-		}
-		return string(b)
-	}
-	matched := make(map[string]bool, len(other.Config.Routes))
-	for _, r := range other.Config.Routes {
-		matched[matches(r)] = true
-	}
-	var out []string
-	for _, r := range p.Config.Routes {
-		if !other.HasRoute(r.Name) && !matched[matches(r)] {
 			out = append(out, r.Name)
 		}
 	}
