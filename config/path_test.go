@@ -92,8 +92,8 @@ func TestPathIsReadAsWritten(t *testing.T) {
 
 // comparePaths compares routes that differ in their paths alone.
 func comparePaths(p, q PathPattern) int {
-	s := Specificity{path: p, variables: p.variables()}
-	return s.Compare(&Specificity{path: q, variables: q.variables()})
+	s := Specificity{path: p, variables: p.Variables()}
+	return s.Compare(&Specificity{path: q, variables: q.Variables()})
 }
 
 // TestEqualPathsDifferInVariableNames, and in nothing else.

@@ -34,7 +34,7 @@ func (r *Route) Specificity() Specificity {
 	return Specificity{
 		priority:  r.Priority,
 		path:      path,
-		variables: path.variables(),
+		variables: path.Variables(),
 		named:     len(r.Match.Hosts) > 0,
 		suffix:    shortestSuffix(r.Match.Hosts),
 		methods:   len(r.Match.Methods) > 0,
@@ -70,7 +70,8 @@ func shortestSuffix(hosts []string) string {
 	return shortest
 }
 
-func (p PathPattern) variables() int {
+// Variables is how many of the segments are variables.
+func (p PathPattern) Variables() int {
 	count := 0
 	for _, s := range p.Segments {
 		if s.Variable != "" {

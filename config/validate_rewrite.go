@@ -62,5 +62,5 @@ func (c *checker) targetPath(at *place, target, from string) {
 		}
 	}
 	c.must(!to.Rest || source.Rest, at, "ends in /**, and the path of the route does not")
-	c.must(source.variables() <= maxRewriteVariables, at, fmt.Sprintf("needs a path with at most %d variables", maxRewriteVariables))
+	c.must(source.Variables() <= maxRewriteVariables, at, fmt.Sprintf("needs a path with at most %d variables", maxRewriteVariables))
 }

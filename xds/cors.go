@@ -74,15 +74,9 @@ func closedPreflights(c config.Closed) *routev3.Route {
 	if len(c.Route.Match.Hosts) > 0 {
 		match.Headers = append(match.Headers, hostIn(c.Route.Match.Hosts))
 	}
-	return &routev3.Route{
-		Name:  c.Route.Name,
-		Match: match,
-		Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(403,
-			problem{status: 403, title: "Forbidden", reason: "cors-refused", detail: "pages of other origins may not call this route"}.json())},
-		Metadata:             routeReason("cors-refused"),
-		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
-		TypedPerFilterConfig: unjudged(),
-	}
+	r := answering(c.Route.Name, problem{status: 403, title: "Forbidden", reason: "cors-refused", detail: "pages of other origins may not call this route"})
+	r.Match = match
+	return r
 }
 
 // hostIn is the condition that a request is for one of several hosts, which are

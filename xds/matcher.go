@@ -95,7 +95,7 @@ func pathConditions(p config.PathPattern) []*predicate {
 	switch {
 	case p.Rest && len(p.Segments) == 0:
 		return nil
-	case variables(p) > 0:
+	case p.Variables() > 0:
 		path, rest := strings.CutSuffix(p.String(), "/**")
 		return []*predicate{holds(pathInput, fitsExpression(pathRegex(path, rest)+`(?:\?`+anyBytes+`)?`))}
 	case p.Rest:

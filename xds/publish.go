@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,8 +152,7 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 
 // retire takes away what next does not have.
 func (s *Server) retire(next Resources) error {
-	for i := len(Types) - 1; i >= 0; i-- {
-		t := Types[i]
+	for _, t := range slices.Backward(Types) {
 		if err := s.change(t, next, nil, s.gone(t, next)); err != nil {
 			return err
 		}

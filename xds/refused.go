@@ -17,9 +17,9 @@ import (
 // backend may see, whatever the config says. They stand before all others.
 const RefusedRoute = "gatewright.refused"
 
-// afterRefused is a virtual host's matcher behind those of what is refused.
-func afterRefused(routes *matcherv3.Matcher) *matcherv3.Matcher {
-	return listed(&matcherv3.Matcher_MatcherList{Matchers: []*matcherv3.Matcher_MatcherList_FieldMatcher{
+// refusals are the first matchers of every virtual host.
+func refusals() []*matcherv3.Matcher_MatcherList_FieldMatcher {
+	return []*matcherv3.Matcher_MatcherList_FieldMatcher{
 		{
 			Predicate: holds(methodInput, exactly("TRACE")),
 			OnMatch:   takes(refusedTrace()),
@@ -29,8 +29,7 @@ func afterRefused(routes *matcherv3.Matcher) *matcherv3.Matcher {
 			Predicate: allOf([]*predicate{holds(pathInput, contains(".;")), holds(pathInput, fitsExpression(dotParameter))}),
 			OnMatch:   takes(refusedPath()),
 		},
-		{Predicate: holds(pathInput, hasPrefix("/")), OnMatch: goesOn(routes)},
-	}}, takes(notFound()))
+	}
 }
 
 // dotParameter is a path, with its query, in which a dot segment has parameters.
@@ -67,13 +66,4 @@ func refusedPath() *routev3.Route {
 	return refused(problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"})
 }
 
-func refused(p problem) *routev3.Route {
-	return &routev3.Route{
-		Name:                 RefusedRoute,
-		Match:                &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
-		Metadata:             routeReason(p.reason),
-		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
-		TypedPerFilterConfig: unjudged(),
-	}
-}
+func refused(p problem) *routev3.Route { return answering(RefusedRoute, p) }

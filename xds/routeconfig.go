@@ -120,12 +120,16 @@ func (b builder) treeRoutes(routes []*config.Route, p config.RateLimitPlacement)
 // notFound is the last route of every virtual host. Without it a request that
 // no route takes would meet no filter and no log field of ours.
 func notFound() *routev3.Route {
+	return answering(NotFoundRoute, problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"})
+}
+
+// answering is a route that answers every request with a problem, unjudged.
+func answering(name string, p problem) *routev3.Route {
 	return &routev3.Route{
-		Name:  NotFoundRoute,
-		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Action: &routev3.Route_DirectResponse{DirectResponse: directResponse(404,
-			problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"}.json())},
-		Metadata:             routeReason("route-not-found"),
+		Name:                 name,
+		Match:                &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
+		Metadata:             routeReason(p.reason),
 		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
 		TypedPerFilterConfig: unjudged(),
 	}

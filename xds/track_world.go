@@ -94,16 +94,9 @@ func (t *tracker) worldAnswered(id int64, m *discoveryv3.DiscoveryRequest) {
 	})
 }
 
-// cacheVersion is the number of a cache's state, as it stands in its responses.
+// cacheVersion is the number of a cache's state, as it stands in its responses:
+// our caches put nothing before it.
 func cacheVersion(info string) uint64 {
-	n, _ := strconv.ParseUint(info[len(info)-len(trailingDigits(info)):], 10, 64)
+	n, _ := strconv.ParseUint(info, 10, 64)
 	return n
-}
-
-func trailingDigits(s string) string {
-	i := len(s)
-	for i > 0 && s[i-1] >= '0' && s[i-1] <= '9' {
-		i--
-	}
-	return s[i:]
 }

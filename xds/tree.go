@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -37,28 +38,15 @@ type treeRoute struct {
 }
 
 // routeTree is the matcher of a virtual host; the most specific route is the
-// first of the routes. What no route takes is answered by notFound, and before
-// any does, what is refused.
-func routeTree(routes []treeRoute) *matcherv3.Matcher { return afterRefused(routeTrees(routes)) }
-
-func routeTrees(routes []treeRoute) *matcherv3.Matcher {
+// first of the routes. What is refused goes before any of them, and what none
+// takes is answered by notFound.
+func routeTree(routes []treeRoute) *matcherv3.Matcher {
 	rivals := newRivals(routes)
-	var trees []*matcherv3.Matcher
+	inTurn := &matcherv3.Matcher_MatcherList{Matchers: refusals()}
 	for _, members := range groups(routes) {
-		trees = append(trees, prefixTree(members, rivals))
-	}
-	switch len(trees) {
-	case 0:
-		return &matcherv3.Matcher{OnNoMatch: takes(notFound())}
-	case 1:
-		trees[0].OnNoMatch = takes(notFound())
-		return trees[0]
-	}
-	inTurn := &matcherv3.Matcher_MatcherList{}
-	for _, tree := range trees {
 		inTurn.Matchers = append(inTurn.Matchers, &matcherv3.Matcher_MatcherList_FieldMatcher{
 			Predicate: holds(pathInput, hasPrefix("/")),
-			OnMatch:   goesOn(tree),
+			OnMatch:   goesOn(prefixTree(members, rivals)),
 		})
 	}
 	return listed(inTurn, takes(notFound()))
@@ -78,7 +66,7 @@ type group struct {
 }
 
 func groupOf(r treeRoute) group {
-	variables := variables(r.place)
+	variables := r.place.Variables()
 	switch {
 	case variables == 0:
 		return group{priority: r.priority}
@@ -93,52 +81,36 @@ func groupOf(r treeRoute) group {
 // groups are the routes in groups to be searched in turn. In each they keep
 // the order of their specificity.
 func groups(routes []treeRoute) [][]treeRoute {
+	type grouped struct {
+		treeRoute
+		group group
+	}
+	all := make([]grouped, len(routes))
+	for i, r := range routes {
+		all[i] = grouped{r, groupOf(r)}
+	}
 	// Specificity has the longer of two exact patterns first, whatever their
 	// variables; groups want each number of variables together.
-	routes = slices.Clone(routes)
-	slices.SortStableFunc(routes, func(a, b treeRoute) int {
-		x, y := groupOf(a), groupOf(b)
+	slices.SortStableFunc(all, func(a, b grouped) int {
 		return cmp.Or(
-			cmp.Compare(y.priority, x.priority),
-			cmp.Compare(formOf(a.place), formOf(b.place)),
-			cmp.Compare(exactVariables(x), exactVariables(y)),
+			cmp.Compare(b.priority, a.priority),
+			cmp.Compare(formOf(a.place, a.group), formOf(b.place, b.group)),
 		)
 	})
 	var out [][]treeRoute
-	for i, r := range routes {
-		if i == 0 || groupOf(r) != groupOf(routes[i-1]) {
+	for i, r := range all {
+		if i == 0 || r.group != all[i-1].group {
 			out = append(out, nil)
 		}
-		out[len(out)-1] = append(out[len(out)-1], r)
+		out[len(out)-1] = append(out[len(out)-1], r.treeRoute)
 	}
 	return out
 }
 
-// formOf orders exact paths before those with variables, and those before /**.
-func formOf(p config.PathPattern) int {
-	switch {
-	case p.Rest:
-		return 2
-	case variables(p) > 0:
-		return 1
-	}
-	return 0
-}
-
-// variables is how many of a pattern's segments are variables.
-func variables(p config.PathPattern) int {
-	n := 0
-	for _, s := range p.Segments {
-		if s.Variable != "" {
-			n++
-		}
-	}
-	return n
-}
-
-func exactVariables(g group) int {
-	if g.rest {
-		return 0
+// formOf orders exact paths by the number of their variables, and before /**.
+func formOf(p config.PathPattern, g group) int {
+	if p.Rest {
+		return math.MaxInt
 	}
 	return g.variables
 }
