@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"strings"
 )
 
 // AllowedMethods are the methods that pages of other origins may use on a
@@ -117,12 +116,6 @@ func hostsOverlap(a, b []string) bool {
 		return true
 	}
 	return slices.ContainsFunc(a, func(x string) bool {
-		return slices.ContainsFunc(b, func(y string) bool { return x == y || coversHost(x, y) || coversHost(y, x) })
+		return slices.ContainsFunc(b, func(y string) bool { return HostCovers(x, y) || HostCovers(y, x) })
 	})
-}
-
-// coversHost tells whether *.suffix takes a host, or all that another one takes.
-func coversHost(suffix, host string) bool {
-	tail, wild := strings.CutPrefix(suffix, "*")
-	return wild && strings.HasSuffix(host, tail)
 }

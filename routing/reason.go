@@ -56,8 +56,7 @@ func (e *entry) mismatches(q *inquiry) []Reason {
 
 func (e *entry) takesHost(host string) bool {
 	return len(e.route.Match.Hosts) == 0 || slices.ContainsFunc(e.route.Match.Hosts, func(pattern string) bool {
-		suffix, wild := strings.CutPrefix(lower(pattern), "*")
-		return suffix == host && !wild || wild && len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+		return config.HostCovers(lower(pattern), host)
 	})
 }
 

@@ -54,7 +54,7 @@ func (h hostRoutes) serving(domain string) []*config.Route {
 	out := slices.Concat(h.every, h.named[domain])
 	several := false
 	for _, wild := range h.wild {
-		if wild != domain && isBelow(domain, wild) {
+		if wild != domain && config.HostCovers(wild, domain) {
 			out = append(out, h.named[wild]...)
 			several = true
 		}
@@ -76,9 +76,3 @@ func distinct(routes []*config.Route) []*config.Route {
 }
 
 func wildcard(host string) bool { return strings.HasPrefix(host, "*.") }
-
-// isBelow tells whether *.suffix takes a host, or all hosts of a narrower one.
-func isBelow(domain, wild string) bool {
-	suffix := wild[1:]
-	return len(domain) > len(suffix) && strings.HasSuffix(domain, suffix)
-}

@@ -113,18 +113,12 @@ const (
 // sharedHost is a host that two patterns take, or nothing.
 func sharedHost(x, y string) string {
 	switch {
-	case covers(x, y):
+	case config.HostCovers(x, y):
 		return hostOf(y)
-	case covers(y, x):
+	case config.HostCovers(y, x):
 		return hostOf(x)
 	}
 	return ""
-}
-
-// covers tells whether a pattern takes all hosts that another one does.
-func covers(wide, narrow string) bool {
-	suffix, wild := strings.CutPrefix(wide, "*")
-	return wide == narrow || wild && strings.HasSuffix(narrow, suffix)
 }
 
 // hostOf is a host that a pattern takes.
