@@ -88,7 +88,7 @@ func (g *gateway) startEnvoy(values map[string]any) {
 	if err := os.WriteFile(file, config.Bytes(), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
-	log := newLines()
+	log := &testenv.Output{}
 	cmd := exec.Command(testenv.Envoy(g.t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"text/template"
@@ -64,8 +63,8 @@ type gateway struct {
 	listeners map[string]string
 	values    map[string]string
 	cmd       *exec.Cmd
-	stdout    *lines // Envoy's access log
-	stderr    *lines
+	stdout    *testenv.Output // Envoy's access log
+	stderr    *testenv.Output
 	exited    chan struct{} // closed when the process has ended
 	exitErr   error         // why; read it after exited
 }
@@ -104,7 +103,7 @@ func prepared(t testing.TB, s setup) *gateway {
 	g := &gateway{
 		t: t, dir: t.TempDir(), admin: testenv.Addr(t),
 		listeners: map[string]string{}, values: s.values,
-		stdout: newLines(), stderr: newLines(),
+		stdout: &testenv.Output{}, stderr: &testenv.Output{},
 	}
 	g.file = filepath.Join(g.dir, "gateway.yaml")
 	g.write(s.config)
@@ -296,42 +295,8 @@ func (g *gateway) url(listener, path string) string {
 	return "http://" + addr + path
 }
 
-// eventually waits until check returns nil, and fails the test with its last
-// error when it does not for a long time.
-func eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s: %v", what, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// lines gathers the output of a process.
-type lines struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func newLines() *lines { return &lines{} }
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+// eventually waits for a condition.
+var eventually = testenv.Eventually
 
 // logLine is one line of the access log.
 type logLine map[string]any

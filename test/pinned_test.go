@@ -23,7 +23,7 @@ import (
 // gives each new connection to one of the two.
 type secondEnvoy struct {
 	process *os.Process
-	log     *lines // its access log
+	log     *testenv.Output // its access log
 }
 
 // startSecondEnvoy starts one that asks for its config in a variant of xDS,
@@ -37,7 +37,7 @@ func startSecondEnvoy(t *testing.T, g *gateway, variant string) secondEnvoy {
 	}
 	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1",
 		"--log-level", "error", "--file-flush-interval-msec", "50")
-	log := newLines()
+	log := &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = log, g.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ var errOtherConnection = errors.New("the connection was closed, and another woul
 // pinned is a client with one connection, to the Envoy with this access log and
 // not to that with the other. It speaks HTTP/2, so that its requests do not
 // wait for each other.
-func pinned(t *testing.T, g *gateway, listener string, log, other *lines) *http.Client {
+func pinned(t *testing.T, g *gateway, listener string, log, other *testenv.Output) *http.Client {
 	t.Helper()
 	for range 64 {
 		c := onceConnected()
@@ -79,7 +79,7 @@ func pinned(t *testing.T, g *gateway, listener string, log, other *lines) *http.
 
 // logsSoon waits until one of two logs has a text, and tells whether it is the
 // first.
-func logsSoon(text string, log, other *lines) bool {
+func logsSoon(text string, log, other *testenv.Output) bool {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if strings.Contains(log.String(), text) {
 			return true

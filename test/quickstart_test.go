@@ -47,7 +47,7 @@ func quickstart(t *testing.T, env []string) {
 	}
 
 	cmd := exec.Command(filepath.Join(binaries, "quickstart"), "-c", file)
-	stdout, stderr := newLines(), newLines()
+	stdout, stderr := &testenv.Output{}, &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Dir = dir
 	cmd.Env = append(cleanEnvironment(), "GATEWRIGHT_ADMIN_ADDR="+testenv.Addr(t), "GATEWRIGHT_REDIS_TIMEOUT=2s",

@@ -1,7 +1,6 @@
 package door_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -45,7 +44,7 @@ type house struct {
 	settings door.Settings
 	addr     string // of TCP
 	socket   string // beside it
-	log      *logs
+	log      *testenv.Output
 	registry *prometheus.Registry
 	outcomes chan outcome.Outcome
 }
@@ -66,7 +65,7 @@ func withTLS(t testing.TB) (*testenv.CA, door.Settings) {
 // build opens a house. It is closed when the test ends.
 func build(t testing.TB, ca *testenv.CA, s door.Settings, change ...func(*door.Door)) *house {
 	t.Helper()
-	h := &house{t: t, ca: ca, settings: s, log: &logs{}, registry: prometheus.NewRegistry(), outcomes: make(chan outcome.Outcome, 16)}
+	h := &house{t: t, ca: ca, settings: s, log: &testenv.Output{}, registry: prometheus.NewRegistry(), outcomes: make(chan outcome.Outcome, 16)}
 	var err error
 	if h.Door, err = door.New(s, slog.New(slog.NewTextHandler(h.log, nil)), h.registry); err != nil {
 		t.Fatal(err)
@@ -232,39 +231,8 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
-// eventually waits until a check returns nil.
-func eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s: %v", what, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// logs gathers log lines.
-type logs struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+// eventually waits for a condition.
+var eventually = testenv.Eventually
 
 // noPolicies is an authz.PolicySource that knows none.
 type noPolicies struct{}
