@@ -173,6 +173,29 @@ func TestEnvoysOwnHeadersAreNotBelieved(t *testing.T) {
 	}
 }
 
+// TestRoutesAreFoundByOurHeadersAlone: the headers by which a route is looked
+// for are the gateway's; a client's own choose nothing, and no backend sees them.
+func TestRoutesAreFoundByOurHeadersAlone(t *testing.T) {
+	t.Parallel()
+	for form, filler := range map[string]string{"table": "", "scoped": manyRoutes(100, 10)} {
+		g := start(t, setup{config: identity + filler, values: map[string]string{"app": backend(t, "app").Addr()}})
+		for _, lines := range []string{
+			"X-Gatewright-Path: /public/1/\r\n",
+			"X-Gatewright-Path: /public/1/\r\nx-gatewright-path: /public/1/\r\n",
+			"X-Gatewright-Path: /public/1/\r\nConnection: x-gatewright-path\r\n",
+			"X-Gatewright-Scope: routes-service/h1.fill.org\r\nX-Gatewright-Path: /r1/\r\n",
+		} {
+			g.raw("public", "GET /admin/1 HTTP/1.1\r\nHost: a\r\n"+lines+"\r\n").denied(t, 401, "credential-missing")
+			e := g.raw("public", "GET /public/1?a=b HTTP/1.1\r\nHost: a\r\n"+lines+"\r\n").ok(t).echo(t)
+			for _, name := range []string{"X-Gatewright-Path", "X-Gatewright-Scope"} {
+				if v := e.header(name); v != "" {
+					t.Errorf("%s: the backend sees %s %q", form, name, v)
+				}
+			}
+		}
+	}
+}
+
 // TestStrangers: what no route takes is answered and logged by the gateway.
 func TestStrangers(t *testing.T) {
 	t.Parallel()

@@ -89,7 +89,7 @@ func clientPath() *setfilterstatev3.Config {
 		FactoryKey: "envoy.string",
 		Value: &filterstatev3.FilterStateValue_FormatString{FormatString: &corev3.SubstitutionFormatString{
 			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-				Specifier: &corev3.DataSource_InlineString{InlineString: "%PATH(NQ)%"},
+				Specifier: &corev3.DataSource_InlineString{InlineString: "%PATH(NQ:PATH)%"},
 			}},
 		}},
 	}}}
@@ -148,7 +148,8 @@ func controlService(timeout time.Duration) *corev3.GrpcService {
 
 // earlyHeaderMutations take every header away that only the gateway may set,
 // before a route is matched and on every kind of route: where Check sets no
-// X-User-ID, or is not asked, a client's own would reach the backend.
+// X-User-ID, or is not asked, a client's own would reach the backend. Then they
+// set those by which the route is looked for.
 func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
 	m := &earlyv3.HeaderMutation{}
 	for _, name := range GatewayHeaders(b.config) {
@@ -156,11 +157,12 @@ func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensi
 			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
 		})
 	}
+	m.Mutations = append(m.Mutations, setTreePath())
 	if b.form == Scoped {
 		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
 	}
 	return []*corev3.TypedExtensionConfig{{
-		Name:        "gatewright.identity_headers",
+		Name:        "gatewright.headers",
 		TypedConfig: mustAny(m),
 	}}
 }

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
@@ -20,6 +22,9 @@ type predicate = matcherv3.Matcher_MatcherList_Predicate
 // pathInput is :path, which is the path with its query.
 var pathInput = headerInput(":path")
 
+// treePath is what trees are maps of: see pathHeader.
+var treePath = headerInput(pathHeader)
+
 // methodInput is the input of most conditions beside those on the path.
 var methodInput = headerInput(":method")
 
@@ -38,6 +43,10 @@ func exactly(value string) *matcherv3.StringMatcher {
 
 func hasPrefix(prefix string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}}
+}
+
+func hasSuffix(suffix string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: suffix}}
 }
 
 func contains(part string) *matcherv3.StringMatcher {
@@ -70,17 +79,17 @@ func not(p *predicate) *predicate {
 
 // anyOf is the condition that one of several holds.
 func anyOf(of ...*predicate) *predicate {
+	if len(of) == 1 {
+		return of[0]
+	}
 	return &predicate{MatchType: &matcherv3.Matcher_MatcherList_Predicate_OrMatcher{
 		OrMatcher: &matcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: of},
 	}}
 }
 
-// allOf is the condition that each of several holds; of none, one that always does.
+// allOf is the condition that each of several holds.
 func allOf(of []*predicate) *predicate {
-	switch len(of) {
-	case 0:
-		return holds(pathInput, hasPrefix("/"))
-	case 1:
+	if len(of) == 1 {
 		return of[0]
 	}
 	return &predicate{MatchType: &matcherv3.Matcher_MatcherList_Predicate_AndMatcher{
@@ -88,47 +97,84 @@ func allOf(of []*predicate) *predicate {
 	}}
 }
 
-// pathConditions are those on the path under the pattern's literal prefix,
-// where only paths that begin with it are looked for: none for /**.
-func pathConditions(p config.PathPattern) []*predicate {
-	literal := literalPrefix(p)
-	switch {
-	case p.Rest && len(p.Segments) == 0:
-		return nil
-	case p.Variables() > 0:
-		path, rest := strings.CutSuffix(p.String(), "/**")
-		return []*predicate{holds(pathInput, fitsExpression(pathRegex(path, rest)+`(?:\?`+anyBytes+`)?`))}
-	case p.Rest:
-		return []*predicate{anyOf(
-			holds(pathInput, hasPrefix(literal+"/")),
-			holds(pathInput, exactly(literal)),
-			holds(pathInput, hasPrefix(literal+"?")),
-		)}
-	default:
-		return []*predicate{anyOf(
-			holds(pathInput, exactly(literal)),
-			holds(pathInput, hasPrefix(literal+"?")),
-		)}
+// always is a condition that holds for every request.
+func always() *predicate { return holds(methodInput, fitsExpression(anyBytes)) }
+
+func orAlways(p *predicate) *predicate {
+	if p == nil {
+		return always()
 	}
+	return p
+}
+
+// pathCondition is what a route asks of the path that its place in a tree has
+// not told already, or nil.
+func pathCondition(g group, r *treeRoute) *predicate {
+	p := r.path
+	elsewhere := !samePath(r, &treeRoute{path: r.place})
+	if p.Variables() == 0 {
+		switch {
+		case !elsewhere:
+			return nil
+		case p.Rest:
+			return holds(treePath, hasPrefix(literalBeginning(p)))
+		default:
+			return holds(treePath, exactly(literalBeginning(p)))
+		}
+	}
+	isVariable := func(s config.Segment) bool { return s.Variable != "" }
+	first := slices.IndexFunc(p.Segments, isVariable)
+	behind := p.Segments[first+p.Variables():] // if the variables are next to each other
+	switch {
+	case elsewhere || !g.counted() || slices.ContainsFunc(behind, isVariable) || p.Rest && len(behind) > 0:
+		return holds(treePath, fitsExpression(treeRegex(p)))
+	case len(behind) == 0:
+		return nil
+	default:
+		return holds(treePath, hasSuffix(literalBeginning(config.PathPattern{Segments: behind})))
+	}
+}
+
+// treeRegex fits treePath for every path that a pattern with variables takes.
+func treeRegex(p config.PathPattern) string {
+	var b strings.Builder
+	for _, s := range p.Segments {
+		b.WriteByte('/')
+		if s.Variable != "" {
+			b.WriteString("[^/]+")
+		} else {
+			b.WriteString(regexp.QuoteMeta(s.Literal))
+		}
+	}
+	b.WriteByte('/')
+	if p.Rest {
+		b.WriteString(anyBytes)
+	}
+	return b.String()
 }
 
 // headerConditions are a route's conditions on headers, of which its method is
 // one, as conditions of a matcher.
-func headerConditions(headers []*routev3.HeaderMatcher) []*predicate {
-	out := make([]*predicate, len(headers))
-	for i, h := range headers {
-		input := methodInput
-		if h.GetName() != ":method" {
-			input = headerInput(h.GetName())
+func headerConditions(r *treeRoute) []*predicate {
+	var out []*predicate
+	if len(r.methods) > 0 {
+		var each []*predicate
+		for _, m := range r.methods {
+			each = append(each, holds(methodInput, exactly(m)))
 		}
+		out = append(out, anyOf(each...))
+	}
+	for _, h := range r.otherHeaders() {
+		input := headerInput(h.GetName())
 		switch m := h.GetHeaderMatchSpecifier().(type) {
 		case *routev3.HeaderMatcher_PresentMatch:
-			out[i] = holds(input, fitsExpression(anyBytes))
+			there := holds(input, fitsExpression(anyBytes))
 			if !m.PresentMatch {
-				out[i] = not(out[i])
+				there = not(there)
 			}
+			out = append(out, there)
 		case *routev3.HeaderMatcher_StringMatch:
-			out[i] = holds(input, stringCondition(m.StringMatch))
+			out = append(out, holds(input, stringCondition(m.StringMatch)))
 		}
 	}
 	return out
@@ -168,4 +214,23 @@ func does(name string, action proto.Message) *matcherv3.Matcher_OnMatch {
 
 func listed(l *matcherv3.Matcher_MatcherList, otherwise *matcherv3.Matcher_OnMatch) *matcherv3.Matcher {
 	return &matcherv3.Matcher{MatcherType: &matcherv3.Matcher_MatcherList_{MatcherList: l}, OnNoMatch: otherwise}
+}
+
+// byValue is the search under the very value of an input.
+func byValue(input *xdscorev3.TypedExtensionConfig, under map[string]*matcherv3.Matcher_OnMatch) *matcherv3.Matcher {
+	return mapped(&matcherv3.Matcher_MatcherTree{Input: input, TreeType: &matcherv3.Matcher_MatcherTree_ExactMatchMap{
+		ExactMatchMap: &matcherv3.Matcher_MatcherTree_MatchMap{Map: under},
+	}})
+}
+
+// byPrefix is the search under the longest beginning of an input's value, and
+// where nothing fits there, under shorter ones.
+func byPrefix(input *xdscorev3.TypedExtensionConfig, under map[string]*matcherv3.Matcher_OnMatch) *matcherv3.Matcher {
+	return mapped(&matcherv3.Matcher_MatcherTree{Input: input, TreeType: &matcherv3.Matcher_MatcherTree_PrefixMatchMap{
+		PrefixMatchMap: &matcherv3.Matcher_MatcherTree_MatchMap{Map: under},
+	}})
+}
+
+func mapped(tree *matcherv3.Matcher_MatcherTree) *matcherv3.Matcher {
+	return &matcherv3.Matcher{MatcherType: &matcherv3.Matcher_MatcherTree_{MatcherTree: tree}}
 }

@@ -62,23 +62,36 @@ func (r Resources) referred() map[id]bool {
 	return out
 }
 
-// clustersOf are the clusters that routes send requests to.
-func clustersOf(routes []*routev3.Route) []id {
-	seen := map[string]bool{}
-	var out []id
-	add := func(name string) {
-		if name != "" && !seen[name] {
-			seen[name] = true
-			out = append(out, id{resource.ClusterType, name})
+// clusterSet gathers the clusters that a table names, each once.
+type clusterSet struct {
+	seen map[string]bool
+	ids  []id
+}
+
+func (s *clusterSet) add(names []string) {
+	for _, name := range names {
+		if !s.seen[name] {
+			if s.seen == nil {
+				s.seen = map[string]bool{}
+			}
+			s.seen[name] = true
+			s.ids = append(s.ids, id{resource.ClusterType, name})
 		}
 	}
+}
+
+// clustersOf are the clusters that routes send requests to.
+func clustersOf(routes []*routev3.Route) []string {
+	var out []string
 	for _, r := range routes {
-		add(r.GetRoute().GetCluster())
+		if name := r.GetRoute().GetCluster(); name != "" {
+			out = append(out, name)
+		}
 		for _, side := range r.GetRoute().GetWeightedClusters().GetClusters() {
-			add(side.GetName())
+			out = append(out, side.GetName())
 		}
 		for _, m := range r.GetRoute().GetRequestMirrorPolicies() {
-			add(m.GetCluster())
+			out = append(out, m.GetCluster())
 		}
 	}
 	return out

@@ -151,7 +151,8 @@ func (b builder) addTables(s *set, form Form, p config.RateLimitPlacement) {
 	}
 	resources := make([]built, len(changed))
 	inParallel(len(changed), func(i int) {
-		message, clusters := b.routeConfig(changed[i])
+		before, _ := s.previous[resource.RouteType][changed[i].name].source.(*table)
+		message, clusters := b.routeConfig(changed[i], before)
 		resources[i] = newResource(resource.RouteType, changed[i].name, message, changed[i], clusters...)
 	})
 	for _, r := range resources {

@@ -14,7 +14,7 @@ import (
 // does not. It is a trie of the patterns' segments, so that a route meets only
 // patterns that share a path with its own.
 type rivals struct {
-	routes []treeRoute // by specificity
+	routes []*treeRoute // by specificity
 	root   rivalNode
 }
 
@@ -26,9 +26,9 @@ type rivalNode struct {
 	exact, rest []int
 }
 
-func newRivals(routes []treeRoute) *rivals {
+func newRivals(routes []*treeRoute) *rivals {
 	r := &rivals{routes: routes}
-	if !slices.ContainsFunc(routes, treeRoute.asksQuery) {
+	if !slices.ContainsFunc(routes, (*treeRoute).asksQuery) {
 		return r // nobody will ask
 	}
 	for i, t := range routes {
@@ -64,20 +64,20 @@ func (n *rivalNode) child(s config.Segment) *rivalNode {
 // from is the list that is tried where a route's conditions hold but, perhaps,
 // those on the query: the route, its rivals behind it up to the first that is
 // sure to take what they leave, and else notFound.
-func (r *rivals) from(t treeRoute) []*routev3.Route {
+func (r *rivals) from(t *treeRoute) []*routev3.Route {
 	var sharing []int
 	r.root.sharing(t.path.Segments, t.path.Rest, &sharing)
 	slices.Sort(sharing)
-	tried := []*routev3.Route{t.envoy}
+	tried := []*routev3.Route{t.conditional()}
 	reached := false
 	for _, i := range sharing {
 		other := r.routes[i]
 		switch {
-		case other.envoy == t.envoy:
+		case other.found == t.found:
 			reached = true
 		case !reached || !t.mayCompete(other):
 		default:
-			tried = append(tried, other.envoy)
+			tried = append(tried, other.conditional())
 			if !other.asksQuery() && other.takesAllOf(t) {
 				return tried
 			}
@@ -118,11 +118,11 @@ func (n *rivalNode) each(visit func(*rivalNode)) {
 	}
 }
 
-func (t treeRoute) asksQuery() bool { return len(t.envoy.GetMatch().GetQueryParameters()) > 0 }
+func (t *treeRoute) asksQuery() bool { return len(t.match.GetQueryParameters()) > 0 }
 
 // mayCompete tells whether a request could have the method and the headers of
 // both routes.
-func (t treeRoute) mayCompete(other treeRoute) bool {
+func (t *treeRoute) mayCompete(other *treeRoute) bool {
 	a, b := t.methods, other.methods
 	if len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) }) {
 		return false
@@ -140,7 +140,7 @@ func (t treeRoute) mayCompete(other treeRoute) bool {
 
 // takesAllOf tells whether the route's conditions, but those on the query, hold
 // for every request for which the other's do.
-func (t treeRoute) takesAllOf(other treeRoute) bool {
+func (t *treeRoute) takesAllOf(other *treeRoute) bool {
 	a, b := t.methods, other.methods
 	if len(a) > 0 && (len(b) == 0 || slices.ContainsFunc(b, func(m string) bool { return !slices.Contains(a, m) })) {
 		return false
@@ -155,8 +155,8 @@ func (t treeRoute) takesAllOf(other treeRoute) bool {
 
 // otherHeaders are the conditions on headers but the one on the method, which
 // is the first where there is one.
-func (t treeRoute) otherHeaders() []*routev3.HeaderMatcher {
-	headers := t.envoy.GetMatch().GetHeaders()
+func (t *treeRoute) otherHeaders() []*routev3.HeaderMatcher {
+	headers := t.match.GetHeaders()
 	if len(t.methods) > 0 {
 		return headers[1:]
 	}

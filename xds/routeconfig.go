@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -25,6 +26,9 @@ type tableHost struct {
 	// name is what the config calls it, domain what Envoy looks for.
 	name, domain string
 	routes       []*config.Route
+	// placed are the routes once they are built, the most specific first. It is
+	// set when the table is.
+	placed []*placedRoute
 }
 
 // equal tells whether two tables build the same: a route is compared by its
@@ -66,53 +70,110 @@ func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []str
 // routeConfigName is the name of the table for listeners of a placement.
 func routeConfigName(p config.RateLimitPlacement) string { return "routes-" + string(p) }
 
-// routeConfig is Envoy's route table, and the clusters that it names.
-func (b builder) routeConfig(t *table) (*routev3.RouteConfiguration, []id) {
+// routeConfig is Envoy's route table, and the clusters that it names. What the
+// table of that name had before is taken over, if there is one.
+func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []id) {
 	out := &routev3.RouteConfiguration{
 		Name:                   t.name,
 		RequestHeadersToAdd:    traceHeader(),
-		RequestHeadersToRemove: []string{scopeHeader},
+		RequestHeadersToRemove: []string{scopeHeader, pathHeader},
 		ResponseHeadersToAdd:   traceHeader(),
 	}
-	var all []*routev3.Route
-	for _, h := range t.hosts {
-		routes := b.treeRoutes(h.routes, t.placement)
-		for _, r := range routes {
-			all = append(all, r.envoy)
+	clusters := clusterSet{}
+	for i := range t.hosts {
+		h := &t.hosts[i]
+		h.placed = b.place(h.routes, before.placed(h.name, t), t.placement)
+		for _, r := range h.placed {
+			clusters.add(r.clusters)
 		}
 		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
 			Name:    h.name,
 			Domains: []string{h.domain},
-			Matcher: routeTree(routes),
+			Matcher: routeTree(inTrees(h.placed)),
 		})
 	}
-	return out, clustersOf(all)
+	return out, clusters.ids
 }
 
-// treeRoutes are Envoy's routes, the most specific first.
-func (b builder) treeRoutes(routes []*config.Route, p config.RateLimitPlacement) []treeRoute {
-	type ranked struct {
-		route *config.Route
-		config.Specificity
+// placed are the routes that a host had in a table before, as far as another
+// table may have them just so.
+func (t *table) placed(host string, other *table) []*placedRoute {
+	if t == nil || t.placement != other.placement || t.judged != other.judged {
+		return nil
 	}
-	ranking := make([]*ranked, len(routes))
-	for i, r := range routes {
-		ranking[i] = &ranked{r, r.Specificity()}
+	i := slices.IndexFunc(t.hosts, func(h tableHost) bool { return h.name == host })
+	if i < 0 {
+		return nil
 	}
-	slices.SortFunc(ranking, func(a, b *ranked) int { return a.Compare(&b.Specificity) })
+	return t.hosts[i].placed
+}
+
+// placedRoute is a route of ours on its way into a tree.
+type placedRoute struct {
+	route *config.Route
+	config.Specificity
+	// inTrees are its routes in Envoy, the most specific first.
+	inTrees  []*treeRoute
+	clusters []string // that they name
+	// mingled tells that preflights for other routes are among them.
+	mingled bool
+}
+
+func inTrees(placed []*placedRoute) []*treeRoute {
+	out := make([]*treeRoute, 0, len(placed))
+	for _, r := range placed {
+		out = append(out, r.inTrees...)
+	}
+	return out
+}
+
+// place are routes of one host, the most specific first. Those of before are
+// taken over; they are in that order.
+func (b builder) place(routes []*config.Route, before []*placedRoute, p config.RateLimitPlacement) []*placedRoute {
 	closed := config.ClosedWithin(routes)
-	out := make([]treeRoute, 0, len(ranking))
-	for _, r := range ranking {
-		at := treeRoute{priority: r.route.Priority, place: r.Path()}
-		for _, p := range preflights(r.route, closed[r.route]) {
-			at.path, _ = config.ParsePath(p.path) // it is valid
-			at.methods, at.envoy = []string{"OPTIONS"}, p.envoy
-			out = append(out, at)
+	missing := make(map[*config.Route]bool, len(routes))
+	for _, r := range routes {
+		missing[r] = true
+	}
+	kept := make([]*placedRoute, 0, len(routes))
+	for _, r := range before {
+		if missing[r.route] && !r.mingled && len(closed[r.route]) == 0 {
+			kept = append(kept, r)
+			delete(missing, r.route)
 		}
-		at.path, at.methods = at.place, r.route.Match.Methods
-		for _, at.envoy = range b.routes(r.route, b.policies.Decide(r.route, p), p) {
-			out = append(out, at)
-		}
+	}
+	fresh := slices.Collect(maps.Keys(missing))
+	placed := make([]*placedRoute, len(fresh))
+	inParallel(len(fresh), func(i int) { placed[i] = b.placedRoute(fresh[i], closed[fresh[i]], p) })
+	return merged(kept, placed, func(a, b *placedRoute) int { return a.Compare(&b.Specificity) })
+}
+
+// merged is a list in order together with others, which it sorts.
+func merged[E any](sorted, others []E, compare func(a, b E) int) []E {
+	slices.SortFunc(others, compare)
+	if len(sorted) == 0 {
+		return others
+	}
+	out := make([]E, 0, len(sorted)+len(others))
+	for _, e := range others {
+		n, _ := slices.BinarySearchFunc(sorted, e, compare)
+		out = append(append(out, sorted[:n]...), e)
+		sorted = sorted[n:]
+	}
+	return append(out, sorted...)
+}
+
+func (b builder) placedRoute(r *config.Route, closed []config.Closed, p config.RateLimitPlacement) *placedRoute {
+	out := &placedRoute{route: r, Specificity: r.Specificity(), mingled: len(closed) > 0}
+	place := out.Path()
+	for _, f := range preflights(r, closed) {
+		path, _ := config.ParsePath(f.path) // it is valid
+		out.inTrees = append(out.inTrees, newTreeRoute(r.Priority, place, path, []string{"OPTIONS"}, f.envoy))
+	}
+	envoys := b.routes(r, b.policies.Decide(r, p), p)
+	out.clusters = clustersOf(envoys)
+	for _, envoy := range envoys {
+		out.inTrees = append(out.inTrees, newTreeRoute(r.Priority, place, place, r.Match.Methods, envoy))
 	}
 	return out
 }

@@ -61,12 +61,7 @@ func scopedRoutes() *hcmv3.HttpConnectionManager_ScopedRoutes {
 
 // setScope sets scopeHeader, before a route is looked for.
 func setScope(p config.RateLimitPlacement) *mutationv3.HeaderMutation {
-	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{
-		Append: &corev3.HeaderValueOption{
-			Header:       &corev3.HeaderValue{Key: scopeHeader, Value: scopeName(p, "%REQ(:AUTHORITY)%")},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		},
-	}}
+	return setEarly(scopeHeader, scopeName(p, "%REQ(:AUTHORITY)%"))
 }
 
 // otherScope is the filter that looks again.

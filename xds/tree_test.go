@@ -32,7 +32,7 @@ func TestTreesChooseTheMostSpecificRoute(t *testing.T) {
 			Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
 			OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
 		}}
-		tree := routeTree(b.treeRoutes(c.Routes, config.RateLimitService))
+		tree := routeTree(inTrees(b.place(c.Routes, nil, config.RateLimitService)))
 		if err := tree.ValidateAll(); err != nil {
 			t.Fatal(err)
 		}
@@ -62,9 +62,12 @@ func everyRequest() []asked {
 	for _, x := range segments {
 		paths = append(paths, "/"+x)
 		for _, y := range segments {
-			paths = append(paths, "/"+x+"/"+y)
+			paths = append(paths, "/"+x+"/"+y, "/"+x+"/"+y+"/")
 			for _, z := range segments {
 				paths = append(paths, "/"+x+"/"+y+"/"+z)
+				if x != "ab" && y != "ab" {
+					paths = append(paths, "/"+x+"/"+y+"/"+z+"/a")
+				}
 			}
 		}
 	}
@@ -81,7 +84,7 @@ func everyRequest() []asked {
 }
 
 func drawRoute(t *rapid.T, name string) *config.Route {
-	segments := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "{x}", "{y}"}), 0, 3).Draw(t, "segments")
+	segments := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "{x}", "{y}"}), 0, 4).Draw(t, "segments")
 	seen := map[string]bool{}
 	segments = slices.DeleteFunc(segments, func(s string) bool { // a variable is named once
 		again := seen[s] && strings.HasPrefix(s, "{")
@@ -89,8 +92,11 @@ func drawRoute(t *rapid.T, name string) *config.Route {
 		return again
 	})
 	path := "/" + strings.Join(segments, "/")
-	if rapid.Bool().Draw(t, "rest") {
+	switch rapid.SampledFrom([]string{"", "/", "/**"}).Draw(t, "end") {
+	case "/**":
 		path = strings.TrimSuffix(path, "/") + "/**"
+	case "/":
+		path = strings.TrimSuffix(path, "/") + "/"
 	}
 	r := &config.Route{Name: name, Match: config.Match{Path: path}, Auth: &config.RouteAuth{Public: true}, Respond: &config.Respond{Status: 200}}
 	r.Priority = rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "priority")
@@ -134,6 +140,8 @@ func (r asked) input(name string) (string, bool) {
 			return r.path + "?p=0&q=" + r.query, true
 		}
 		return r.path, true
+	case pathHeader:
+		return r.path + "/", true
 	case ":method":
 		return r.method, true
 	case "X-A":
@@ -156,6 +164,11 @@ func (r asked) walk(t *rapid.T, m *matcherv3.Matcher) string {
 	}
 	if tree := m.GetMatcherTree(); tree != nil {
 		value, _ := r.input(inputName(t, tree.GetInput().GetTypedConfig().GetValue()))
+		if under, ok := tree.GetExactMatchMap().GetMap()[value]; ok {
+			if found := r.take(t, under); found != "" {
+				return found
+			}
+		}
 		for end := len(value); end > 0; end-- { // the longest prefix first
 			if under, ok := tree.GetPrefixMatchMap().GetMap()[value[:end]]; ok {
 				if found := r.take(t, under); found != "" {
@@ -209,6 +222,8 @@ func (r asked) holds(t *rapid.T, p *predicate) bool {
 		return false
 	case v.GetPrefix() != "":
 		return strings.HasPrefix(value, v.GetPrefix())
+	case v.GetSuffix() != "":
+		return strings.HasSuffix(value, v.GetSuffix())
 	case v.GetSafeRegex() != nil:
 		return fitsWhole(v.GetSafeRegex().GetRegex(), value)
 	default:
