@@ -135,7 +135,7 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 	for _, t := range typs {
 		changes := map[string]types.Resource{}
 		for name := range fresh[t] {
-			changes[name] = next[t][name].Message
+			changes[name] = next[t][name].offered()
 		}
 		var remove []string
 		if t == resource.ListenerType {

@@ -8,12 +8,14 @@
 package xds
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -39,6 +41,9 @@ type Resource struct {
 	Version string
 	Message proto.Message
 
+	// packed has the message's encoding, and no more: see packedRoutes. It is nil
+	// where the message is encoded again whenever it is sent.
+	packed proto.Message
 	// source is what the resource was built from, where it is kept to see
 	// whether the next config builds the same.
 	source any
@@ -193,15 +198,40 @@ func placementOf(l *config.Listener) config.RateLimitPlacement {
 	return l.RateLimit
 }
 
-// contentHash is the version of a resource: the hash of its deterministic
-// encoding, by the function that go-control-plane names versions with, so that
-// what an Envoy acknowledges can be compared with what was wanted.
-func contentHash(m proto.Message) string {
+// encoded is the encoding of a resource, of which the hash is its version.
+func encoded(m proto.Message) []byte {
 	b, err := cachev3.MarshalResource(m)
 	if err != nil {
 		panic(fmt.Sprintf("xds: marshalling %T: %v", m, err)) // see mustAny
 	}
-	return cachev3.HashResource(b)
+	return b
+}
+
+// contentHash is the version of a resource: the hash of its deterministic
+// encoding, by the function that go-control-plane names versions with, so that
+// what an Envoy acknowledges can be compared with what was wanted.
+func contentHash(m proto.Message) string { return cachev3.HashResource(encoded(m)) }
+
+// packedRoutes is a message of which Go knows the name alone, and all else is
+// bytes: it is encoded by copying them. go-control-plane encodes every message
+// anew, and a route table can have megabytes.
+func packedRoutes(name string, encoding []byte) proto.Message {
+	m := &routev3.RouteConfiguration{Name: name}
+	rest, ok := bytes.CutPrefix(encoding, encoded(m))
+	if !ok {
+		return nil // the name does not stand first
+	}
+	m.ProtoReflect().SetUnknown(rest)
+	return m
+}
+
+// offered is what is given to a cache: a message with the resource's name and
+// encoding.
+func (r Resource) offered() proto.Message {
+	if r.packed != nil {
+		return r.packed
+	}
+	return r.Message
 }
 
 // mustAny packs a message. Packing fails only for strings that are not UTF-8,

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
 
@@ -27,7 +28,12 @@ func newResource(t resource.Type, name string, m validatable, source any, refers
 	if err := m.ValidateAll(); err != nil {
 		return built{err: fmt.Errorf("building %s %q: %w", shortType(t), name, err)}
 	}
-	return built{Resource: Resource{Name: name, Version: contentHash(m), Message: m, source: source, refers: refers}}
+	encoding := encoded(m)
+	out := Resource{Name: name, Version: cachev3.HashResource(encoding), Message: m, source: source, refers: refers}
+	if t == resource.RouteType {
+		out.packed = packedRoutes(name, encoding)
+	}
+	return built{Resource: out}
 }
 
 func (s *set) put(t resource.Type, b built) {

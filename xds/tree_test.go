@@ -11,6 +11,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	inputv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -280,5 +281,32 @@ func stringFits(m *inputv3.StringMatcher, present bool, value string, there bool
 		return fitsWhole(m.GetSafeRegex().GetRegex(), value)
 	default:
 		return value == m.GetExact()
+	}
+}
+
+// TestTablesAreOfferedAsTheyAre: what the caches encode is the table, and its
+// version is the one that an Envoy acknowledges.
+func TestTablesAreOfferedAsTheyAre(t *testing.T) {
+	table := &routev3.RouteConfiguration{
+		Name:                   "routes-service",
+		VirtualHosts:           []*routev3.VirtualHost{{Name: "*", Domains: []string{"*"}, Matcher: listed(&matcherv3.Matcher_MatcherList{Matchers: refusals()}, takes(notFound()))}},
+		RequestHeadersToRemove: []string{pathHeader},
+	}
+	r := newResource(resource.RouteType, table.GetName(), table, nil)
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if r.packed == nil {
+		t.Fatal("the table is encoded at every turn")
+	}
+	if got, want := contentHash(r.offered()), r.Version; got != want {
+		t.Errorf("offered as version %s, wanted as %s", got, want)
+	}
+	again := &routev3.RouteConfiguration{}
+	if err := proto.Unmarshal(encoded(r.offered()), again); err != nil || !proto.Equal(again, table) {
+		t.Errorf("what is offered is another table (%v)", err)
+	}
+	if name := r.offered().(*routev3.RouteConfiguration).GetName(); name != table.GetName() {
+		t.Errorf("offered by the name %q", name)
 	}
 }
