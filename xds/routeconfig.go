@@ -150,17 +150,23 @@ func (b builder) place(routes []*config.Route, before []*placedRoute, p config.R
 
 // merged is a list in order together with others, which it sorts.
 func merged[E any](sorted, others []E, compare func(a, b E) int) []E {
-	slices.SortFunc(others, compare)
-	if len(sorted) == 0 {
-		return others
+	half := len(others) / 2
+	halves := [][]E{others[:half], others[half:]}
+	inParallel(2, func(i int) { slices.SortFunc(halves[i], compare) })
+	return zipped(sorted, zipped(halves[0], halves[1], compare), compare)
+}
+
+// zipped are two lists in order, in one.
+func zipped[E any](a, b []E, compare func(a, b E) int) []E {
+	out := make([]E, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if compare(a[0], b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
 	}
-	out := make([]E, 0, len(sorted)+len(others))
-	for _, e := range others {
-		n, _ := slices.BinarySearchFunc(sorted, e, compare)
-		out = append(append(out, sorted[:n]...), e)
-		sorted = sorted[n:]
-	}
-	return append(out, sorted...)
+	return append(append(out, a...), b...)
 }
 
 func (b builder) placedRoute(r *config.Route, closed []config.Closed, p config.RateLimitPlacement) *placedRoute {

@@ -25,10 +25,18 @@ type built struct {
 // newResource judges a message by the rules of its proto file, and names its
 // version.
 func newResource(t resource.Type, name string, m validatable, source any, refers ...id) built {
-	if err := m.ValidateAll(); err != nil {
+	var encoding []byte
+	var err error
+	inParallel(2, func(i int) {
+		if i == 0 {
+			encoding = encoded(m)
+		} else {
+			err = m.ValidateAll()
+		}
+	})
+	if err != nil {
 		return built{err: fmt.Errorf("building %s %q: %w", shortType(t), name, err)}
 	}
-	encoding := encoded(m)
 	out := Resource{Name: name, Version: cachev3.HashResource(encoding), Message: m, source: source, refers: refers}
 	if t == resource.RouteType {
 		out.packed = packedRoutes(name, encoding)

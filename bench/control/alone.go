@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -149,4 +152,43 @@ func listMatch(path string) *routev3.RouteMatch {
 	return &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{
 		Regex: variable.ReplaceAllString(path, "[^/]+"),
 	}}}
+}
+
+// pathTreeTable is a matcher tree in the form that Envoy's documentation knows:
+// a map of prefixes of :path, with a route and its own condition behind each.
+// Since :path holds the query, an exact path is under two of them.
+func pathTreeTable(g *gateway) (*routev3.RouteConfiguration, error) {
+	table, err := listTable(g)
+	if err != nil {
+		return nil, err
+	}
+	input, err := anypb.New(&matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":path"})
+	if err != nil {
+		return nil, fmt.Errorf("packing a matcher's input: %w", err)
+	}
+	host := table.GetVirtualHosts()[0]
+	under := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for _, r := range host.GetRoutes() {
+		packed, err := anypb.New(r)
+		if err != nil {
+			return nil, fmt.Errorf("packing a route: %w", err)
+		}
+		found := &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+			Action: &xdscorev3.TypedExtensionConfig{Name: "route", TypedConfig: packed},
+		}}
+		if path := r.GetMatch().GetPath(); path != "" {
+			under[path], under[path+"?"] = found, found
+			continue
+		}
+		regex, _, _ := strings.Cut(r.GetMatch().GetSafeRegex().GetRegex(), "[")
+		under[cmp.Or(regex, r.GetMatch().GetPathSeparatedPrefix())] = found
+	}
+	host.Routes = nil
+	host.Matcher = &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+		Input: &xdscorev3.TypedExtensionConfig{Name: "path", TypedConfig: input},
+		TreeType: &xdsmatcherv3.Matcher_MatcherTree_PrefixMatchMap{
+			PrefixMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: under},
+		},
+	}}}
+	return table, nil
 }

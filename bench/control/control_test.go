@@ -59,6 +59,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 		"change, from the config":                         3 * o.changes,
 		"change, from the file's rename":                  3 * o.fileChanges,
 		"change, Envoy alone: its table in a file":        o.fileChanges,
+		"change, Envoy alone: a tree on :path in a file":  o.fileChanges,
 		"change, Envoy alone: a list of routes in a file": o.fileChanges,
 		"routes and backends added, from the config":      o.churn,
 		"routes and backends removed, from the config":    o.churn,
