@@ -97,8 +97,8 @@ func allOf(of []*predicate) *predicate {
 	}}
 }
 
-// always is a condition that holds for every request.
-func always() *predicate { return holds(methodInput, fitsExpression(anyBytes)) }
+// always is a condition that holds for every request that has a path.
+func always() *predicate { return holds(treePath, hasPrefix("/")) }
 
 func orAlways(p *predicate) *predicate {
 	if p == nil {
