@@ -37,66 +37,29 @@ func ClosedWithin(routes []*Route) map[*Route][]Closed {
 	if !slices.ContainsFunc(routes, func(r *Route) bool { return r.CORS != nil }) {
 		return nil
 	}
-	open, mute := byPreflights(routes)
+	var mute PathIndex // those that neither have a policy nor take OPTIONS requests
+	paths := make([]PathPattern, len(routes))
+	for i, r := range routes {
+		paths[i], _ = ParsePath(r.Match.Path) // a valid route has a valid path
+		if r.CORS == nil && len(r.Match.Headers) == 0 && !slices.Contains(r.Match.takenMethods(), "OPTIONS") {
+			mute.Add(paths[i], i)
+		}
+	}
 	out := map[*Route][]Closed{}
-	for _, r := range open {
-		for _, other := range mute.near(r.path) {
+	for i, r := range routes {
+		if r.CORS == nil {
+			continue
+		}
+		for _, n := range mute.Overlapping(paths[i]) {
+			other := routes[n]
 			shared := intersection(other.Match.Methods, r.Match.takenMethods())
-			if len(shared) > 0 && r.path.Overlaps(other.path) && hostsOverlap(other.Match.Hosts, r.Match.Hosts) && Compare(other.Route, r.Route) < 0 {
-				out[r.Route] = append(out[r.Route], Closed{Route: other.Route, Methods: shared})
+			if len(shared) > 0 && hostsOverlap(other.Match.Hosts, r.Match.Hosts) && Compare(other, r) < 0 {
+				out[r] = append(out[r], Closed{Route: other, Methods: shared})
 			}
 		}
-		slices.SortFunc(out[r.Route], func(a, b Closed) int { return Compare(a.Route, b.Route) })
+		slices.SortFunc(out[r], func(a, b Closed) int { return Compare(a.Route, b.Route) })
 	}
 	return out
-}
-
-// parsedRoute is a route with its path, read once.
-type parsedRoute struct {
-	*Route
-	path PathPattern
-}
-
-// byBeginning are routes by the first segment of their paths, so that in a large
-// config few are compared; "" holds those that begin with anything.
-type byBeginning map[string][]parsedRoute
-
-// byPreflights are the routes with a policy for preflights, and those that
-// neither have one nor take OPTIONS requests.
-func byPreflights(routes []*Route) (open []parsedRoute, mute byBeginning) {
-	mute = byBeginning{}
-	for _, r := range routes {
-		path, _ := ParsePath(r.Match.Path) // a valid route has a valid path
-		parsed := parsedRoute{r, path}
-		switch {
-		case r.CORS != nil:
-			open = append(open, parsed)
-		case len(r.Match.Headers) == 0 && !slices.Contains(r.Match.takenMethods(), "OPTIONS"):
-			mute[path.beginning()] = append(mute[path.beginning()], parsed)
-		}
-	}
-	return open, mute
-}
-
-// near are the routes whose paths may overlap with a path.
-func (m byBeginning) near(path PathPattern) []parsedRoute {
-	if beginning := path.beginning(); beginning != "" {
-		return slices.Concat(m[""], m[beginning])
-	}
-	var all []parsedRoute
-	for _, routes := range m {
-		all = append(all, routes...)
-	}
-	return all
-}
-
-// beginning is the first literal of a pattern, or nothing where it begins with a
-// variable, with /** or with an empty segment.
-func (p PathPattern) beginning() string {
-	if len(p.Segments) == 0 {
-		return ""
-	}
-	return p.Segments[0].Literal
 }
 
 func intersection(a, b []string) []string {

@@ -2,27 +2,6 @@ package config
 
 import "testing"
 
-func TestPathsOverlap(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"/a", "/a", true}, {"/a", "/b", false}, {"/a", "/a/", false}, {"/a", "/a/b", false},
-		{"/a", "/a/**", true}, {"/a/", "/a/**", true}, {"/a/b/c", "/a/**", true}, {"/ab", "/a/**", false}, {"/", "/**", true},
-		{"/{x}", "/a", true}, {"/{x}", "/", false}, {"/{x}/b", "/a/{y}", true}, {"/{x}/b", "/a/c", false}, {"/a/{x}", "/a/", false},
-		{"/a/**", "/a/b/**", true}, {"/a/**", "/b/**", false}, {"/**", "/{x}/{y}", true}, {"/a/{x}/**", "/a", false},
-	} {
-		a, errA := ParsePath(c.a)
-		b, errB := ParsePath(c.b)
-		if errA != nil || errB != nil {
-			t.Fatal(errA, errB)
-		}
-		if a.Overlaps(b) != c.want || b.Overlaps(a) != c.want {
-			t.Errorf("%s and %s overlap: %t and %t, want %t", c.a, c.b, a.Overlaps(b), b.Overlaps(a), c.want)
-		}
-	}
-}
-
 // TestClosedWithin: which routes a policy for /a/** must not speak for.
 func TestClosedWithin(t *testing.T) {
 	wide := func() *Route {

@@ -165,25 +165,6 @@ func (p PathPattern) Matches(path string) bool {
 	return true
 }
 
-// Overlaps tells whether some path is taken by both patterns.
-func (p PathPattern) Overlaps(q PathPattern) bool {
-	shared := min(len(p.Segments), len(q.Segments))
-	if len(p.Segments) > shared && !q.Rest || len(q.Segments) > shared && !p.Rest {
-		return false
-	}
-	for i := range shared {
-		a, b := p.Segments[i], q.Segments[i]
-		switch {
-		case a.Variable != "" && b.Variable != "":
-		case a.Variable != "" && b.Literal == "", b.Variable != "" && a.Literal == "":
-			return false // a variable takes no empty segment
-		case a.Variable == "" && b.Variable == "" && a.Literal != b.Literal:
-			return false
-		}
-	}
-	return true
-}
-
 // String is the pattern as a config file says it.
 func (p PathPattern) String() string {
 	var b strings.Builder

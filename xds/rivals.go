@@ -11,19 +11,10 @@ import (
 )
 
 // rivals finds, for a route, those that may take one of its requests where it
-// does not. It is a trie of the patterns' segments, so that a route meets only
-// patterns that share a path with its own.
+// does not.
 type rivals struct {
 	routes []*treeRoute // by specificity
-	root   rivalNode
-}
-
-type rivalNode struct {
-	literals map[string]*rivalNode
-	variable *rivalNode
-	// exact are the routes whose pattern ends here, rest those whose /** begins
-	// here: indexes of routes.
-	exact, rest []int
+	paths  config.PathIndex
 }
 
 func newRivals(routes []*treeRoute) *rivals {
@@ -32,41 +23,16 @@ func newRivals(routes []*treeRoute) *rivals {
 		return r // nobody will ask
 	}
 	for i, t := range routes {
-		n := &r.root
-		for _, s := range t.path.Segments {
-			n = n.child(s)
-		}
-		if t.path.Rest {
-			n.rest = append(n.rest, i)
-		} else {
-			n.exact = append(n.exact, i)
-		}
+		r.paths.Add(t.path, i)
 	}
 	return r
-}
-
-func (n *rivalNode) child(s config.Segment) *rivalNode {
-	if s.Variable != "" {
-		if n.variable == nil {
-			n.variable = &rivalNode{}
-		}
-		return n.variable
-	}
-	if n.literals == nil {
-		n.literals = map[string]*rivalNode{}
-	}
-	if n.literals[s.Literal] == nil {
-		n.literals[s.Literal] = &rivalNode{}
-	}
-	return n.literals[s.Literal]
 }
 
 // from is the list that is tried where a route's conditions hold but, perhaps,
 // those on the query: the route, its rivals behind it up to the first that is
 // sure to take what they leave, and else notFound.
 func (r *rivals) from(t *treeRoute) []*routev3.Route {
-	var sharing []int
-	r.root.sharing(t.path.Segments, t.path.Rest, &sharing)
+	sharing := r.paths.Overlapping(t.path)
 	slices.Sort(sharing)
 	tried := []*routev3.Route{t.conditional()}
 	reached := false
@@ -84,38 +50,6 @@ func (r *rivals) from(t *treeRoute) []*routev3.Route {
 		}
 	}
 	return append(tried, notFound())
-}
-
-// sharing collects the routes under n whose pattern shares a path with one of
-// these segments, followed by anything if rest.
-func (n *rivalNode) sharing(segments []config.Segment, rest bool, found *[]int) {
-	*found = append(*found, n.rest...) // whatever follows
-	if len(segments) == 0 {
-		*found = append(*found, n.exact...)
-		if rest {
-			n.each(func(child *rivalNode) { child.sharing(nil, true, found) })
-		}
-		return
-	}
-	if s := segments[0]; s.Variable != "" {
-		n.each(func(child *rivalNode) { child.sharing(segments[1:], rest, found) })
-		return
-	}
-	if child := n.literals[segments[0].Literal]; child != nil {
-		child.sharing(segments[1:], rest, found)
-	}
-	if n.variable != nil {
-		n.variable.sharing(segments[1:], rest, found)
-	}
-}
-
-func (n *rivalNode) each(visit func(*rivalNode)) {
-	for _, child := range n.literals {
-		visit(child)
-	}
-	if n.variable != nil {
-		visit(n.variable)
-	}
 }
 
 func (t *treeRoute) asksQuery() bool { return len(t.match.GetQueryParameters()) > 0 }
