@@ -53,14 +53,26 @@ func (h hostRoutes) serving(domain string) []*config.Route {
 	}
 	out := slices.Concat(h.every, h.named[domain])
 	several := false
-	for _, wild := range h.wild {
-		if wild != domain && config.HostCovers(wild, domain) {
-			out = append(out, h.named[wild]...)
+	for _, wild := range covering(domain) {
+		if routes := h.named[wild]; len(routes) > 0 {
+			out = append(out, routes...)
 			several = true
 		}
 	}
 	if several {
 		out = distinct(out) // a route may name a host and its suffix
+	}
+	return out
+}
+
+// covering are the domains of the form *.suffix that take a domain, but for
+// itself: the longest suffix first.
+func covering(domain string) []string {
+	var out []string
+	_, suffix, found := strings.Cut(strings.TrimPrefix(domain, "*."), ".")
+	for found {
+		out = append(out, "*."+suffix)
+		_, suffix, found = strings.Cut(suffix, ".")
 	}
 	return out
 }

@@ -98,6 +98,7 @@ type Options struct {
 // it is a bug of this package, caught before an Envoy sees it.
 func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
+	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
 		b.addBackend(&s, backend)
@@ -178,6 +179,7 @@ type builder struct {
 	policies Policies
 	form     Form
 	hosts    hostRoutes
+	shared   map[placing]func() *placedRoute
 }
 
 // placements are the placements of limits that the listeners of c use, each once.

@@ -3,6 +3,7 @@ package xds
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -119,6 +120,30 @@ type placedRoute struct {
 	mingled bool
 }
 
+// placing is a route for listeners of one placement of limits.
+type placing struct {
+	route     *config.Route
+	placement config.RateLimitPlacement
+}
+
+// inSeveralTables are the routes that the tables of many hosts have, each built
+// when it is asked for, and once.
+func (b builder) inSeveralTables() map[placing]func() *placedRoute {
+	out := map[placing]func() *placedRoute{}
+	for _, p := range placements(b.config) {
+		add := func(routes []*config.Route) {
+			for _, r := range routes {
+				out[placing{r, p}] = sync.OnceValue(func() *placedRoute { return b.placedRoute(r, nil, p) })
+			}
+		}
+		add(b.hosts.every)
+		for _, domain := range b.hosts.wild {
+			add(b.hosts.named[domain])
+		}
+	}
+	return out
+}
+
 func inTrees(placed []*placedRoute) []*treeRoute {
 	out := make([]*treeRoute, 0, len(placed))
 	for _, r := range placed {
@@ -144,7 +169,14 @@ func (b builder) place(routes []*config.Route, before []*placedRoute, p config.R
 	}
 	fresh := slices.Collect(maps.Keys(missing))
 	placed := make([]*placedRoute, len(fresh))
-	inParallel(len(fresh), func(i int) { placed[i] = b.placedRoute(fresh[i], closed[fresh[i]], p) })
+	inParallel(len(fresh), func(i int) {
+		r := fresh[i]
+		if shared := b.shared[placing{r, p}]; shared != nil && len(closed[r]) == 0 {
+			placed[i] = shared()
+		} else {
+			placed[i] = b.placedRoute(r, closed[r], p)
+		}
+	})
 	return merged(kept, placed, func(a, b *placedRoute) int { return a.Compare(&b.Specificity) })
 }
 
