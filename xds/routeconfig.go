@@ -80,10 +80,10 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 		RequestHeadersToRemove: []string{scopeHeader, pathHeader},
 		ResponseHeadersToAdd:   traceHeader(),
 	}
-	clusters := clusterSet{}
+	clusters, known := clusterSet{}, before.placed(t)
 	for i := range t.hosts {
 		h := &t.hosts[i]
-		h.placed = b.place(h.routes, before.placed(h.name, t), t.placement)
+		h.placed = b.place(h.routes, known[h.name], t.placement)
 		for _, r := range h.placed {
 			clusters.add(r.clusters)
 		}
@@ -96,17 +96,17 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 	return out, clusters.ids
 }
 
-// placed are the routes that a host had in a table before, as far as another
-// table may have them just so.
-func (t *table) placed(host string, other *table) []*placedRoute {
+// placed are the routes of each host of a table before, where another table may
+// have them just so.
+func (t *table) placed(other *table) map[string][]*placedRoute {
 	if t == nil || t.placement != other.placement || t.judged != other.judged {
 		return nil
 	}
-	i := slices.IndexFunc(t.hosts, func(h tableHost) bool { return h.name == host })
-	if i < 0 {
-		return nil
+	out := make(map[string][]*placedRoute, len(t.hosts))
+	for _, h := range t.hosts {
+		out[h.name] = h.placed
 	}
-	return t.hosts[i].placed
+	return out
 }
 
 // placedRoute is a route of ours on its way into a tree.
