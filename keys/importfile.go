@@ -33,7 +33,7 @@ type importLine struct {
 	Tenant      string            `json:"tenant"`
 	Permissions []string          `json:"permissions"`
 	Labels      map[string]string `json:"labels"`
-	ExpiresAt   time.Time         `json:"expiresAt"`
+	ExpiresAt   string            `json:"expiresAt"`
 }
 
 // ReadCSV reads keys from CSV (RFC 4180). The first line names the columns, in
@@ -108,17 +108,9 @@ func csvLine(columns, fields []string) (line importLine, err error) {
 		case "permissions":
 			line.Permissions = strings.Fields(field)
 		case "labels":
-			var fault error
-			line.Labels, fault = ParseLabels(strings.Fields(field))
-			err = errors.Join(err, fault)
+			line.Labels, err = ParseLabels(strings.Fields(field))
 		case "expiresAt":
-			if field == "" {
-				continue
-			}
-			var fault error
-			if line.ExpiresAt, fault = time.Parse(time.RFC3339, field); fault != nil {
-				err = errors.Join(err, fmt.Errorf("expiresAt: %.64q, must be a time as 2027-01-31T00:00:00Z", field))
-			}
+			line.ExpiresAt = field
 		}
 	}
 	return line, err
@@ -156,12 +148,9 @@ func jsonLine(text []byte) (line importLine, err error) {
 	decoder.DisallowUnknownFields()
 	err = decoder.Decode(&line)
 	var typed *json.UnmarshalTypeError
-	var badTime *time.ParseError
 	switch {
 	case errors.As(err, &typed):
 		return line, fmt.Errorf("%s: is a %s, must be a %s", typed.Field, typed.Value, typed.Type)
-	case errors.As(err, &badTime):
-		return line, errors.New("expiresAt: must be a time as 2027-01-31T00:00:00Z")
 	case err != nil && strings.HasPrefix(err.Error(), "json: unknown field"):
 		return line, fmt.Errorf("a field that is none of %s", strings.Join(importColumns, ", "))
 	case err != nil:
@@ -205,10 +194,14 @@ func (i *importing) add(at int, line importLine, err error) {
 		return
 	}
 	added := Import{Line: at, Spec: Spec{
-		Name: line.Name, Owner: line.Owner, Tenant: line.Tenant,
-		Permissions: line.Permissions, Labels: line.Labels, ExpiresAt: line.ExpiresAt,
+		Name: line.Name, Owner: line.Owner, Tenant: line.Tenant, Permissions: line.Permissions, Labels: line.Labels,
 	}}
-	if err := added.identify(line); err != nil {
+	if line.ExpiresAt != "" {
+		if added.ExpiresAt, err = time.Parse(time.RFC3339, line.ExpiresAt); err != nil {
+			err = errors.New("expiresAt: must be a time as 2027-01-31T00:00:00Z")
+		}
+	}
+	if err := errors.Join(err, added.identify(line)); err != nil {
 		i.fault(at, err)
 		return
 	}
