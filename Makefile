@@ -22,11 +22,11 @@ build: ## Build bin/gatewright
 	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
 .PHONY: test
-test: envoy redis ## Install what the tests need, and run them all
+test: envoy redis postgres ## Install what the tests need, and run them all
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
 
 .PHONY: race
-race: envoy redis ## The tests of all packages but the end-to-end ones, under the race detector
+race: envoy redis postgres ## The tests of all packages but the end-to-end ones, under the race detector
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
 
 .PHONY: check
@@ -64,7 +64,7 @@ fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: flakes
-flakes: envoy redis ## The whole test suite 20 times in a row
+flakes: envoy redis postgres ## The whole test suite 20 times in a row
 	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
 
 .PHONY: envoy
@@ -74,6 +74,10 @@ envoy: ## Find Envoy, or install it into .tools/
 .PHONY: redis
 redis:
 	@scripts/redis >/dev/null
+
+.PHONY: postgres
+postgres:
+	@scripts/postgres >/dev/null
 
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")

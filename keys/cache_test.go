@@ -61,10 +61,10 @@ func (t *tap) lookUp(ctx context.Context, ids []string) (map[string]found, error
 	return t.source.lookUp(ctx, ids)
 }
 
-func (t *tap) newestChange(ctx context.Context) (int64, error) {
+func (t *tap) newestChange(ctx context.Context) (newest, error) {
 	t.polls.Add(1)
 	if err := t.admit(ctx); err != nil {
-		return 0, err
+		return newest{}, err
 	}
 	return t.source.newestChange(ctx)
 }
@@ -75,15 +75,13 @@ type rig struct {
 	*Cache
 	tap   *tap
 	clock *clock
-	path  string
 	// other is the same database, opened as another process would.
 	other *Store
 }
 
-func newRig(t testing.TB, settings Settings) *rig {
+func newRig(t testing.TB, db database, settings Settings) *rig {
 	t.Helper()
-	path := newPath(t)
-	r := &rig{tap: &tap{source: openStore(t, path)}, clock: newClock(), path: path, other: openStore(t, path)}
+	r := &rig{tap: &tap{source: openStore(t, db.url)}, clock: newClock(), other: openStore(t, db.url)}
 	r.Cache = newCache(r.tap, settings, r.clock.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	run(t, r.Cache)
 	return r

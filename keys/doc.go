@@ -3,7 +3,8 @@
 // A key is text that a caller shows (key.go). The database holds its hash and
 // what it may do, never the text (store.go). A request asks a Cache (lookup.go),
 // which keeps what it has read current by following the database's feed of
-// changes: a key revoked by any process stops working in all of them.
+// changes: a key revoked by any process stops working in all of them. The
+// database is SQLite or PostgreSQL; all but a few words (dialect.go) is the same.
 //
 // # Bounds
 //

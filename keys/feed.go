@@ -24,11 +24,14 @@ type change struct {
 // lookUp returns what is stored under each of ids. An id that nothing is
 // stored under is missing in the answer.
 func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, fmt.Errorf("looking up keys: %w", err)
+	}
 	list, err := json.Marshal(ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking up keys: %w", err)
 	}
-	const query = `SELECT ` + recordColumns + ` FROM keys WHERE id IN (SELECT value FROM json_each(?))`
+	query := `SELECT ` + recordColumns + ` FROM keys WHERE id IN (` + s.dialect.ids + `)`
 	rows, err := s.db.QueryContext(ctx, query, string(list))
 	if err != nil {
 		return nil, fmt.Errorf("looking up keys: %w", err)
@@ -36,7 +39,7 @@ func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, err
 	defer rows.Close()
 	answer := make(map[string]found, len(ids))
 	for rows.Next() {
-		record, err := scanRecord(rows)
+		record, err := s.scanRecord(rows)
 		if err != nil && !errors.Is(err, errUnreadable) {
 			return nil, fmt.Errorf("looking up keys: %w", err)
 		}
@@ -48,17 +51,28 @@ func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, err
 	return answer, nil
 }
 
-// newestChange returns the number of the last change, 0 where there was none.
-func (s *Store) newestChange(ctx context.Context) (int64, error) {
+// newest is how far the feed goes.
+type newest struct {
+	// seq is the number of the last change, 0 where there was none.
+	seq int64
+	// imported says whether any key was imported: only then can a text that is
+	// not one of ours be a key.
+	imported bool
+}
+
+func (s *Store) newestChange(ctx context.Context) (newest, error) {
+	if err := s.ready(ctx); err != nil {
+		return newest{}, fmt.Errorf("reading the number of the last change: %w", err)
+	}
 	if err := s.file.replaced(); err != nil {
-		return 0, err
+		return newest{}, err
 	}
-	var newest int64
-	const query = `SELECT coalesce(max(seq), 0) FROM key_changes`
-	if err := s.db.QueryRowContext(ctx, query).Scan(&newest); err != nil {
-		return 0, fmt.Errorf("reading the number of the last change: %w", err)
+	var n newest
+	const query = `SELECT coalesce(max(seq), 0), EXISTS (SELECT 1 FROM keys WHERE imported) FROM key_changes`
+	if err := s.db.QueryRowContext(ctx, query).Scan(&n.seq, &n.imported); err != nil {
+		return newest{}, fmt.Errorf("reading the number of the last change: %w", err)
 	}
-	return newest, nil
+	return n, nil
 }
 
 // changesAfter returns the first changes after number seq, limit at most, in
@@ -81,7 +95,7 @@ func (s *Store) changesAfter(ctx context.Context, seq int64, limit int) ([]chang
 }
 
 func (s *Store) changedIDs(ctx context.Context, seq int64, limit int) (ids []string, changes []change, err error) {
-	const query = `SELECT seq, id FROM key_changes WHERE seq > ? ORDER BY seq LIMIT ?`
+	const query = `SELECT seq, id FROM key_changes WHERE seq > $1 ORDER BY seq LIMIT $2`
 	rows, err := s.db.QueryContext(ctx, query, seq, limit)
 	if err != nil {
 		return nil, nil, err
@@ -96,6 +110,9 @@ func (s *Store) changedIDs(ctx context.Context, seq int64, limit int) (ids []str
 	}
 	return ids, changes, rows.Err()
 }
+
+// ring returns the secrets that the keys are hashed with.
+func (s *Store) ring() *ring { return s.secrets }
 
 func readable(record Record, err error) found {
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 // feed cannot be older than it, and each later change is met in the feed.
 func (c *Cache) Run(ctx context.Context) error {
 	defer c.waiting.close()
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	writing.Go(func() { c.runUses(ctx) })
 	c.sync(ctx)
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -54,24 +58,25 @@ func (c *Cache) sync(ctx context.Context) {
 
 // follow reads the feed to its end.
 func (c *Cache) follow(ctx context.Context) error {
-	newest, err := c.newest(ctx)
+	end, err := c.newest(ctx)
 	if err != nil {
 		return err
 	}
-	if c.health.Load().synced.IsZero() || newest < c.cursor {
+	c.imported.Store(end.imported)
+	if c.health.Load().synced.IsZero() || end.seq < c.cursor {
 		// The first read begins at the end, with nothing remembered. A feed
 		// that went backwards is another database's, or an older copy.
 		c.forget()
-		c.cursor = newest
+		c.cursor = end.seq
 		return nil
 	}
-	for c.cursor < newest {
+	for c.cursor < end.seq {
 		changes, err := c.changes(ctx)
 		if err != nil {
 			return err
 		}
 		if len(changes) == 0 {
-			return fmt.Errorf("the feed of changes ends at %d, before its newest, %d", c.cursor, newest)
+			return fmt.Errorf("the feed of changes ends at %d, before its newest, %d", c.cursor, end.seq)
 		}
 		for _, change := range changes {
 			c.apply(change)
@@ -158,12 +163,12 @@ func (c *Cache) recovered(ctx context.Context, began time.Time) {
 	}
 }
 
-func (c *Cache) newest(ctx context.Context) (int64, error) {
+func (c *Cache) newest(ctx context.Context) (newest, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	newest, err := c.source.newestChange(ctx)
+	end, err := c.source.newestChange(ctx)
 	c.metrics.read(err)
-	return newest, err
+	return end, err
 }
 
 func (c *Cache) changes(ctx context.Context) ([]change, error) {

@@ -5,41 +5,82 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 )
 
-// hash is what is stored of a key: the SHA-256 of its whole text.
+// digest is the SHA-256 of the whole text of a key. It never leaves the
+// process: what is stored is its keyed hash.
+type digest [sha256.Size]byte
+
+func digestOf(text string) digest { return sha256.Sum256([]byte(text)) }
+
+// hash is what is stored of a key: HMAC-SHA-256, under a secret that is not in
+// the database, of the SHA-256 of its text. A copy of the database alone lets
+// nobody try keys, not even imported ones that could be guessed; nor can who
+// writes to the database put a key of his own there.
+//
+// The text is hashed before, so that a plain SHA-256, of an older version of
+// this program or of somebody else's, becomes a keyed hash without the text.
 //
 // Slow hashes (bcrypt, argon2) make guessing dear where a secret can be
 // guessed. Ours has 200 random bits: trying them all is out of reach at any
 // speed, and a fast hash keeps a flood of wrong keys cheap for us.
-type hash [sha256.Size]byte
+type hash struct {
+	// secret is the fingerprint of the secret it was made with.
+	secret string
+	sum    [sha256.Size]byte
+}
 
-// hashMarker names the algorithm in the database, so that another one, such as
-// a keyed hash, can stand beside it.
-const hashMarker = "sha256:"
-
-// hashOf returns the hash of the text of a key.
-func hashOf(text string) hash { return sha256.Sum256([]byte(text)) }
+// The markers name the algorithm in the database.
+const (
+	keyedMarker = "hmac-sha256:"
+	plainMarker = "sha256:"
+)
 
 // equal compares in a time that does not depend on where the two differ.
-func (h hash) equal(other hash) bool { return subtle.ConstantTimeCompare(h[:], other[:]) == 1 }
+func (h hash) equal(sum [sha256.Size]byte) bool {
+	return subtle.ConstantTimeCompare(h.sum[:], sum[:]) == 1
+}
+
+// isZero reports whether there is no hash.
+func (h hash) isZero() bool { return h.secret == "" }
 
 // stored returns the form that the database holds.
-func (h hash) stored() string { return hashMarker + hex.EncodeToString(h[:]) }
+func (h hash) stored() string { return keyedMarker + h.secret + ":" + hex.EncodeToString(h.sum[:]) }
 
-// parseHash reads the form that the database holds.
-func parseHash(stored string) (hash, error) {
-	digits, ok := strings.CutPrefix(stored, hashMarker)
+// parseHash reads the form that the database holds. A plain SHA-256, which an
+// older program may have written meanwhile, is keyed at once.
+func (r *ring) parseHash(stored string) (hash, error) {
+	if digits, ok := strings.CutPrefix(stored, plainMarker); ok {
+		plain, err := parseSum(digits)
+		if err != nil {
+			return hash{}, err
+		}
+		return r.hashOf(plain), nil
+	}
+	rest, ok := strings.CutPrefix(stored, keyedMarker)
 	if !ok {
 		return hash{}, errors.New("hash of an unknown algorithm")
 	}
-	var h hash
-	if len(digits) != hex.EncodedLen(len(h)) {
-		return hash{}, errors.New("hash of a wrong length")
+	fingerprint, digits, _ := strings.Cut(rest, ":")
+	sum, err := parseSum(digits)
+	if err != nil {
+		return hash{}, err
 	}
-	if _, err := hex.Decode(h[:], []byte(digits)); err != nil {
-		return hash{}, errors.New("hash that is not hexadecimal")
+	known := r.byFingerprint(fingerprint)
+	if known == nil {
+		return hash{}, fmt.Errorf("hash made with another GATEWRIGHT_KEY_SECRET, of fingerprint %.*q", fingerprintChars, fingerprint)
 	}
-	return h, nil
+	return hash{secret: known.fingerprint, sum: sum}, nil
+}
+
+func parseSum(digits string) (sum [sha256.Size]byte, err error) {
+	if len(digits) != hex.EncodedLen(len(sum)) {
+		return sum, errors.New("hash of a wrong length")
+	}
+	if _, err := hex.Decode(sum[:], []byte(digits)); err != nil {
+		return sum, errors.New("hash that is not hexadecimal")
+	}
+	return sum, nil
 }

@@ -45,17 +45,34 @@ type Key struct {
 // New draws a key from random, which is crypto/rand.Reader outside of tests.
 // The only error is that of random.
 func New(random io.Reader) (Key, error) {
-	var drawn [idChars + secretChars]byte
-	if _, err := io.ReadFull(random, drawn[:]); err != nil {
-		return Key{}, fmt.Errorf("drawing a key: %w", err)
+	id, err := draw(random, idChars)
+	if err != nil {
+		return Key{}, err
+	}
+	return newSecretOf(id, random)
+}
+
+// newSecretOf draws another key of the same id.
+func newSecretOf(id string, random io.Reader) (Key, error) {
+	secret, err := draw(random, secretChars)
+	if err != nil {
+		return Key{}, err
+	}
+	body := prefix + id + separator + secret
+	return Key{ID: id, Secret: newSecret(body + checksum(body))}, nil
+}
+
+// draw returns that many random characters.
+func draw(random io.Reader, chars int) (string, error) {
+	drawn := make([]byte, chars)
+	if _, err := io.ReadFull(random, drawn); err != nil {
+		return "", fmt.Errorf("drawing a key: %w", err)
 	}
 	for i, b := range drawn {
 		// 256 is a multiple of 32, so the remainder favours no character.
 		drawn[i] = alphabet[b%byte(len(alphabet))]
 	}
-	id, secret := string(drawn[:idChars]), string(drawn[idChars:])
-	body := prefix + id + separator + secret
-	return Key{ID: id, Secret: newSecret(body + checksum(body))}, nil
+	return string(drawn), nil
 }
 
 // Parsed is what the text of a key says of itself before anybody has verified it.

@@ -35,8 +35,10 @@ var ErrUnavailable = errors.New("the key database does not answer")
 // source is what a Cache reads: a Store.
 type source interface {
 	lookUp(ctx context.Context, ids []string) (map[string]found, error)
-	newestChange(ctx context.Context) (int64, error)
+	newestChange(ctx context.Context) (newest, error)
 	changesAfter(ctx context.Context, seq int64, limit int) ([]change, error)
+	writeUses(ctx context.Context, uses map[string]time.Time) error
+	ring() *ring
 }
 
 // Cache judges the keys that requests show, from what it remembers of the
@@ -54,6 +56,9 @@ type Cache struct {
 	unknown *table // ids that have none
 	waiting *waiting
 	health  atomic.Pointer[health]
+	// imported says that a text which is not one of ours may be a key.
+	imported atomic.Bool
+	uses     *uses
 
 	// cursor is the number of the last change applied. Only Run touches it.
 	cursor int64
@@ -90,6 +95,7 @@ func newCache(source source, settings Settings, now func() time.Time, log *slog.
 		known:    newTable(entries),
 		unknown:  newTable(min(entries, unknownEntries)),
 		waiting:  newWaiting(),
+		uses:     newUses(entries),
 	}
 	c.health.Store(&health{})
 	c.metrics = newMetrics(c.size, func() time.Time { return c.health.Load().synced })
@@ -105,20 +111,54 @@ func (c *Cache) Find(ctx context.Context, text string) (Found, error) {
 }
 
 func (c *Cache) find(ctx context.Context, text string) (Found, error) {
+	now := c.now()
 	parsed, ok := Parse(text)
 	if !ok {
-		return Found{State: Malformed}, nil
+		return c.findImported(ctx, text, now)
 	}
-	shown := hashOf(text)
-	now := c.now()
 	record, err := c.record(ctx, parsed.ID, now)
 	if err != nil {
 		return Found{}, fmt.Errorf("looking up key %s: %w", parsed.ID, err)
 	}
-	if record == nil || !record.hash.equal(shown) {
-		return Found{State: Unknown}, nil
+	return c.verdict(record, digestOf(text), now), nil
+}
+
+// findImported judges a text that is not one of ours. It costs nothing but its
+// length unless keys were imported.
+func (c *Cache) findImported(ctx context.Context, text string, now time.Time) (Found, error) {
+	if importedTextFault(text) != nil {
+		return Found{State: Malformed}, nil
 	}
-	return Found{State: record.StateAt(now), Record: *record}, nil
+	if age := now.Sub(c.health.Load().synced); !c.imported.Load() && age <= freshFor {
+		return Found{State: Malformed}, nil
+	}
+	shown := digestOf(text)
+	for _, secret := range c.source.ring().secrets {
+		id := secret.importedID(shown)
+		record, err := c.record(ctx, id, now)
+		if err != nil {
+			return Found{}, fmt.Errorf("looking up imported key %s: %w", id, err)
+		}
+		if found := c.verdict(record, shown, now); found.State != Unknown {
+			return found, nil
+		}
+	}
+	return Found{State: Unknown}, nil
+}
+
+// verdict judges what a request shows by what is stored under its id.
+func (c *Cache) verdict(record *Record, shown digest, now time.Time) Found {
+	if record == nil {
+		return Found{State: Unknown}
+	}
+	state := record.stateOf(shown, c.source.ring(), now)
+	switch state {
+	case Unknown:
+		return Found{State: Unknown}
+	case Valid:
+		c.uses.note(record.ID, now)
+	}
+	return Found{State: state, Record: *record}
 }
 
 // record returns what is stored under id, nil where nothing is: from memory

@@ -19,7 +19,11 @@ type Record struct {
 	// Permissions are what routes may require of the key: sorted, each once.
 	// A Record's reader does not change them: a Cache shares them.
 	Permissions []string `json:"permissions"`
-	// CreatedAt is when the key was made.
+	// Labels are what people sort keys by. A Record's reader does not change them.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Imported says that the key was made by another program.
+	Imported bool `json:"imported,omitempty"`
+	// CreatedAt is when the key was made, or imported.
 	CreatedAt time.Time `json:"createdAt"`
 	// ExpiresAt is the first moment at which the key is no longer valid. The
 	// zero time is never.
@@ -27,7 +31,15 @@ type Record struct {
 	// RevokedAt is when the key was revoked. The zero time is not at all.
 	RevokedAt time.Time `json:"revokedAt,omitzero"`
 
-	hash hash
+	// PreviousUntil is the first moment at which the secret before the last
+	// rotation is no longer valid. The zero time: it was never rotated.
+	PreviousUntil time.Time `json:"previousUntil,omitzero"`
+	// LastUsedAt is when a request was last admitted by the key, a minute or
+	// two old, and older after a crash. Only List and ByID know it.
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+
+	hash     hash
+	previous hash // that before the last rotation, zero where there was none
 }
 
 // StateAt returns Valid, Revoked or Expired. A key that is both revoked and
@@ -40,6 +52,20 @@ func (r Record) StateAt(now time.Time) State {
 		return Expired
 	default:
 		return Valid
+	}
+}
+
+// stateOf returns the verdict on a text: Unknown where it is not the key's.
+func (r Record) stateOf(d digest, secrets *ring, now time.Time) State {
+	switch {
+	case secrets.verifies(r.hash, d):
+		return r.StateAt(now)
+	case r.previous.isZero() || !secrets.verifies(r.previous, d):
+		return Unknown
+	case r.StateAt(now) == Valid && !now.Before(r.PreviousUntil):
+		return Expired
+	default:
+		return r.StateAt(now)
 	}
 }
 

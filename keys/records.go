@@ -13,8 +13,13 @@ import (
 type Filter struct {
 	// Owner and Tenant, where not empty, must be equal.
 	Owner, Tenant string
+	// Labels must all be there, with equal values.
+	Labels map[string]string
 	// Active leaves out what is revoked or expired.
 	Active bool
+	// UnusedSince leaves out what was used, or made, at that time or later.
+	// Zero leaves out nothing.
+	UnusedSince time.Time
 }
 
 // Create makes a key as spec says. The Secret is the only copy of its text:
@@ -28,52 +33,99 @@ func (s *Store) Create(ctx context.Context, spec Spec) (Record, Secret, error) {
 	if err != nil {
 		return Record{}, Secret{}, fmt.Errorf("creating a key: %w", err)
 	}
-	record := spec.record(key, now)
-	if err := s.insert(ctx, record); err != nil {
+	record := spec.record(key.ID, s.secrets.hashOf(digestOf(key.Secret.Reveal())), now)
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		if err := insert(ctx, tx, record); err != nil {
+			return err
+		}
+		return s.note(ctx, tx, actionCreate, record.ID, record)
+	})
+	if err != nil {
 		return Record{}, Secret{}, fmt.Errorf("creating a key: %w", err)
 	}
 	return record, key.Secret, nil
 }
 
-func (s *Store) insert(ctx context.Context, r Record) error {
+func insert(ctx context.Context, tx *sql.Tx, r Record) error {
 	permissions, err := json.Marshal(r.Permissions)
 	if err != nil {
 		return fmt.Errorf("writing permissions: %w", err)
 	}
-	const statement = `INSERT INTO keys (` + recordColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	_, err = s.db.ExecContext(ctx, statement, r.ID, r.hash.stored(), r.Name, r.Owner, r.Tenant,
-		string(permissions), milliseconds(r.CreatedAt), milliseconds(r.ExpiresAt), milliseconds(r.RevokedAt))
+	labels := []byte(`{}`)
+	if len(r.Labels) > 0 {
+		if labels, err = json.Marshal(r.Labels); err != nil {
+			return fmt.Errorf("writing labels: %w", err)
+		}
+	}
+	const statement = `INSERT INTO keys (id, hash, name, owner, tenant, permissions, labels, imported, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	_, err = tx.ExecContext(ctx, statement, r.ID, r.hash.stored(), r.Name, r.Owner, r.Tenant, string(permissions),
+		string(labels), r.Imported, milliseconds(r.CreatedAt), milliseconds(r.ExpiresAt))
 	return err
 }
 
 // List returns the keys that filter lets through, oldest first.
 func (s *Store) List(ctx context.Context, filter Filter) ([]Record, error) {
-	const query = `SELECT ` + recordColumns + ` FROM keys
-		WHERE (?1 = '' OR owner = ?1) AND (?2 = '' OR tenant = ?2)
-		AND (NOT ?3 OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?4)))
-		ORDER BY created_at, id`
-	rows, err := s.db.QueryContext(ctx, query, filter.Owner, filter.Tenant, filter.Active, s.now().UnixMilli())
+	records, err := s.list(ctx, filter)
 	if err != nil {
-		return nil, fmt.Errorf("listing keys: %w", err)
-	}
-	defer rows.Close()
-	records := []Record{}
-	for rows.Next() {
-		record, err := scanRecord(rows)
-		if err != nil {
-			return nil, fmt.Errorf("listing keys: %w", err)
-		}
-		records = append(records, record)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("listing keys: %w", err)
 	}
 	return records, nil
 }
 
+func (s *Store) list(ctx context.Context, filter Filter) ([]Record, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	unused := milliseconds(filter.UnusedSince)
+	const query = `SELECT ` + recordColumns + `, used_at FROM keys LEFT JOIN key_uses USING (id)
+		WHERE ($1 = '' OR owner = $1) AND ($2 = '' OR tenant = $2)
+		AND (NOT $3 OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $4)))
+		AND (NOT $5 OR coalesce(used_at, created_at) < $6)
+		ORDER BY created_at, id`
+	rows, err := s.db.QueryContext(ctx, query, filter.Owner, filter.Tenant, filter.Active, s.now().UnixMilli(), unused.Valid, unused.Int64)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	records := []Record{}
+	for rows.Next() {
+		var used sql.NullInt64
+		record, err := s.scanRecord(rows, &used)
+		if err != nil {
+			return nil, err
+		}
+		record.LastUsedAt = moment(used)
+		if record.hasLabels(filter.Labels) {
+			records = append(records, record)
+		}
+	}
+	return records, rows.Err()
+}
+
+func (r Record) hasLabels(wanted map[string]string) bool {
+	for name, value := range wanted {
+		if has, ok := r.Labels[name]; !ok || has != value {
+			return false
+		}
+	}
+	return true
+}
+
 // ByID returns the key of that id, or an error that wraps ErrNotFound.
 func (s *Store) ByID(ctx context.Context, id string) (Record, error) {
-	return s.byID(ctx, "reading", id)
+	if err := idFault("reading", id); err != nil {
+		return Record{}, err
+	}
+	err := s.ready(ctx)
+	var record Record
+	if err == nil {
+		record, err = s.selectOne(ctx, s.db, id)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("reading key %s: %w", id, err)
+	}
+	return record, nil
 }
 
 // Revoke ends the use of a key, on every gateway that has the database open,
@@ -83,25 +135,40 @@ func (s *Store) Revoke(ctx context.Context, id string) (Record, error) {
 	if err := idFault("revoking", id); err != nil {
 		return Record{}, err
 	}
-	const statement = `UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
-	if _, err := s.db.ExecContext(ctx, statement, s.now().UnixMilli(), id); err != nil {
+	var record Record
+	err := s.change(ctx, func(tx *sql.Tx) (err error) {
+		const statement = `UPDATE keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL`
+		result, err := tx.ExecContext(ctx, statement, s.now().UnixMilli(), id)
+		if err != nil {
+			return err
+		}
+		changed, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if record, err = s.selectOne(ctx, tx, id); err != nil || changed == 0 {
+			return err
+		}
+		return s.note(ctx, tx, actionRevoke, id, map[string]any{})
+	})
+	if err != nil {
 		return Record{}, fmt.Errorf("revoking key %s: %w", id, err)
 	}
-	return s.byID(ctx, "revoking", id)
+	return record, nil
 }
 
-func (s *Store) byID(ctx context.Context, verb, id string) (Record, error) {
-	if err := idFault(verb, id); err != nil {
-		return Record{}, err
-	}
-	const query = `SELECT ` + recordColumns + ` FROM keys WHERE id = ?`
-	record, err := scanRecord(s.db.QueryRowContext(ctx, query, id))
+// selectOne returns the key of that id, or ErrNotFound.
+func (s *Store) selectOne(ctx context.Context, db querier, id string) (Record, error) {
+	const query = `SELECT ` + recordColumns + `, used_at FROM keys LEFT JOIN key_uses USING (id) WHERE id = $1`
+	var used sql.NullInt64
+	record, err := s.scanRecord(db.QueryRowContext(ctx, query, id), &used)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
+		return Record{}, ErrNotFound
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("%s key %s: %w", verb, id, err)
+		return Record{}, err
 	}
+	record.LastUsedAt = moment(used)
 	return record, nil
 }
 
@@ -118,31 +185,46 @@ func idFault(verb, id string) error {
 }
 
 // recordColumns are the columns that scanRecord reads, in its order.
-const recordColumns = `id, hash, name, owner, tenant, permissions, created_at, expires_at, revoked_at`
+const recordColumns = `id, hash, previous_hash, previous_until, name, owner, tenant, permissions, labels, imported, created_at, expires_at, revoked_at`
 
 // errUnreadable marks a row that is there but makes no sense, as opposed to a
 // database that does not answer.
 var errUnreadable = errors.New("unreadable record")
 
-// scanRecord reads recordColumns from a row. Beside an errUnreadable it returns
-// the ID alone.
-func scanRecord(row interface{ Scan(...any) error }) (Record, error) {
+// scanRecord reads recordColumns from a row, and what follows them into more.
+// Beside an errUnreadable it returns the ID alone.
+func (s *Store) scanRecord(row interface{ Scan(...any) error }, more ...any) (Record, error) {
 	var r Record
-	var hashText, permissions string
+	var hashText, permissions, labels string
+	var previousText sql.NullString
 	var created int64
-	var expires, revoked sql.NullInt64
-	err := row.Scan(&r.ID, &hashText, &r.Name, &r.Owner, &r.Tenant, &permissions, &created, &expires, &revoked)
+	var previousUntil, expires, revoked sql.NullInt64
+	err := row.Scan(append([]any{&r.ID, &hashText, &previousText, &previousUntil, &r.Name, &r.Owner, &r.Tenant,
+		&permissions, &labels, &r.Imported, &created, &expires, &revoked}, more...)...)
 	if err != nil {
 		return Record{}, err
 	}
-	if r.hash, err = parseHash(hashText); err != nil {
-		return Record{ID: r.ID}, fmt.Errorf("%w of key %s: %w", errUnreadable, r.ID, err)
+	unreadable := func(field string, err error) (Record, error) {
+		return Record{ID: r.ID}, fmt.Errorf("%w of key %s: %s: %w", errUnreadable, r.ID, field, err)
+	}
+	if r.hash, err = s.secrets.parseHash(hashText); err != nil {
+		return unreadable("hash", err)
+	}
+	if previousText.Valid {
+		if r.previous, err = s.secrets.parseHash(previousText.String); err != nil {
+			return unreadable("previous_hash", err)
+		}
 	}
 	if err := json.Unmarshal([]byte(permissions), &r.Permissions); err != nil {
-		return Record{ID: r.ID}, fmt.Errorf("%w of key %s: permissions: %w", errUnreadable, r.ID, err)
+		return unreadable("permissions", err)
+	}
+	if labels != "{}" {
+		if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
+			return unreadable("labels", err)
+		}
 	}
 	r.CreatedAt = time.UnixMilli(created).UTC()
-	r.ExpiresAt, r.RevokedAt = moment(expires), moment(revoked)
+	r.PreviousUntil, r.ExpiresAt, r.RevokedAt = moment(previousUntil), moment(expires), moment(revoked)
 	return r, nil
 }
 

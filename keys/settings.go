@@ -6,6 +6,11 @@ import "time"
 type Settings struct {
 	// DatabaseURL is what Open opens. Empty means DefaultDatabaseURL.
 	DatabaseURL string `envconfig:"GATEWRIGHT_DATABASE_URL" default:"sqlite:gatewright.db"`
+	// Secret is what keys are hashed with: 32 bytes or more, the same for all
+	// that have the database open. Empty: with SQLite that in the file
+	// PATH.secret, which is made where there is none; with PostgreSQL an error.
+	// To change it without ending keys: NEW,OLD.
+	Secret string `envconfig:"GATEWRIGHT_KEY_SECRET"`
 	// CacheEntries is how many keys a Cache remembers, at some 700 bytes each.
 	// Less than 1 means DefaultCacheEntries.
 	CacheEntries int `envconfig:"GATEWRIGHT_KEYS_CACHE_ENTRIES" default:"65536"`

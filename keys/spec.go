@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 const (
 	maxLabelBytes  = 128
 	maxPermissions = 64
+	maxLabels      = 16
 	lastYear       = 9999 // RFC 3339, and so JSON, writes no later one
 )
 
@@ -28,6 +30,9 @@ type Spec struct {
 	// Permissions are at most 64 words of printable ASCII without space or
 	// comma. Order and repetition do not matter.
 	Permissions []string
+	// Labels are at most 16 names with values, each of at most 128 bytes of
+	// printable ASCII; a name has no space, comma or equals sign.
+	Labels map[string]string
 	// ExpiresAt is in the future, or zero for never.
 	ExpiresAt time.Time
 }
@@ -39,26 +44,32 @@ func (s Spec) validate(now time.Time) error {
 		headerFault("owner", s.Owner),
 		headerFault("tenant", s.Tenant),
 		permissionsFault(s.Permissions),
+		labelsFault(s.Labels),
 		expiryFault(s.ExpiresAt, now),
 	}
 	return errors.Join(faults...)
 }
 
 // record returns the Record that a valid Spec describes.
-func (s Spec) record(key Key, now time.Time) Record {
+func (s Spec) record(id string, hash hash, now time.Time) Record {
 	permissions := slices.Sorted(slices.Values(s.Permissions))
 	if permissions = slices.Compact(permissions); permissions == nil {
 		permissions = []string{}
 	}
+	var labels map[string]string // nil where there are none, as it is read back
+	if len(s.Labels) > 0 {
+		labels = maps.Clone(s.Labels)
+	}
 	return Record{
-		ID:          key.ID,
+		ID:          id,
 		Name:        s.Name,
 		Owner:       s.Owner,
 		Tenant:      s.Tenant,
 		Permissions: permissions,
 		CreatedAt:   inMilliseconds(now),
 		ExpiresAt:   inMilliseconds(s.ExpiresAt),
-		hash:        hashOf(key.Secret.Reveal()),
+		Labels:      labels,
+		hash:        hash,
 	}
 }
 
@@ -97,6 +108,26 @@ func permissionsFault(permissions []string) error {
 			faults = append(faults, fmt.Errorf("permissions: one of %d bytes, at most %d", len(permission), maxLabelBytes))
 		case strings.ContainsFunc(permission, notASCII) || strings.ContainsAny(permission, " ,"):
 			faults = append(faults, fmt.Errorf("permissions: %q, must be printable ASCII without space or comma", permission))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func labelsFault(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return fmt.Errorf("labels: %d of them, at most %d", len(labels), maxLabels)
+	}
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		switch {
+		case name == "":
+			faults = append(faults, errors.New("labels: one without a name"))
+		case len(name) > maxLabelBytes:
+			faults = append(faults, fmt.Errorf("labels: a name of %d bytes, at most %d", len(name), maxLabelBytes))
+		case strings.ContainsFunc(name, notASCII) || strings.ContainsAny(name, " ,="):
+			faults = append(faults, fmt.Errorf("labels: %q, a name must be printable ASCII without space, comma or equals sign", name))
+		default:
+			faults = append(faults, headerFault("labels: "+name, labels[name]))
 		}
 	}
 	return errors.Join(faults...)

@@ -100,3 +100,24 @@ func TestHasPermissions(t *testing.T) {
 		}
 	}
 }
+
+func TestLabelFaults(t *testing.T) {
+	many := map[string]string{}
+	for i := range maxLabels + 1 {
+		many[strings.Repeat("x", i+1)] = ""
+	}
+	for want, labels := range map[string]map[string]string{
+		"":                                {"team": "billing, north", "tier": ""},
+		"labels: 17 of them, at most 16":  many,
+		"labels: one without a name":      {"": "x"},
+		"labels: \"a=b\", a name must be": {"a=b": "x"},
+		"labels: \"a b\", a name must be": {"a b": "x"},
+		"labels: team: \"a\\nb\", must":   {"team": "a\nb"},
+		"labels: a name of 129 bytes":     {strings.Repeat("x", 129): ""},
+	} {
+		err := Spec{Name: "x", Labels: labels}.validate(noon)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("fault of %.40v = %v, want %q", labels, err, want)
+		}
+	}
+}

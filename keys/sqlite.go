@@ -27,34 +27,75 @@ const (
 )
 
 // openSQLite opens or makes the database file at path.
-func openSQLite(ctx context.Context, path string) (*sql.DB, openFile, error) {
+func openSQLite(ctx context.Context, path, secret string) (*Store, error) {
 	if path == "" || path == ":memory:" || strings.HasPrefix(path, "//") || strings.ContainsRune(path, 0) {
-		return nil, openFile{}, errors.New("the URL names no file, must be sqlite:PATH, as " + DefaultDatabaseURL)
+		return nil, errors.New("the URL names no file, must be sqlite:PATH, as " + DefaultDatabaseURL)
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, openFile{}, err
+		return nil, err
 	}
 	if err := createPrivate(path); err != nil {
-		return nil, openFile{}, err
+		return nil, err
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, openFile{}, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, openFile{}, errors.New("not a file")
+		return nil, errors.New("not a file")
 	}
 	db, err := sql.Open("sqlite", dataSource(path))
 	if err != nil {
-		return nil, openFile{}, err
+		return nil, err
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
-	if err := prepare(ctx, db); err != nil {
-		return nil, openFile{}, errors.Join(explained(err), db.Close())
+	secrets, err := prepareSQLite(ctx, db, path, secret)
+	if err != nil {
+		return nil, errors.Join(explained(err), db.Close())
 	}
-	return db, openFile{path: path, info: info}, nil
+	store := newStore(db, sqliteDialect, secrets, func(context.Context) error { return nil })
+	store.file = &openFile{path: path, info: info}
+	return store, nil
+}
+
+// prepareSQLite sets what the file itself remembers, and brings what it holds up to date.
+func prepareSQLite(ctx context.Context, db *sql.DB, path, secret string) (*ring, error) {
+	// In WAL mode no reader waits for a writer, nor a writer for readers.
+	if err := whileBusy(ctx, func() error { return setWAL(ctx, db) }); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db, sqliteDialect); err != nil {
+		return nil, err
+	}
+	secrets, err := sqliteRing(ctx, db, path+secretSuffix, secret)
+	if err != nil {
+		return nil, err
+	}
+	return secrets, useSecrets(ctx, db, secrets)
+}
+
+// sqliteRing returns the secrets that are given, or else the one in the file. A
+// file that is gone is not made anew while there are keys that need the old one.
+func sqliteRing(ctx context.Context, db *sql.DB, path, secret string) (*ring, error) {
+	if secret != "" {
+		secrets, err := newRing(secret)
+		if err != nil {
+			return nil, fmt.Errorf("reading GATEWRIGHT_KEY_SECRET: %w", err)
+		}
+		return secrets, nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		used, err := usesSecrets(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); used && errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the secret that keys were hashed with is gone: restore the file %s, or set GATEWRIGHT_KEY_SECRET", path)
+		}
+	}
+	return fileRing(path)
 }
 
 // createPrivate makes an empty file that only its owner can read, which SQLite
@@ -97,15 +138,6 @@ func dataSource(path string) string {
 		"_error_rc":    {"1"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String()
-}
-
-// prepare sets what the file itself remembers, and brings its tables up to date.
-func prepare(ctx context.Context, db *sql.DB) error {
-	// In WAL mode no reader waits for a writer, nor a writer for readers.
-	if err := whileBusy(ctx, func() error { return setWAL(ctx, db) }); err != nil {
-		return err
-	}
-	return migrate(ctx, db)
 }
 
 func setWAL(ctx context.Context, db *sql.DB) error {

@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +13,10 @@ import (
 	"time"
 )
 
-// openStore opens the database at path, and closes it when the test ends.
-func openStore(t testing.TB, path string) *Store {
+// openStore opens the database at url, and closes it when the test ends.
+func openStore(t testing.TB, url string) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), "sqlite:"+path)
+	store, err := Open(t.Context(), Settings{DatabaseURL: url, Secret: testSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,17 +43,22 @@ func create(t testing.TB, store *Store) (Record, string) {
 func TestOpenRefusesWhatItCannotOpen(t *testing.T) {
 	dir := t.TempDir()
 	for url, want := range map[string]string{
-		"postgres://gw:hunter2@db/keys":   "not yet supported: PostgreSQL",
-		"postgresql://gw:hunter2@db/keys": "not yet supported: PostgreSQL",
-		"mysql://gw:hunter2@db/keys":      "must be sqlite:PATH",
-		"hunter2.db":                      "must be sqlite:PATH",
-		"sqlite:":                         "names no file",
-		"sqlite::memory:":                 "names no file",
-		"sqlite://hunter2.db":             "names no file",
-		"sqlite:" + dir:                   "not a file",
-		"sqlite:" + dir + "/none/keys.db": "no such file or directory",
+		"postgres://gw:hunter2@db/keys":                         "names another machine and no sslmode",
+		"postgresql://gw:hunter2@10.0.0.1,127.0.0.1/keys":       "names another machine and no sslmode",
+		"postgres://gw:hunter2@127.0.0.1/keys":                  "GATEWRIGHT_KEY_SECRET is not set",
+		"postgres://gw:hunter2/hunter2@127.0.0.1/keys":          "the URL cannot be read",
+		"postgres://gw:hunter2@127.0.0.1:hunter2/keys":          "the URL cannot be read",
+		"postgres://gw:hunter2@127.0.0.1/keys?sslmode=:hunter2": "the URL cannot be read",
+		"postgres://gw:hunter2%zz@127.0.0.1/keys":               "the URL cannot be read",
+		"mysql://gw:hunter2@db/keys":                            "must be sqlite:PATH",
+		"hunter2.db":                                            "must be sqlite:PATH",
+		"sqlite:":                                               "names no file",
+		"sqlite::memory:":                                       "names no file",
+		"sqlite://hunter2.db":                                   "names no file",
+		"sqlite:" + dir:                                         "not a file",
+		"sqlite:" + dir + "/none/keys.db":                       "no such file or directory",
 	} {
-		store, err := Open(t.Context(), url)
+		store, err := Open(t.Context(), Settings{DatabaseURL: url})
 		if err == nil {
 			store.Close()
 			t.Errorf("Open(%s) succeeds", url)
@@ -68,18 +72,18 @@ func TestOpenRefusesWhatItCannotOpen(t *testing.T) {
 
 func TestOpenTakesAnyCharacterOfAPath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?mode=memory&c#d%41ü.db")
-	record, _ := create(t, openStore(t, path))
+	record, _ := create(t, openStore(t, "sqlite:"+path))
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openStore(t, path).ByID(t.Context(), record.ID); err != nil {
+	if _, err := openStore(t, "sqlite:"+path).ByID(t.Context(), record.ID); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNewFilesArePrivate(t *testing.T) {
 	path := newPath(t)
-	store := openStore(t, path)
+	store := openStore(t, "sqlite:"+path)
 	create(t, store)
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	if err != nil || len(files) < 2 {
@@ -101,7 +105,7 @@ func TestModeOfAnExistingFileIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	openStore(t, path)
+	openStore(t, "sqlite:"+path)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode = %v, %v; want 0640", info.Mode(), err)
 	}
@@ -109,7 +113,7 @@ func TestModeOfAnExistingFileIsLeftAlone(t *testing.T) {
 
 func TestOpenLeavesNothingButTheDatabase(t *testing.T) {
 	path := newPath(t)
-	store, err := Open(t.Context(), "sqlite:"+path)
+	store, err := Open(t.Context(), Settings{DatabaseURL: "sqlite:" + path, Secret: testSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,15 +141,15 @@ func TestOpenRefusesFilesThatAreNotItsOwn(t *testing.T) {
 			overwrite(t, path, 4096, -1)
 		}, "the database is damaged"},
 		"newer schema": {func(t *testing.T, path string) {
-			execute(t, path, `INSERT INTO gatewright_migrations VALUES (99, 0)`)
-		}, "its schema has version 99, this program knows up to 1: run a newer gatewright"},
+			execute(t, "sqlite:"+path, `INSERT INTO gatewright_migrations VALUES (99, 0)`)
+		}, "its schema has version 99, this program knows up to 2: run a newer gatewright"},
 		"another program's": {func(t *testing.T, path string) {
-			execute(t, path, `DROP TABLE gatewright_migrations`)
+			execute(t, "sqlite:"+path, `DROP TABLE gatewright_migrations`)
 		}, "it is the database of another program"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
-			store, err := Open(t.Context(), "sqlite:"+path)
+			store, err := Open(t.Context(), Settings{DatabaseURL: "sqlite:" + path, Secret: testSecret})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +159,7 @@ func TestOpenRefusesFilesThatAreNotItsOwn(t *testing.T) {
 			}
 			c.spoil(t, path)
 			before := read(t, path)
-			store, err = Open(t.Context(), "sqlite:"+path)
+			store, err = Open(t.Context(), Settings{DatabaseURL: "sqlite:" + path, Secret: testSecret})
 			if err == nil {
 				store.Close()
 				t.Fatal("Open succeeds")
@@ -171,46 +175,49 @@ func TestOpenRefusesFilesThatAreNotItsOwn(t *testing.T) {
 }
 
 func TestOpenIsRepeatable(t *testing.T) {
-	path := newPath(t)
-	record, _ := create(t, openStore(t, path))
-	again := openStore(t, path)
-	if got, err := again.ByID(t.Context(), record.ID); err != nil || got.Name != record.Name {
-		t.Errorf("ByID = %+v, %v; want %+v", got, err, record)
-	}
+	onEach(t, func(t *testing.T, db database) {
+		record, _ := create(t, openStore(t, db.url))
+		again := openStore(t, db.url)
+		if got, err := again.ByID(t.Context(), record.ID); err != nil || got.Name != record.Name {
+			t.Errorf("ByID = %+v, %v; want %+v", got, err, record)
+		}
+	})
 }
 
-// childPath names, in the environment of a process started by
+// childURL names, in the environment of a process started by
 // TestProcessesOpenTogether, the database that it shall open.
-const childPath = "GATEWRIGHT_KEYS_TEST_CHILD"
+const childURL = "GATEWRIGHT_KEYS_TEST_CHILD"
 
 func TestProcessesOpenTogether(t *testing.T) {
-	if path := os.Getenv(childPath); path != "" {
-		createInChild(t, path)
+	if url := os.Getenv(childURL); url != "" {
+		createInChild(t, url)
 		return
 	}
 	const processes, keysEach = 4, 5
-	for round := range 3 {
-		path := newPath(t)
-		startTogether(t, processes, path)
-		records, err := openStore(t, path).List(t.Context(), Filter{})
-		if err != nil || len(records) != processes*keysEach {
-			t.Fatalf("round %d: %d keys, %v; want %d", round, len(records), err, processes*keysEach)
+	onEach(t, func(t *testing.T, db database) {
+		for round := range 3 {
+			url := db.another(t)
+			startTogether(t, processes, url)
+			records, err := openStore(t, url).List(t.Context(), Filter{})
+			if err != nil || len(records) != processes*keysEach {
+				t.Fatalf("round %d: %d keys, %v; want %d", round, len(records), err, processes*keysEach)
+			}
 		}
-	}
+	})
 }
 
-func createInChild(t *testing.T, path string) {
+func createInChild(t *testing.T, url string) {
 	if _, err := io.ReadAll(os.Stdin); err != nil { // the start, when the parent closes it
 		t.Fatal(err)
 	}
-	store := openStore(t, path)
+	store := openStore(t, url)
 	for range 5 {
 		create(t, store)
 	}
 }
 
 // startTogether runs this test in as many processes, let loose at one moment.
-func startTogether(t *testing.T, processes int, path string) {
+func startTogether(t *testing.T, processes int, url string) {
 	t.Helper()
 	start, loose, err := os.Pipe()
 	if err != nil {
@@ -221,7 +228,7 @@ func startTogether(t *testing.T, processes int, path string) {
 	var children []*exec.Cmd
 	for range processes {
 		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestProcessesOpenTogether$")
-		child.Env = append(os.Environ(), childPath+"="+path)
+		child.Env = append(os.Environ(), childURL+"="+url)
 		child.Stdin = start
 		output := &bytes.Buffer{}
 		child.Stdout, child.Stderr = output, output
@@ -240,34 +247,35 @@ func startTogether(t *testing.T, processes int, path string) {
 }
 
 func TestMigrationIsAppliedWholeOrNotAtAll(t *testing.T) {
-	path := newPath(t)
-	openStore(t, path)
-	db := openRaw(t, path)
-	steps, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := db.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	broken := append(steps, `CREATE TABLE halfway (a); CREATE TABLE halfway (a);`)
-	err = applyMissing(t.Context(), tx, broken)
-	if err == nil || !strings.Contains(err.Error(), "applying migration 2") {
-		t.Errorf("applyMissing = %v, want the number of the migration", err)
-	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	version, err := currentVersion(t.Context(), db, len(steps))
-	if err != nil || version != len(steps) {
-		t.Errorf("version = %d, %v; want %d", version, err, len(steps))
-	}
+	onEach(t, func(t *testing.T, db database) {
+		openStore(t, db.url)
+		raw := openRaw(t, db.url)
+		steps, err := migrations(db.dialect.migrations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := raw.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := append(steps, `CREATE TABLE halfway (a); CREATE TABLE halfway (a);`)
+		err = applyMissing(t.Context(), tx, db.dialect, broken)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprint("applying migration ", len(broken))) {
+			t.Errorf("applyMissing = %v, want the number of the migration", err)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		version, err := currentVersion(t.Context(), raw, db.dialect, len(steps))
+		if err != nil || version != len(steps) {
+			t.Errorf("version = %d, %v; want %d", version, err, len(steps))
+		}
+	})
 }
 
 func TestDatabaseHoldsNoKey(t *testing.T) {
 	path := newPath(t)
-	store := openStore(t, path)
+	store := openStore(t, "sqlite:"+path)
 	var secrets []string
 	for range 20 {
 		record, text := create(t, store)
@@ -296,27 +304,6 @@ func TestDatabaseHoldsNoKey(t *testing.T) {
 	}
 	if !seenID {
 		t.Error("no file holds the id of a key: the test looks in the wrong place")
-	}
-}
-
-func openRaw(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-func execute(t *testing.T, path, statement string) {
-	t.Helper()
-	db := openRaw(t, path)
-	if _, err := db.ExecContext(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -116,7 +116,7 @@ func TestTableHoldsItsInvariants(t *testing.T) {
 }
 
 func BenchmarkFindKnownKey(b *testing.B) {
-	r := newRig(b, Settings{})
+	r := newRig(b, newSQLite(b), Settings{})
 	_, text := create(b, r.other)
 	r.want(b, text, Valid)
 	b.ReportAllocs()

@@ -69,9 +69,17 @@ func TestBadStarts(t *testing.T) {
 			setup{config: hello, env: []string{"GATEWRIGHT_DATABASE_URL=sqlite:" + directory}},
 			[]string{directory},
 		},
-		"the database is of a kind that is to come": {
+		"keys in PostgreSQL without a secret": {
 			setup{config: hello, env: []string{"GATEWRIGHT_DATABASE_URL=postgres://localhost/keys"}},
-			[]string{"not yet supported", "PostgreSQL"},
+			[]string{"GATEWRIGHT_KEY_SECRET is not set", "openssl rand"},
+		},
+		"keys in PostgreSQL on another machine, in the clear": {
+			setup{config: hello, env: []string{"GATEWRIGHT_DATABASE_URL=postgres://gw:hunter2@db/keys"}},
+			[]string{"sslmode=verify-full"},
+		},
+		"a secret of keys that is short": {
+			setup{config: hello, env: []string{"GATEWRIGHT_KEY_SECRET=hunter2"}},
+			[]string{"GATEWRIGHT_KEY_SECRET", "has 7 bytes", "at least 32"},
 		},
 		"a Redis URL that is none": {
 			setup{config: hello, env: []string{"GATEWRIGHT_REDIS_URL=localhost:6379"}},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,12 +18,13 @@ import (
 func newKeys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Create, list and revoke API keys",
-		Long: `Create, list and revoke API keys, in the database that GATEWRIGHT_DATABASE_URL
-names. A running gateway sees a change within two seconds.`,
+		Short: "Create, list, rotate, revoke and import API keys",
+		Long: `Create, list, rotate, revoke and import API keys, in the database that
+GATEWRIGHT_DATABASE_URL names. A running gateway sees a change within two seconds,
+and each change is audited.`,
 	}
 	group(cmd)
-	cmd.AddCommand(newKeysCreate(), newKeysList(), newKeysRevoke())
+	cmd.AddCommand(newKeysCreate(), newKeysList(), newKeysRotate(), newKeysRevoke(), newKeysImport(), newKeysAudit())
 	return cmd
 }
 
@@ -31,7 +34,7 @@ func withKeys(ctx context.Context, do func(*keys.Store) error) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := keys.Open(ctx, s.keys.DatabaseURL)
+	store, err := keys.Open(ctx, s.keys)
 	if err != nil {
 		return err
 	}
@@ -40,12 +43,13 @@ func withKeys(ctx context.Context, do func(*keys.Store) error) (err error) {
 			err = cerr
 		}
 	}()
-	return do(store)
+	return do(store.As(operator()))
 }
 
 func newKeysCreate() *cobra.Command {
 	var (
 		spec   keys.Spec
+		labels []string
 		ttl    time.Duration
 		output string
 	)
@@ -58,6 +62,10 @@ func newKeysCreate() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ttl < 0 {
 				return usageError{fmt.Errorf("--ttl %s: want a time to come", ttl)}
+			}
+			var err error
+			if spec.Labels, err = keys.ParseLabels(labels); err != nil {
+				return usageError{fmt.Errorf("--label: %w", err)}
 			}
 			if ttl > 0 {
 				spec.ExpiresAt = time.Now().Add(ttl)
@@ -76,17 +84,21 @@ func newKeysCreate() *cobra.Command {
 	f.StringVar(&spec.Owner, "owner", "", "who answers for the key")
 	f.StringVar(&spec.Tenant, "tenant", "", "the customer it acts for")
 	f.StringSliceVar(&spec.Permissions, "permission", nil, "a permission that routes may ask for; may be repeated")
+	f.StringSliceVar(&labels, "label", nil, "a name=value that keys are sorted by; may be repeated")
 	f.DurationVar(&ttl, "ttl", 0, "how long it is valid; 0 is for ever")
 	outputFlag(cmd, &output)
 	return cmd
 }
 
+// shownKey is a key on the one occasion on which its text is shown.
+type shownKey struct {
+	Key string `json:"key"`
+	keys.Record
+}
+
 func printCreated(w io.Writer, output string, record keys.Record, secret keys.Secret) error {
 	if output == "json" {
-		return printJSON(w, struct {
-			Key string `json:"key"`
-			keys.Record
-		}{secret.Reveal(), record})
+		return printJSON(w, shownKey{secret.Reveal(), record})
 	}
 	_, err := fmt.Fprintf(w, "%s\n\nThis is the only time the key is shown. Its id, for list and revoke, is %s.\n", secret.Reveal(), record.ID)
 	return err
@@ -95,14 +107,27 @@ func printCreated(w io.Writer, output string, record keys.Record, secret keys.Se
 func newKeysList() *cobra.Command {
 	var (
 		filter keys.Filter
+		labels []string
+		unused time.Duration
 		output string
 	)
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the API keys, without their secrets",
-		Example: `  gatewright keys list --tenant acme`,
-		Args:    exactly(0),
+		Use:   "list",
+		Short: "List the API keys, without their secrets",
+		Example: `  gatewright keys list --tenant acme --active
+  gatewright keys list --label team=billing --unused-for 2160h -o json`,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if filter.Labels, err = keys.ParseLabels(labels); err != nil {
+				return usageError{fmt.Errorf("--label: %w", err)}
+			}
+			if unused < 0 {
+				return usageError{fmt.Errorf("--unused-for %s: want a time that has passed", unused)}
+			}
+			if unused > 0 {
+				filter.UnusedSince = time.Now().Add(-unused)
+			}
 			return withKeys(cmd.Context(), func(store *keys.Store) error {
 				records, err := store.List(cmd.Context(), filter)
 				if err != nil {
@@ -115,7 +140,12 @@ func newKeysList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&filter.Tenant, "tenant", "", "only this tenant's")
+	f := cmd.Flags()
+	f.StringVar(&filter.Tenant, "tenant", "", "only this tenant's")
+	f.StringVar(&filter.Owner, "owner", "", "only this owner's")
+	f.StringSliceVar(&labels, "label", nil, "only those with this name=value; may be repeated")
+	f.BoolVar(&filter.Active, "active", false, "only those neither revoked nor expired")
+	f.DurationVar(&unused, "unused-for", 0, "only those neither used nor made since; 0 is all")
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -125,7 +155,7 @@ func newKeysRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "Revoke an API key, for ever",
-		Example: `  gatewright keys revoke 7kq2m9xw4tzc`,
+		Example: `  gatewright keys revoke 7kq2m9xw4tzc1`,
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withKeys(cmd.Context(), func(store *keys.Store) error {
@@ -147,12 +177,21 @@ func newKeysRevoke() *cobra.Command {
 
 func printKeys(w io.Writer, records []keys.Record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tNAME\tTENANT\tOWNER\tSTATE\tCREATED\tEXPIRES\tPERMISSIONS")
+	fmt.Fprintln(table, "ID\tNAME\tTENANT\tOWNER\tSTATE\tCREATED\tEXPIRES\tLAST USED\tPERMISSIONS\tLABELS")
 	for _, r := range records {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Name, dash(r.Tenant), dash(r.Owner),
-			r.StateAt(now), date(r.CreatedAt), date(r.ExpiresAt), dash(strings.Join(r.Permissions, ",")))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Name, dash(r.Tenant), dash(r.Owner),
+			r.StateAt(now), date(r.CreatedAt), date(r.ExpiresAt), date(r.LastUsedAt), dash(strings.Join(r.Permissions, ",")), dash(labelList(r.Labels)))
 	}
 	return table.Flush()
+}
+
+// labelList writes labels as they are given on the command line.
+func labelList(labels map[string]string) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		words = append(words, name+"="+labels[name])
+	}
+	return strings.Join(words, ",")
 }
 
 func date(t time.Time) string {

@@ -137,7 +137,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	svc.lastGood = newLastGood(p.StateDir, p.Config)
-	if svc.keyStore, err = keys.Open(ctx, svc.settings.keys.DatabaseURL); err != nil {
+	if svc.keyStore, err = keys.Open(ctx, svc.settings.keys); err != nil {
 		return err
 	}
 	if svc.keyCache, err = keys.NewCache(svc.keyStore, svc.settings.keys, time.Now, svc.log, svc.registry); err != nil {

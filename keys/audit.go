@@ -1,0 +1,131 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The actions that the audit knows.
+const (
+	actionCreate = "create"
+	actionRotate = "rotate"
+	actionRevoke = "revoke"
+	actionImport = "import"
+)
+
+// actorUnknown is who changed a key where nobody said.
+const actorUnknown = "unknown"
+
+// Audited is one change of a key that was made through a Store. Changes made in
+// the database by hand are followed by every gateway, and not audited.
+type Audited struct {
+	// At is when, in UTC.
+	At time.Time `json:"at"`
+	// Actor is who: what As was told.
+	Actor string `json:"actor"`
+	// Action is create, rotate, revoke or import.
+	Action string `json:"action"`
+	// KeyID is the key.
+	KeyID string `json:"keyId"`
+	// Detail is what it was changed to: a JSON object, never a secret.
+	Detail json.RawMessage `json:"detail"`
+}
+
+// As returns the same Store, whose changes are audited as made by actor.
+func (s *Store) As(actor string) *Store {
+	as := *s
+	as.actor = actor
+	return &as
+}
+
+// AuditFilter says which changes are told. The zero value is the last
+// DefaultAuditLimit of all.
+type AuditFilter struct {
+	// KeyID, where not empty, is the one key.
+	KeyID string
+	// Since is the time of the oldest; zero is any.
+	Since time.Time
+	// Limit is how many at most, of the newest. Less than 1 is DefaultAuditLimit.
+	Limit int
+}
+
+// DefaultAuditLimit is how many changes are told unless more are asked for.
+const DefaultAuditLimit = 1000
+
+// Audit returns changes, oldest first.
+func (s *Store) Audit(ctx context.Context, filter AuditFilter) ([]Audited, error) {
+	audited, err := s.audit(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit: %w", err)
+	}
+	return audited, nil
+}
+
+func (s *Store) audit(ctx context.Context, filter AuditFilter) ([]Audited, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	if filter.Limit < 1 {
+		filter.Limit = DefaultAuditLimit
+	}
+	var since int64
+	if !filter.Since.IsZero() {
+		since = filter.Since.UnixMilli()
+	}
+	const query = `SELECT at, actor, action, key_id, detail FROM
+		(SELECT * FROM key_audit WHERE ($1 = '' OR key_id = $1) AND at >= $2 ORDER BY seq DESC LIMIT $3) AS newest
+		ORDER BY seq`
+	rows, err := s.db.QueryContext(ctx, query, filter.KeyID, since, filter.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	audited := []Audited{}
+	for rows.Next() {
+		var a Audited
+		var at int64
+		var detail string
+		if err := rows.Scan(&at, &a.Actor, &a.Action, &a.KeyID, &detail); err != nil {
+			return nil, err
+		}
+		a.At, a.Detail = time.UnixMilli(at).UTC(), json.RawMessage(detail)
+		audited = append(audited, a)
+	}
+	return audited, rows.Err()
+}
+
+// change makes a change in a transaction of its own: what do writes and audits
+// is there whole or not at all.
+func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		if undone := tx.Rollback(); !errors.Is(undone, sql.ErrTxDone) {
+			err = errors.Join(err, undone)
+		}
+		return err
+	}
+	return tx.Commit()
+}
+
+// note writes one change into the audit.
+func (s *Store) note(ctx context.Context, tx *sql.Tx, action, id string, detail any) error {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return fmt.Errorf("writing the audit: %w", err)
+	}
+	const statement = `INSERT INTO key_audit (at, actor, action, key_id, detail) VALUES ($1, $2, $3, $4, $5)`
+	if _, err := tx.ExecContext(ctx, statement, s.now().UnixMilli(), s.actor, action, id, string(text)); err != nil {
+		return fmt.Errorf("writing the audit: %w", err)
+	}
+	return nil
+}
