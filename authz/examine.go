@@ -58,6 +58,7 @@ func (f Finding) Holds() bool { return f.Denial == nil && !f.Unverified }
 // say is empty.
 type ShownToken struct {
 	Algorithm, KeyID, Issuer     string
+	ID, Subject                  string
 	Audiences, Scopes            []string
 	Expires, NotBefore, IssuedAt time.Time
 }
@@ -132,6 +133,8 @@ func (t token) shown() *ShownToken {
 		return s
 	}
 	s.Issuer, _ = claims.text("iss")
+	s.ID, _ = claims.text("jti")
+	s.Subject, _ = claims.text("sub")
 	s.Audiences, _ = stringOrStrings(claims["aud"])
 	s.Scopes, _ = claims.scopes()
 	s.Expires, _, _ = claims.date("exp")
