@@ -97,8 +97,10 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 // finding is what can be said of one requirement, and the caller if there is one.
 func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement) (Finding, *caller) {
 	f := Finding{Requirement: q}
-	if q.JWT != nil && shown.hasToken && shown.tokenRefused == nil {
-		f.Token = shown.token.shown()
+	if q.JWT != nil && shown.hasToken {
+		if t, refused := shown.tokenFrom(s.tokens); refused == nil {
+			f.Token = t.shown()
+		}
 	}
 	who, refused := s.satisfy(ctx, shown, q, s.clock())
 	if refused != nil && (refused.reason == ReasonJWKSUnavailable || refused.reason == ReasonKeyStoreUnavailable) {
@@ -115,7 +117,7 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 
 // unverified is the caller whom a token names, were its signature good.
 func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
-	claims, err := decodeClaims(t.payload)
+	claims, err := t.claims()
 	if err != nil {
 		return nil, refuse(ReasonTokenClaimsInvalid)
 	}
@@ -127,7 +129,7 @@ func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
 
 func (t token) shown() *ShownToken {
 	s := &ShownToken{Algorithm: t.alg, KeyID: t.kid}
-	claims, err := decodeClaims(t.payload)
+	claims, err := t.claims()
 	if err != nil {
 		return s
 	}

@@ -34,6 +34,12 @@ type Options struct {
 	Limiter Limiter
 	// KeyFinder finds API keys. Nil: every API key is a 503.
 	KeyFinder KeyFinder
+	// Tokens is how many tokens that have been verified are remembered, so that
+	// their signatures are not verified again. 0 is none.
+	Tokens int
+	// TokenRevoked tells of the claims of a token that holds whether it has been
+	// taken back. It is asked for every request, and must not block. Nil is never.
+	TokenRevoked func(claims map[string]any) bool
 	// ClientIPKey turns a client's address into what limits count by, as an
 	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
 	ClientIPKey func(address string) string
@@ -57,6 +63,8 @@ type Server struct {
 	keySets     *KeySets
 	limiter     Limiter
 	finder      KeyFinder
+	tokens      *tokenTable
+	revoked     func(map[string]any) bool
 	clientIPKey func(string) string
 	knownRoute  func(string) bool
 	clock       func() time.Time
@@ -73,6 +81,8 @@ func New(o Options) *Server {
 		keySets:     o.KeySets,
 		limiter:     o.Limiter,
 		finder:      o.KeyFinder,
+		tokens:      newTokenTable(o.Tokens, o.Registerer),
+		revoked:     o.TokenRevoked,
 		clientIPKey: o.ClientIPKey,
 		knownRoute:  o.KnownRoute,
 		clock:       o.Clock,

@@ -161,6 +161,7 @@ func (svc *service) newGRPC() *grpc.Server {
 		KeySets:     svc.keySets,
 		Limiter:     limiter{svc.limiter},
 		KeyFinder:   keyFinder{svc.keyCache},
+		Tokens:      svc.settings.authz.TokenCacheEntries,
 		ClientIPKey: ratelimit.ClientIPKey,
 		Clock:       time.Now,
 		Log:         svc.log,
