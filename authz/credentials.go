@@ -15,6 +15,7 @@ type credentials struct {
 	token        token
 	tokenRefused *refusal
 	verified     []verified
+	verifiedRoom [2]verified
 	// keys are the API keys, in the order of the policy's requirements.
 	keys []presentedKey
 }
@@ -40,6 +41,7 @@ type presentedKey struct {
 // depend on their order.
 func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 	c := &credentials{}
+	c.verified = c.verifiedRoom[:0]
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
 		if q.JWT != nil && !c.hasToken {

@@ -3,8 +3,6 @@ package authz
 import (
 	"context"
 	"time"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
 // Examined is a request that somebody wants to know the judgement of.
@@ -66,7 +64,7 @@ type ShownToken struct {
 func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
 	rq := &request{route: e.Route, path: e.Path, clientIP: e.ClientIP}
 	for _, h := range e.Headers {
-		rq.lines = append(rq.lines, &corev3.HeaderValue{Key: h[0], RawValue: []byte(h[1])})
+		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}
 	headers, refused := headerValues(rq, p)
 	var shown *credentials

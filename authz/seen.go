@@ -2,6 +2,7 @@ package authz
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 )
 
@@ -49,8 +50,12 @@ func seenOf(t token, c claims, key crypto.PublicKey) *seenToken {
 }
 
 // sameKey reports whether two public keys are one. All of the standard library
-// can be compared; one that cannot is another.
+// can be compared; one that cannot is another. As long as the set is the same,
+// an RSA key is the same object, and need not be compared, which allocates.
 func sameKey(a, b crypto.PublicKey) bool {
+	if one, ok := a.(*rsa.PublicKey); ok && one == b {
+		return true
+	}
 	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && comparable.Equal(b)
 }

@@ -124,20 +124,25 @@ func (s *Server) Check(ctx context.Context, m *authv3.CheckRequest) (response *a
 	rq := newRequest(m)
 	defer func() {
 		if fault := recover(); fault != nil {
-			response = s.afterPanic(rq, fault)
+			response = reply(s.afterPanic(rq, fault))
 		}
 	}()
+	return reply(s.verdict(ctx, rq, began)), nil
+}
+
+// verdict judges a request and tells metrics and log of it.
+func (s *Server) verdict(ctx context.Context, rq *request, began time.Time) Verdict {
 	v := s.judge(ctx, rq)
 	s.observe(rq, v, time.Since(began))
-	return reply(v), nil
+	return v
 }
 
 // afterPanic turns a panic into a denial.
-func (s *Server) afterPanic(rq *request, fault any) *authv3.CheckResponse {
+func (s *Server) afterPanic(rq *request, fault any) Verdict {
 	s.log.Error("judging a request panicked",
 		"route", rq.route, "fault", fault, "stack", string(debug.Stack()))
 	s.metrics.count(unknownRoute, ReasonInternal)
-	return reply(Verdict{Reason: ReasonInternal, Policy: rq.policy})
+	return Verdict{Reason: ReasonInternal, Policy: rq.policy}
 }
 
 // judge judges a request by its policy. One whose Envoy is not ours still has
