@@ -58,7 +58,7 @@ func checkAPIKey(ctx context.Context, finder KeyFinder, key string) (APIKeyRecor
 	if !isKeyText(key) {
 		return APIKeyRecord{}, refuse(ReasonAPIKeyInvalid)
 	}
-	record, state, err := finder.Find(ctx, key)
+	record, state, err := finder.Find(ctx, kept(key))
 	if err != nil {
 		return APIKeyRecord{}, refuseFor(ReasonKeyStoreUnavailable, err)
 	}

@@ -6,10 +6,16 @@ import "github.com/gatewright/gatewright/config"
 // credential is verified once, however many requirements ask for it.
 type credentials struct {
 	hasToken bool
-	token    token
-	// tokenRefused is why the token is none; nil where it is well-formed.
+	// rawToken is the token's text, and sum its name in the table of those seen.
+	rawToken string
+	sum      tokenSum
+	// parsed tells that token and tokenRefused are set: why the token is none,
+	// nil where it is well-formed.
+	parsed       bool
+	token        token
 	tokenRefused *refusal
 	verified     []verified
+	verifiedRoom [2]verified
 	// keys are the API keys, in the order of the policy's requirements.
 	keys []presentedKey
 }
@@ -35,6 +41,7 @@ type presentedKey struct {
 // depend on their order.
 func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 	c := &credentials{}
+	c.verified = c.verifiedRoom[:0]
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
 		if q.JWT != nil && !c.hasToken {
@@ -62,9 +69,27 @@ func (c *credentials) readToken(rq *request) *refusal {
 	if !ok {
 		return nil
 	}
-	c.hasToken = true
-	c.token, c.tokenRefused = parseToken(raw)
+	c.hasToken, c.rawToken = true, raw
 	return nil
+}
+
+// tokenFrom is the token that a request shows, from the table where it has been
+// seen before, and else taken apart here. A text that is too long to be a token
+// is not even looked for.
+func (c *credentials) tokenFrom(known *tokenTable) (token, *refusal) {
+	if c.parsed {
+		return c.token, c.tokenRefused
+	}
+	c.parsed = true
+	if known != nil && len(c.rawToken) <= MaxTokenBytes {
+		c.sum = sumOf(c.rawToken)
+		if seen := known.find(c.sum); seen != nil {
+			c.token = seen.asToken(c.rawToken)
+			return c.token, nil
+		}
+	}
+	c.token, c.tokenRefused = parseToken(c.rawToken)
+	return c.token, c.tokenRefused
 }
 
 func (c *credentials) key(provider *config.APIKey) *presentedKey {

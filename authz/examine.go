@@ -3,8 +3,6 @@ package authz
 import (
 	"context"
 	"time"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
 // Examined is a request that somebody wants to know the judgement of.
@@ -67,7 +65,7 @@ type ShownToken struct {
 func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
 	rq := &request{route: e.Route, path: e.Path, clientIP: e.ClientIP}
 	for _, h := range e.Headers {
-		rq.lines = append(rq.lines, &corev3.HeaderValue{Key: h[0], RawValue: []byte(h[1])})
+		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}
 	headers, refused := headerValues(rq, p)
 	var shown *credentials
@@ -98,8 +96,10 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 // finding is what can be said of one requirement, and the caller if there is one.
 func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement) (Finding, *caller) {
 	f := Finding{Requirement: q}
-	if q.JWT != nil && shown.hasToken && shown.tokenRefused == nil {
-		f.Token = shown.token.shown()
+	if q.JWT != nil && shown.hasToken {
+		if t, refused := shown.tokenFrom(s.tokens); refused == nil {
+			f.Token = t.shown()
+		}
 	}
 	who, refused := s.satisfy(ctx, shown, q, s.clock())
 	if refused != nil && (refused.reason == ReasonJWKSUnavailable || refused.reason == ReasonKeyStoreUnavailable) {
@@ -116,7 +116,7 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 
 // unverified is the caller whom a token names, were its signature good.
 func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
-	claims, err := decodeClaims(t.payload)
+	claims, err := t.claims()
 	if err != nil {
 		return nil, refuse(ReasonTokenClaimsInvalid)
 	}
@@ -128,7 +128,7 @@ func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
 
 func (t token) shown() *ShownToken {
 	s := &ShownToken{Algorithm: t.alg, KeyID: t.kid}
-	claims, err := decodeClaims(t.payload)
+	claims, err := t.claims()
 	if err != nil {
 		return s
 	}

@@ -67,7 +67,7 @@ func verifyRaw(ctx context.Context, keys *KeySets, provider *config.JWT, raw str
 	t, refused := parseToken(raw)
 	if refused == nil {
 		var c claims
-		if c, refused = verifyToken(ctx, keys, provider, t, now); refused == nil {
+		if c, _, refused = verifyToken(ctx, keys, provider, t, now); refused == nil {
 			return c, ReasonAllowed
 		}
 	}

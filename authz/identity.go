@@ -124,17 +124,36 @@ func (s *Server) claimsFrom(ctx context.Context, c *credentials, provider *confi
 	if !c.hasToken {
 		return nil, refuse(ReasonCredentialMissing)
 	}
-	if c.tokenRefused != nil {
-		return nil, c.tokenRefused
+	t, refused := c.tokenFrom(s.tokens)
+	if refused != nil {
+		return nil, refused
 	}
 	for _, v := range c.verified {
 		if v.provider == provider {
 			return v.claims, v.refused
 		}
 	}
-	claims, refused := verifyToken(ctx, s.keySets, provider, c.token, now)
+	claims, refused := s.verified(ctx, c.sum, t, provider, now)
 	c.verified = append(c.verified, verified{provider, claims, refused})
 	return claims, refused
+}
+
+// verified returns the claims of a token that the provider vouches for and that
+// nobody has taken back, and remembers it.
+func (s *Server) verified(ctx context.Context, sum tokenSum, t token, provider *config.JWT, now time.Time) (claims, *refusal) {
+	claims, key, refused := verifyToken(ctx, s.keySets, provider, t, now)
+	switch {
+	case refused != nil && refused.reason == ReasonTokenExpired && t.seen != nil:
+		s.tokens.forget(sum)
+		return nil, refused
+	case refused != nil:
+		return nil, refused
+	case s.revoked != nil && s.revoked(claims):
+		return nil, refuse(ReasonTokenRevoked)
+	case s.tokens != nil && t.seen == nil:
+		s.tokens.add(sum, seenOf(t, claims, key))
+	}
+	return claims, nil
 }
 
 func (s *Server) satisfyAPIKey(ctx context.Context, shown *credentials, q *Requirement) (*caller, *refusal) {

@@ -12,11 +12,23 @@ import (
 type checkMetrics struct {
 	verdicts *prometheus.CounterVec
 	seconds  prometheus.Histogram
+
+	// mu guards series: those of verdicts that have been counted, found by less
+	// than a hash of three labels.
+	mu     sync.RWMutex
+	series map[verdictLabels]prometheus.Counter
+}
+
+// verdictLabels are those that a series of verdicts differs by.
+type verdictLabels struct {
+	route  string
+	reason Reason
 }
 
 func newCheckMetrics(r prometheus.Registerer) *checkMetrics {
 	f := promauto.With(r)
 	return &checkMetrics{
+		series: map[verdictLabels]prometheus.Counter{},
 		verdicts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_verdicts_total",
 			Help: "Requests judged, by route, verdict (allowed or denied) and reason.",
@@ -30,11 +42,25 @@ func newCheckMetrics(r prometheus.Registerer) *checkMetrics {
 }
 
 func (m *checkMetrics) count(route string, reason Reason) {
+	m.mu.RLock()
+	counter := m.series[verdictLabels{route, reason}]
+	m.mu.RUnlock()
+	if counter == nil {
+		counter = m.counter(kept(route), reason)
+	}
+	counter.Inc()
+}
+
+func (m *checkMetrics) counter(route string, reason Reason) prometheus.Counter {
 	verdict := "denied"
 	if reason == ReasonAllowed {
 		verdict = "allowed"
 	}
-	m.verdicts.WithLabelValues(route, verdict, string(reason)).Inc()
+	counter := m.verdicts.WithLabelValues(route, verdict, string(reason))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.series[verdictLabels{route, reason}] = counter
+	return counter
 }
 
 // jwksMetrics count the loads of key sets, by provider.

@@ -61,6 +61,8 @@ const (
 	ReasonTokenExpired Reason = "token-expired"
 	// ReasonTokenNotYetValid: nbf or iat is still to come.
 	ReasonTokenNotYetValid Reason = "token-not-yet-valid"
+	// ReasonTokenRevoked: the token was taken back before it expired.
+	ReasonTokenRevoked Reason = "token-revoked"
 	// ReasonAPIKeyInvalid: no such key, or not a key at all.
 	ReasonAPIKeyInvalid Reason = "api-key-invalid"
 	// ReasonAPIKeyRevoked: the key was taken back.
@@ -129,6 +131,7 @@ var problems = map[Reason]problem{
 	ReasonTokenAudienceMismatch: {401, "Unauthorized", "The token is for another audience."},
 	ReasonTokenExpired:          {401, "Unauthorized", "The token has expired."},
 	ReasonTokenNotYetValid:      {401, "Unauthorized", "The token is not valid yet."},
+	ReasonTokenRevoked:          {401, "Unauthorized", "The token has been revoked."},
 	ReasonAPIKeyInvalid:         {401, "Unauthorized", "The API key is not known."},
 	ReasonAPIKeyRevoked:         {401, "Unauthorized", "The API key has been revoked."},
 	ReasonAPIKeyExpired:         {401, "Unauthorized", "The API key has expired."},

@@ -149,30 +149,58 @@ func grpcCode(status int) codes.Code {
 
 // metadata is what the access log and later filters can read of the verdict,
 // under envoy.filters.http.ext_authz.
-func metadata(v Verdict, reason Reason) *structpb.Struct {
-	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(string(reason))}
-	setText(fields, "user", v.Identity.User)
-	setText(fields, "tenant", v.Identity.Tenant)
-	setText(fields, "key_id", v.Identity.KeyID)
-	setText(fields, "provider", v.Identity.Provider)
-	setText(fields, "policy", v.Policy)
-	setText(fields, "route", v.Route)
-	if v.Limits.Limit != "" {
-		setText(fields, "limit", v.Limits.Limit)
-		fields["remaining"] = structpb.NewNumberValue(float64(max(0, v.Limits.Remaining)))
-	}
-	if v.LimitKeys != nil {
-		keys := make(map[string]*structpb.Value, len(v.LimitKeys))
-		for part, value := range v.LimitKeys {
-			keys[validText(part)] = structpb.NewStringValue(validText(value))
-		}
-		fields["limit_keys"] = structpb.NewStructValue(&structpb.Struct{Fields: keys})
-	}
-	return &structpb.Struct{Fields: fields}
+func metadata(v Verdict, reason Reason) *structpb.Struct { return structOf(metadataOf(nil, v, reason)) }
+
+// datum is one field of the metadata: a text, a number, or further fields.
+type datum struct {
+	name, text string
+	number     float64
+	isNumber   bool
+	within     []datum
 }
 
-func setText(fields map[string]*structpb.Value, name, text string) {
-	if text != "" {
-		fields[name] = structpb.NewStringValue(validText(text))
+// metadataOf appends the fields of the metadata.
+func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
+	fields = append(fields, datum{name: "reason", text: string(reason)})
+	fields = appendDatum(fields, "user", v.Identity.User)
+	fields = appendDatum(fields, "tenant", v.Identity.Tenant)
+	fields = appendDatum(fields, "key_id", v.Identity.KeyID)
+	fields = appendDatum(fields, "provider", v.Identity.Provider)
+	fields = appendDatum(fields, "policy", v.Policy)
+	fields = appendDatum(fields, "route", v.Route)
+	if v.Limits.Limit != "" {
+		fields = appendDatum(fields, "limit", v.Limits.Limit)
+		fields = append(fields, datum{name: "remaining", number: float64(max(0, v.Limits.Remaining)), isNumber: true})
 	}
+	if v.LimitKeys != nil {
+		keys := make([]datum, 0, len(v.LimitKeys))
+		for part, value := range v.LimitKeys {
+			keys = append(keys, datum{name: validText(part), text: validText(value)})
+		}
+		fields = append(fields, datum{name: "limit_keys", within: keys})
+	}
+	return fields
+}
+
+// appendDatum appends a text, unless it is empty.
+func appendDatum(fields []datum, name, text string) []datum {
+	if text == "" {
+		return fields
+	}
+	return append(fields, datum{name: name, text: validText(text)})
+}
+
+func structOf(fields []datum) *structpb.Struct {
+	all := make(map[string]*structpb.Value, len(fields))
+	for _, f := range fields {
+		switch {
+		case f.isNumber:
+			all[f.name] = structpb.NewNumberValue(f.number)
+		case f.within != nil:
+			all[f.name] = structpb.NewStructValue(structOf(f.within))
+		default:
+			all[f.name] = structpb.NewStringValue(f.text)
+		}
+	}
+	return &structpb.Struct{Fields: all}
 }

@@ -27,10 +27,13 @@ type request struct {
 	// host, method and path, which has the query, are as they came, undecoded.
 	host, method, path string
 	// lines are the header lines; nil where joined is used.
-	lines []*corev3.HeaderValue
+	lines []headerLine
 	// joined are the headers of an Envoy without encode_raw_headers.
 	joined map[string]string
 }
+
+// headerLine is one line of the headers, with its bytes.
+type headerLine struct{ name, value string }
 
 func newRequest(m *authv3.CheckRequest) *request {
 	attributes := m.GetAttributes()
@@ -46,7 +49,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		host:     http.GetHost(),
 		method:   http.GetMethod(),
 		path:     http.GetPath(),
-		lines:    http.GetHeaderMap().GetHeaders(),
+		lines:    headerLines(http.GetHeaderMap().GetHeaders()),
 		joined:   http.GetHeaders(),
 	}
 }
@@ -61,11 +64,11 @@ func (r *request) header(name string) (value string, count int) {
 		return r.joinedHeader(name)
 	}
 	for _, line := range r.lines {
-		if !strings.EqualFold(line.GetKey(), name) {
+		if !strings.EqualFold(line.name, name) {
 			continue
 		}
 		if count++; count == 1 {
-			value = lineValue(line)
+			value = line.value
 		}
 	}
 	return value, count
@@ -81,12 +84,19 @@ func (r *request) joinedHeader(name string) (value string, count int) {
 	return value, count
 }
 
-// lineValue reads raw_value, which Envoy fills, or else value.
-func lineValue(line *corev3.HeaderValue) string {
-	if raw := line.GetRawValue(); len(raw) > 0 {
-		return string(raw)
+// headerLines reads raw_value of each line, which Envoy fills, or else value.
+func headerLines(all []*corev3.HeaderValue) []headerLine {
+	if len(all) == 0 {
+		return nil
 	}
-	return line.GetValue()
+	lines := make([]headerLine, len(all))
+	for i, h := range all {
+		lines[i] = headerLine{h.GetKey(), h.GetValue()}
+		if raw := h.GetRawValue(); len(raw) > 0 {
+			lines[i].value = string(raw)
+		}
+	}
+	return lines
 }
 
 // credentialHeader returns a header that carries a credential. Two lines of

@@ -88,11 +88,11 @@ func (r *request) matched(name string) (value string, ok bool) {
 	}
 	for _, line := range r.lines {
 		switch {
-		case !strings.EqualFold(line.GetKey(), name):
+		case !strings.EqualFold(line.name, name):
 		case ok:
-			value += "," + lineValue(line)
+			value += "," + line.value
 		default:
-			value, ok = lineValue(line), true
+			value, ok = line.value, true
 		}
 	}
 	return value, ok
@@ -129,8 +129,8 @@ func sameHeader(own, name string) bool {
 func (r *request) forged() []string {
 	var names []string
 	for _, line := range r.lines {
-		if r.isOwn(line.GetKey()) {
-			names = append(names, strings.ToLower(line.GetKey()))
+		if r.isOwn(line.name) {
+			names = append(names, strings.ToLower(line.name))
 		}
 	}
 	if len(r.lines) == 0 {

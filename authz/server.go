@@ -34,6 +34,12 @@ type Options struct {
 	Limiter Limiter
 	// KeyFinder finds API keys. Nil: every API key is a 503.
 	KeyFinder KeyFinder
+	// Tokens is how many tokens that have been verified are remembered, so that
+	// their signatures are not verified again. 0 is none.
+	Tokens int
+	// TokenRevoked tells of the claims of a token that holds whether it has been
+	// taken back. It is asked for every request, and must not block. Nil is never.
+	TokenRevoked func(claims map[string]any) bool
 	// ClientIPKey turns a client's address into what limits count by, as an
 	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
 	ClientIPKey func(address string) string
@@ -57,6 +63,8 @@ type Server struct {
 	keySets     *KeySets
 	limiter     Limiter
 	finder      KeyFinder
+	tokens      *tokenTable
+	revoked     func(map[string]any) bool
 	clientIPKey func(string) string
 	knownRoute  func(string) bool
 	clock       func() time.Time
@@ -73,6 +81,8 @@ func New(o Options) *Server {
 		keySets:     o.KeySets,
 		limiter:     o.Limiter,
 		finder:      o.KeyFinder,
+		tokens:      newTokenTable(o.Tokens, o.Registerer),
+		revoked:     o.TokenRevoked,
 		clientIPKey: o.ClientIPKey,
 		knownRoute:  o.KnownRoute,
 		clock:       o.Clock,
@@ -114,20 +124,25 @@ func (s *Server) Check(ctx context.Context, m *authv3.CheckRequest) (response *a
 	rq := newRequest(m)
 	defer func() {
 		if fault := recover(); fault != nil {
-			response = s.afterPanic(rq, fault)
+			response = reply(s.afterPanic(rq, fault))
 		}
 	}()
+	return reply(s.verdict(ctx, rq, began)), nil
+}
+
+// verdict judges a request and tells metrics and log of it.
+func (s *Server) verdict(ctx context.Context, rq *request, began time.Time) Verdict {
 	v := s.judge(ctx, rq)
 	s.observe(rq, v, time.Since(began))
-	return reply(v), nil
+	return v
 }
 
 // afterPanic turns a panic into a denial.
-func (s *Server) afterPanic(rq *request, fault any) *authv3.CheckResponse {
+func (s *Server) afterPanic(rq *request, fault any) Verdict {
 	s.log.Error("judging a request panicked",
 		"route", rq.route, "fault", fault, "stack", string(debug.Stack()))
 	s.metrics.count(unknownRoute, ReasonInternal)
-	return reply(Verdict{Reason: ReasonInternal, Policy: rq.policy})
+	return Verdict{Reason: ReasonInternal, Policy: rq.policy}
 }
 
 // judge judges a request by its policy. One whose Envoy is not ours still has

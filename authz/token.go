@@ -24,6 +24,9 @@ type token struct {
 	payload  []byte
 	// signature is empty where the token has none.
 	signature []byte
+	// seen is what is known of it where it has been verified before; payload and
+	// signature are then not set.
+	seen *seenToken
 }
 
 // parseToken is the gate in front of the signature. It lets one spelling of a

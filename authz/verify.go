@@ -39,35 +39,35 @@ func algAllowed(provider *config.JWT, alg string) bool {
 }
 
 // verifyToken returns the claims of a token that the provider vouches for at
-// the time now.
+// the time now, and the key that has signed it.
 //
 // The issuer is compared before the signature is verified. That believes
 // nothing: it can only refuse. It keeps one issuer's tokens, on a route that
 // takes several, from looking like forgeries with unknown keys to another one.
-func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t token, now time.Time) (claims, *refusal) {
+func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t token, now time.Time) (claims, crypto.PublicKey, *refusal) {
 	if !algAllowed(provider, t.alg) {
-		return nil, refuse(ReasonTokenAlgNotAllowed)
+		return nil, nil, refuse(ReasonTokenAlgNotAllowed)
 	}
-	c, err := decodeClaims(t.payload)
+	c, err := t.claims()
 	if err == nil {
 		if refused := c.checkIssuer(provider.Issuer); refused != nil {
-			return nil, refused
+			return nil, nil, refused
 		}
 	}
 	key, refused := keys.lookup(ctx, provider, t)
 	if refused != nil {
-		return nil, refused
+		return nil, nil, refused
 	}
-	if !verifySignature(t, key) {
-		return nil, refuse(ReasonTokenSignatureInvalid)
+	if !t.verifies(key) {
+		return nil, nil, refuse(ReasonTokenSignatureInvalid)
 	}
 	if err != nil {
-		return nil, refuse(ReasonTokenClaimsInvalid)
+		return nil, nil, refuse(ReasonTokenClaimsInvalid)
 	}
 	if refused := c.judge(provider, now); refused != nil {
-		return nil, refused
+		return nil, nil, refused
 	}
-	return c, nil
+	return c, key, nil
 }
 
 // verifySignature reports whether the token's signature is the key's, under

@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"envoy":                     {},
 	"console":                   {},
 	"internal/door":             {},
+	"internal/heap":             {},
 	"internal/outcome":          {},
 	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/diff", "internal/door", "internal/explain", "internal/outcome", "internal/plan", "internal/telemetry",
+		"internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/plan", "internal/telemetry",
 	},
 	"test": {},
 	"bench/control": {

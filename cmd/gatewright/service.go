@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/door"
+	"github.com/gatewright/gatewright/internal/heap"
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/internal/telemetry"
@@ -155,12 +155,13 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 func (svc *service) newGRPC() *grpc.Server {
 	server := grpc.NewServer(svc.door.ServerOptions()...)
 	svc.xds.Register(server)
-	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
+	authz.Register(server, authz.New(authz.Options{
 		Policies:    &svc.judging,
 		Router:      &svc.router,
 		KeySets:     svc.keySets,
 		Limiter:     limiter{svc.limiter},
 		KeyFinder:   keyFinder{svc.keyCache},
+		Tokens:      svc.settings.authz.TokenCacheEntries,
 		ClientIPKey: ratelimit.ClientIPKey,
 		Clock:       time.Now,
 		Log:         svc.log,
@@ -191,6 +192,7 @@ func (svc *service) readiness(beside func() error) func() error {
 
 // run serves until the context ends, and returns when all is stopped.
 func (svc *service) run(ctx context.Context) error {
+	defer heap.Raise(heap.Floor)()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })

@@ -10,6 +10,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 	"github.com/spf13/cobra"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/telemetry"
@@ -27,6 +28,7 @@ type settings struct {
 	envoy     envoySettings
 	console   console.Settings
 	telemetry telemetry.Settings
+	authz     authz.Settings
 	keys      keys.Settings
 	ratelimit ratelimit.Settings
 }
@@ -58,7 +60,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

@@ -23,6 +23,19 @@ const (
 	// who has shown nothing.
 	handshakeTime = 10 * time.Second
 
+	// workers are goroutines that serve calls one after the other, with the stack
+	// that the last one has grown. Streams that stay take one each; calls that
+	// find none free get a goroutine of their own, as all would by default.
+	workers = 256
+	// ioBuffer is what is read from, or gathered for, a connection at once.
+	ioBuffer = 128 << 10
+	// window is how much of one stream may be under way unread. That it is set
+	// bounds a caller to less than the 16 MiB to which gRPC would let it grow, and
+	// spares the pings by which it would measure.
+	window = 256 << 10
+	// connWindow is the same of a connection, whose data gRPC reads at once.
+	connWindow = 4 << 20
+
 	// A peer that is gone without a word is noticed after the sum of these.
 	keepaliveTime = 10 * time.Second
 	keepaliveWait = 5 * time.Second
@@ -30,6 +43,18 @@ const (
 	// Envoy ask every 10 s.
 	keepaliveMin = 5 * time.Second
 )
+
+// speed is how the server uses what it has: chosen by bench/check.
+func speed() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.NumStreamWorkers(workers),
+		grpc.ReadBufferSize(ioBuffer),
+		grpc.WriteBufferSize(ioBuffer),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(connWindow),
+	}
+}
 
 // bounds are what one caller may take of the server, whoever it is.
 func bounds(handshake time.Duration) []grpc.ServerOption {

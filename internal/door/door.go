@@ -81,7 +81,7 @@ func (d *Door) register(reg prometheus.Registerer) {
 // ServerOptions are what the server must be made with. They may be followed by
 // others: interceptors are chained, after these.
 func (d *Door) ServerOptions() []grpc.ServerOption {
-	options := bounds(d.handshakeTime)
+	options := append(bounds(d.handshakeTime), speed()...)
 	if !d.settings.TLS() {
 		return options
 	}

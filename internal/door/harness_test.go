@@ -76,7 +76,7 @@ func build(t testing.TB, ca *testenv.CA, s door.Settings, change ...func(*door.D
 	server := grpc.NewServer(h.ServerOptions()...)
 	ctx, cancel := context.WithCancel(context.Background())
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, newDiscovery(ctx, t))
-	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{Policies: noPolicies{}}))
+	authz.Register(server, authz.New(authz.Options{Policies: noPolicies{}}))
 	outcome.NewServer(func(o outcome.Outcome) { h.outcomes <- o }).Register(server)
 
 	var wg sync.WaitGroup
