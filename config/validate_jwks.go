@@ -54,15 +54,22 @@ const leastMaxStale = 2 * time.Hour
 // remoteURL judges the URL of something that decides whom to trust. It does not
 // repeat one that may hold a password or a token.
 func (c *checker) remoteURL(at *place, s string, plainHTTP bool) {
-	rule := absoluteURLRule(s)
-	if rule == "" {
-		rule = transportRule(s, plainHTTP)
-	}
+	rule := RemoteURLRule(s, plainHTTP)
 	if strings.ContainsAny(s, "@?") {
 		c.obeyUnshown(at, rule)
 		return
 	}
 	c.obey(at, rule)
+}
+
+// RemoteURLRule is the rule that a URL breaks from which keys are fetched or at
+// which tokens are introspected; empty where it is kept. A URL that an issuer
+// names has to keep it as well as one in the config.
+func RemoteURLRule(s string, plainHTTP bool) string {
+	if rule := absoluteURLRule(s); rule != "" {
+		return rule
+	}
+	return transportRule(s, plainHTTP)
 }
 
 // transportRule holds a good URL to https, or to this machine, or to being told.
@@ -86,10 +93,7 @@ func IsLoopback(host string) bool {
 // issuerRule judges an issuer whose discovery document is to be asked for. A
 // query is in no issuer (OpenID Connect Core 1.0, section 2).
 func issuerRule(issuer string, plainHTTP bool) string {
-	rule := absoluteURLRule(issuer)
-	if rule == "" {
-		rule = transportRule(issuer, plainHTTP)
-	}
+	rule := RemoteURLRule(issuer, plainHTTP)
 	switch {
 	case rule != "":
 		return "needs an issuer that is a URL, and the issuer " + rule

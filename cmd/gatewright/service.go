@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -147,7 +148,9 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
 		return err
 	}
-	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{Log: svc.log, Registerer: svc.registry})
+	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
+		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
+	})
 	return nil
 }
 

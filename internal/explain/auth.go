@@ -116,6 +116,8 @@ func missing(q *authz.Requirement) string {
 		return "there is a key, but only the key store knows whose it is and what it may"
 	case q.JWT.JWKS.URL != "":
 		return "its signature needs the key set at " + q.JWT.JWKS.URL + ", which is not fetched here; --jwks " + q.JWT.Name + "=FILE names a copy"
+	case q.JWT.JWKS.Discover:
+		return "its signature needs the key set that " + q.JWT.Issuer + " names, which is not asked here; --jwks " + q.JWT.Name + "=FILE names a copy"
 	default:
 		return "its signature needs the key set of " + q.JWT.Name + ", which cannot be used"
 	}
