@@ -6,10 +6,15 @@ import "github.com/gatewright/gatewright/config"
 // credential is verified once, however many requirements ask for it.
 type credentials struct {
 	hasToken bool
-	token    token
+	// bearer is the token as it was sent, for issuers that are asked about it.
+	bearer string
+	// parsed tells that token and tokenRefused are set.
+	parsed bool
+	token  token
 	// tokenRefused is why the token is none; nil where it is well-formed.
 	tokenRefused *refusal
 	verified     []verified
+	vouched      []vouched
 	// keys are the API keys, in the order of the policy's requirements.
 	keys []presentedKey
 }
@@ -37,10 +42,14 @@ func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 	c := &credentials{}
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
-		if q.JWT != nil && !c.hasToken {
+		if q.takesToken() && !c.hasToken {
 			if refused := c.readToken(rq); refused != nil {
 				return nil, refused
 			}
+		}
+		if q.JWT != nil && c.hasToken && !c.parsed {
+			c.parsed = true
+			c.token, c.tokenRefused = parseToken(c.bearer)
 		}
 		if q.APIKey != nil && c.key(q.APIKey) == nil {
 			text, refused := readAPIKey(rq, q.APIKey)
@@ -58,12 +67,7 @@ func (c *credentials) readToken(rq *request) *refusal {
 	if refused != nil {
 		return refused
 	}
-	raw, ok := bearer(authorization)
-	if !ok {
-		return nil
-	}
-	c.hasToken = true
-	c.token, c.tokenRefused = parseToken(raw)
+	c.bearer, c.hasToken = bearer(authorization)
 	return nil
 }
 

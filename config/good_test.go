@@ -55,13 +55,13 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			Introspection: map[string]*Introspection{
 				"legacy": {
-					Name: "legacy", URL: "https://id.example.com/introspect", ClientID: "gateway", ClientSecretEnv: "INTROSPECT_SECRET",
+					Name: "legacy", URL: "https://id.example.com/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
 					CA: "testdata/good/ca.pem", Timeout: ms(500), Cache: IntrospectionCache{MaxAge: ms(60_000), Entries: 100},
 					Issuer: "https://id.example.com/", Audiences: []string{"api"}, ClockSkew: ms(1000),
 					Forward: map[string]string{"sub": "X-User-ID"}, ForwardCredential: true,
 				},
 				"plain": {
-					Name: "plain", URL: "http://id.internal/introspect", ClientID: "gateway", ClientSecretEnv: "INTROSPECT_SECRET",
+					Name: "plain", URL: "http://id.internal/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
 					PlainHTTP: true, Cache: IntrospectionCache{Off: true},
 				},
 			},

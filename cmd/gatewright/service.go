@@ -41,16 +41,17 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
-	keyStore *keys.Store
-	keyCache *keys.Cache
-	keySets  *authz.KeySets
-	limiter  *ratelimit.Limiter
-	judging  judging
-	router   router
-	outcomes *outcome.Metrics
-	xds      *xds.Server
-	endXDS   context.CancelFunc
-	reloads  *reloads
+	keyStore      *keys.Store
+	keyCache      *keys.Cache
+	keySets       *authz.KeySets
+	introspectors *authz.Introspectors
+	limiter       *ratelimit.Limiter
+	judging       judging
+	router        router
+	outcomes      *outcome.Metrics
+	xds           *xds.Server
+	endXDS        context.CancelFunc
+	reloads       *reloads
 
 	store    store.Store
 	lastGood lastGood
@@ -151,6 +152,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
 		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
 	})
+	svc.introspectors = authz.NewIntrospectors(authz.IntrospectorsOptions{Log: svc.log, Registerer: svc.registry})
 	return nil
 }
 
@@ -159,16 +161,17 @@ func (svc *service) newGRPC() *grpc.Server {
 	server := grpc.NewServer(svc.door.ServerOptions()...)
 	svc.xds.Register(server)
 	authv3.RegisterAuthorizationServer(server, authz.New(authz.Options{
-		Policies:    &svc.judging,
-		Router:      &svc.router,
-		KeySets:     svc.keySets,
-		Limiter:     limiter{svc.limiter},
-		KeyFinder:   keyFinder{svc.keyCache},
-		ClientIPKey: ratelimit.ClientIPKey,
-		Clock:       time.Now,
-		Log:         svc.log,
-		Registerer:  svc.registry,
-		KnownRoute:  svc.judging.HasRoute,
+		Policies:      &svc.judging,
+		Router:        &svc.router,
+		KeySets:       svc.keySets,
+		Introspectors: svc.introspectors,
+		Limiter:       limiter{svc.limiter},
+		KeyFinder:     keyFinder{svc.keyCache},
+		ClientIPKey:   ratelimit.ClientIPKey,
+		Clock:         time.Now,
+		Log:           svc.log,
+		Registerer:    svc.registry,
+		KnownRoute:    svc.judging.HasRoute,
 	}))
 	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.judging.limit))
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
@@ -267,6 +270,9 @@ func (svc *service) close() error {
 	}
 	if svc.keySets != nil {
 		svc.keySets.Close()
+	}
+	if svc.introspectors != nil {
+		svc.introspectors.Close()
 	}
 	if svc.limiter != nil {
 		errs = append(errs, svc.limiter.Close())
