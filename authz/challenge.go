@@ -23,7 +23,7 @@ func challenge(p *Policy, u *unidentified) string {
 
 func takesToken(p *Policy) bool {
 	for i := range p.AnyOf {
-		if p.AnyOf[i].JWT != nil {
+		if p.AnyOf[i].takesToken() {
 			return true
 		}
 	}
@@ -43,7 +43,7 @@ func takesKey(p *Policy) bool {
 // token, and the scopes that are needed where the token lacks one.
 func bearerChallenge(u *unidentified) string {
 	c := "Bearer " + realm
-	if u.by.JWT == nil || u.reason == ReasonCredentialMissing {
+	if !u.by.takesToken() || u.reason == ReasonCredentialMissing {
 		return c
 	}
 	_, p := problemOf(u.reason)

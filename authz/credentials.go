@@ -15,6 +15,7 @@ type credentials struct {
 	token        token
 	tokenRefused *refusal
 	verified     []verified
+	vouched      []vouched
 	verifiedRoom [2]verified
 	// keys are the API keys, in the order of the policy's requirements.
 	keys []presentedKey
@@ -44,7 +45,7 @@ func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 	c.verified = c.verifiedRoom[:0]
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
-		if q.JWT != nil && !c.hasToken {
+		if q.takesToken() && !c.hasToken {
 			if refused := c.readToken(rq); refused != nil {
 				return nil, refused
 			}

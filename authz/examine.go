@@ -43,7 +43,7 @@ type Finding struct {
 	// Denial is why it does not hold. Nil where it does, unless Unverified.
 	Denial *Denial
 	// Unverified tells that the credential has not been verified, for want of the
-	// issuer's keys or of a key store. A Denial then holds whatever they say.
+	// issuer's keys or answer, or of a key store. A Denial then holds whatever they say.
 	Unverified bool
 	// Token is what the token says of itself; nil where there is no such token.
 	Token *ShownToken
@@ -102,7 +102,7 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 		}
 	}
 	who, refused := s.satisfy(ctx, shown, q, s.clock())
-	if refused != nil && (refused.reason == ReasonJWKSUnavailable || refused.reason == ReasonKeyStoreUnavailable) {
+	if refused != nil && isUnverified(refused.reason) {
 		f.Unverified = true
 		if who, refused = nil, nil; q.JWT != nil {
 			who, refused = s.unverified(shown.token, q)
@@ -112,6 +112,11 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 		f.Denial = denial(refused)
 	}
 	return f, who
+}
+
+// isUnverified tells the reasons of what is not at hand here.
+func isUnverified(r Reason) bool {
+	return r == ReasonJWKSUnavailable || r == ReasonKeyStoreUnavailable || r == ReasonIntrospectionUnavailable
 }
 
 // unverified is the caller whom a token names, were its signature good.

@@ -73,16 +73,17 @@ func forwardText(claim any) string {
 // this caller. No client's own X-User-ID passes because the caller has none.
 func removedHeaders(p *Policy, c *caller) []string {
 	// A token stays only if it has just been verified, and its provider says so.
-	keepToken := c.by.JWT != nil && c.by.JWT.ForwardCredential
+	keepToken := c.by.keepsToken()
 	var names []string
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
 		switch {
-		case q.JWT != nil:
+		case q.takesToken():
 			if !keepToken {
 				names = append(names, "authorization")
 			}
-			names = appendLower(names, q.JWT.Forward)
+			_, forward := q.provider()
+			names = appendLower(names, forward)
 		case q.APIKey != nil:
 			if q.APIKey.From.Query == "" {
 				names = append(names, strings.ToLower(q.APIKey.KeyHeader()))

@@ -83,6 +83,8 @@ func (s *Server) satisfy(ctx context.Context, c *credentials, q *Requirement, no
 	switch {
 	case q.JWT != nil:
 		return s.satisfyJWT(ctx, c, q, now)
+	case q.Introspection != nil:
+		return s.satisfyIntrospection(ctx, c, q, now)
 	case q.APIKey != nil:
 		return s.satisfyAPIKey(ctx, c, q)
 	default:
@@ -102,8 +104,9 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 // where they lack what the requirement asks.
 func callerOf(claims claims, q *Requirement) (*caller, *refusal) {
 	user, _ := claims.text("sub") // judged already
+	provider, forward := q.provider()
 	c := &caller{by: q, Identity: Identity{
-		Provider: q.JWT.Name,
+		Provider: provider,
 		User:     user,
 		Tenant:   claimText(claims["tenant"]),
 		Claims:   claims,
@@ -114,7 +117,7 @@ func callerOf(claims claims, q *Requirement) (*caller, *refusal) {
 	if refused := checkClaims(claims, q.Claims); refused != nil {
 		return c, refused
 	}
-	headers, refused := forwardClaims(claims, q.JWT.Forward)
+	headers, refused := forwardClaims(claims, forward)
 	c.headers = headers
 	return c, refused
 }

@@ -90,7 +90,7 @@ func (i *issuer) times() []time.Time {
 // transport is the one that is used in earnest, but that it connects to the
 // issuer, whatever the address.
 func (i *issuer) transport(t *testing.T) http.RoundTripper {
-	transport := jwksTransport()
+	transport := remoteTransport(nil)
 	transport.Proxy = nil
 	transport.DisableKeepAlives = true // no connection outlives the bubble
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {

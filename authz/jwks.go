@@ -23,24 +23,44 @@ type KeySetsOptions struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	// Transport carries the fetches of key sets. Nil is one that uses the
-	// environment's proxy and refuses link-local addresses.
+	// environment's proxy and refuses addresses of cloud metadata, and those of
+	// this machine that are not written as such.
 	Transport http.RoundTripper
+	// Folder is where the sets that were fetched are kept for the next start.
+	// It is made when it is needed. Empty keeps none.
+	Folder string
 }
 
 // KeySets keeps the key sets of all issuers loaded and fresh, in the
 // background: a request only reads memory, and waits for at most one shared
 // fetch when its token names a key that is not known. A set is kept by its
-// source (URL, file or text), not by the provider's name, so a reload of the
-// config neither forgets keys nor fetches them again. Close it after use.
+// source (URL, issuer, file or text), not by the provider's name, so a reload of
+// the config neither forgets keys nor fetches them again. Close it after use.
 type KeySets struct {
 	log     *slog.Logger
 	metrics *jwksMetrics
 	client  *http.Client
+	folder  string
 
 	// exchanging serialises the changes of sources, and guards closed.
 	exchanging sync.Mutex
 	closed     bool
-	sources    atomic.Pointer[map[config.JWKS]*keySource]
+	sources    atomic.Pointer[map[keyPlace]*keySource]
+}
+
+// keyPlace is where a key set is, and how long it is used unconfirmed. Two
+// providers of one place share a source. issuer is empty but where the place is
+// to be discovered.
+type keyPlace struct {
+	config.JWKS
+	issuer string
+}
+
+func placeOf(p *config.JWT) keyPlace {
+	if p.JWKS.Discover {
+		return keyPlace{p.JWKS, p.Issuer}
+	}
+	return keyPlace{JWKS: p.JWKS}
 }
 
 // NewKeySets returns a KeySets that holds nothing until Ensure.
@@ -48,7 +68,10 @@ func NewKeySets(o KeySetsOptions) *KeySets {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &KeySets{log: o.Log, metrics: newJWKSMetrics(o.Registerer), client: jwksClient(o.Transport)}
+	if o.Transport == nil {
+		o.Transport = remoteTransport(nil)
+	}
+	return &KeySets{log: o.Log, metrics: newJWKSMetrics(o.Registerer), client: remoteClient(o.Transport), folder: o.Folder}
 }
 
 // Ensure starts the sources of the providers that are new, and stops those
@@ -86,7 +109,7 @@ func (k *KeySets) exchange(providers []*config.JWT, last bool) []*keySource {
 	}
 	k.closed = last
 	old := k.all()
-	next := make(map[config.JWKS]*keySource, len(providers))
+	next := make(map[keyPlace]*keySource, len(providers))
 	var started []*keySource
 	for place, names := range namesBySource(providers) {
 		s := old[place]
@@ -110,18 +133,18 @@ func (k *KeySets) exchange(providers []*config.JWT, last bool) []*keySource {
 	return started
 }
 
-func namesBySource(providers []*config.JWT) map[config.JWKS][]string {
-	names := map[config.JWKS][]string{}
+func namesBySource(providers []*config.JWT) map[keyPlace][]string {
+	names := map[keyPlace][]string{}
 	for _, p := range providers {
 		// One provider may come twice, from an old policy and a new one.
-		if !slices.Contains(names[p.JWKS], p.Name) {
-			names[p.JWKS] = append(names[p.JWKS], p.Name)
+		if place := placeOf(p); !slices.Contains(names[place], p.Name) {
+			names[place] = append(names[place], p.Name)
 		}
 	}
 	return names
 }
 
-func (k *KeySets) newSource(place config.JWKS) *keySource {
+func (k *KeySets) newSource(place keyPlace) *keySource {
 	s := &keySource{
 		log:   k.log,
 		meter: &sourceMeter{metrics: k.metrics},
@@ -130,9 +153,17 @@ func (k *KeySets) newSource(place config.JWKS) *keySource {
 		done:  make(chan struct{}),
 	}
 	switch {
-	case place.URL != "":
-		s.name, s.load, s.retry = redacted(place.URL), loadURL(k.client, place.URL), urlRetry
-		s.fetches = true
+	case place.IsRemote():
+		s.retry, s.fetches = urlRetry, true
+		s.maxStale = place.MaxStale.Or(defaultMaxStale)
+		if k.folder != "" {
+			s.keeper = &keeper{k.folder, place.source()}
+		}
+		if place.Discover {
+			s.name, s.load = redacted(discoveryURL(place.issuer)), (&discovery{client: k.client, place: place}).load
+		} else {
+			s.name, s.load = redacted(place.URL), loadURL(k.client, place.URL)
+		}
 	case place.File != "":
 		s.name, s.load, s.retry = place.File, loadFile(place.File), fileRetry
 	default:
@@ -144,11 +175,11 @@ func (k *KeySets) newSource(place config.JWKS) *keySource {
 // lookup returns the public key that may have signed the token, out of the
 // provider's set.
 func (k *KeySets) lookup(ctx context.Context, provider *config.JWT, t token) (crypto.PublicKey, *refusal) {
-	s := k.all()[provider.JWKS]
+	s := k.all()[placeOf(provider)]
 	if s == nil {
 		return nil, refuse(ReasonJWKSUnavailable)
 	}
-	set := s.current.Load()
+	set := s.usable(time.Now())
 	if set == nil {
 		return nil, refuse(ReasonJWKSUnavailable)
 	}
@@ -165,7 +196,7 @@ func (k *KeySets) lookup(ctx context.Context, provider *config.JWT, t token) (cr
 	return nil, refuse(ReasonTokenKeyUnknown)
 }
 
-func (k *KeySets) all() map[config.JWKS]*keySource {
+func (k *KeySets) all() map[keyPlace]*keySource {
 	if m := k.sources.Load(); m != nil {
 		return *m
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -18,15 +19,15 @@ func TestFetchOverTCP(t *testing.T) {
 		_, _ = w.Write([]byte(set("a")))
 	}))
 	defer target.Close()
-	transport := jwksTransport()
+	transport := remoteTransport(nil)
 	transport.Proxy = nil // whatever this machine's environment says
-	client := jwksClient(transport)
+	client := remoteClient(transport)
 	defer client.CloseIdleConnections()
-	got, err := fetch(t.Context(), client, target.URL+"/jwks")
+	got, err := fetch(t.Context(), client, target.URL+"/jwks", version{})
 	if err != nil || string(got.body) != set("a") {
 		t.Errorf("%q, %v", got.body, err)
 	}
-	if _, err := fetch(t.Context(), client, target.URL+"/away"); err == nil {
+	if _, err := fetch(t.Context(), client, target.URL+"/away", version{}); err == nil {
 		t.Error("a redirect was followed")
 	}
 	close(visited)
@@ -36,19 +37,40 @@ func TestFetchOverTCP(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"file:///etc/passwd", "http://169.254.169.254/latest/meta-data", "http://[fe80::1]/x", "gopher://x/", "::"} {
-		if _, err := fetch(t.Context(), client, url); err == nil {
+		if _, err := fetch(t.Context(), client, url, version{}); err == nil {
 			t.Errorf("%s was fetched", url)
 		}
 	}
 }
 
-func TestLinkLocalIsRefused(t *testing.T) {
-	for address, refused := range map[string]bool{
-		"169.254.169.254:80": true, "[fe80::1]:443": true, "[::ffff:169.254.169.254]:80": true,
-		"127.0.0.1:80": false, "192.0.2.1:443": false, "[2001:db8::1]:443": false, "odd": true,
+// What a resolver leads to, after the config has been judged.
+func TestInnerAddressesAreRefused(t *testing.T) {
+	for address, want := range map[string]struct{ metadata, inner error }{
+		"169.254.169.254:80":          {errMetadata, errMetadata},
+		"[fe80::1]:443":               {errMetadata, errMetadata},
+		"[fe80::1%eth0]:443":          {errMetadata, errMetadata},
+		"[::ffff:169.254.169.254]:80": {errMetadata, errMetadata},
+		"100.100.100.200:80":          {errMetadata, errMetadata},
+		"[fd00:ec2::254]:80":          {errMetadata, errMetadata},
+		"168.63.129.16:80":            {errMetadata, errMetadata},
+		"127.0.0.1:80":                {nil, errLoopback},
+		"127.1.2.3:80":                {nil, errLoopback},
+		"[::1]:80":                    {nil, errLoopback},
+		"[::ffff:127.0.0.1]:80":       {nil, errLoopback},
+		"0.0.0.0:80":                  {nil, errLoopback},
+		"[::]:80":                     {nil, errLoopback},
+		"192.0.2.1:443":               {nil, nil},
+		"10.0.0.1:443":                {nil, nil},
+		"[2001:db8::1]:443":           {nil, nil},
 	} {
-		if err := refuseLinkLocal("tcp", address, nil); (err != nil) != refused {
-			t.Errorf("%s: %v", address, err)
+		if err := refuseMetadata("tcp", address, nil); !errors.Is(err, want.metadata) {
+			t.Errorf("%s: %v, want %v", address, err, want.metadata)
 		}
+		if err := refuseInner("tcp", address, nil); !errors.Is(err, want.inner) {
+			t.Errorf("%s, by a name: %v, want %v", address, err, want.inner)
+		}
+	}
+	if refuseMetadata("tcp", "odd", nil) == nil || refuseInner("tcp", "odd", nil) == nil {
+		t.Error("what is no address was taken")
 	}
 }

@@ -10,38 +10,32 @@ import (
 	"time"
 )
 
-const (
-	// The time between fetches of a URL: what Cache-Control says, between the
-	// bounds, or the default.
-	leastRefresh   = time.Minute
-	defaultRefresh = 5 * time.Minute
-	mostRefresh    = time.Hour
-	// filePoll is how often a file is looked at.
-	filePoll = time.Second
-)
+// filePoll is how often a file is looked at.
+const filePoll = time.Second
 
-func loadURL(client *http.Client, url string) loader {
-	return func(ctx context.Context) (loaded, error) {
-		got, err := fetch(ctx, client, url)
-		if err != nil {
-			return loaded{}, err
-		}
-		return loaded{body: got.body, next: refreshAfter(got.maxAge)}, nil
-	}
+// loader brings the text of a key set, or says that it is the version that is
+// there already.
+type loader func(ctx context.Context, have version) (loaded, error)
+
+// loaded is a text, and when to load it again.
+type loaded struct {
+	fetched
+	// unread: nothing was read, since nothing can have changed.
+	unread bool
 }
 
-func refreshAfter(maxAge time.Duration) time.Duration {
-	if maxAge == 0 {
-		return defaultRefresh
+func loadURL(client *http.Client, url string) loader {
+	return func(ctx context.Context, have version) (loaded, error) {
+		got, err := fetch(ctx, client, url, have)
+		return loaded{fetched: got}, err
 	}
-	return min(max(maxAge, leastRefresh), mostRefresh)
 }
 
 // loadFile reads the file when it is another one than the last time, or has
 // another time or size: rename, symlink swap and writing in place all show.
 func loadFile(path string) loader {
 	var last os.FileInfo
-	return func(context.Context) (loaded, error) {
+	return func(context.Context, version) (loaded, error) {
 		info, err := os.Stat(path)
 		if err != nil {
 			last = nil
@@ -51,24 +45,24 @@ func loadFile(path string) loader {
 			return loaded{}, errors.New("looking at the key set: not a regular file")
 		}
 		if last != nil && sameVersion(last, info) {
-			return loaded{next: filePoll, unchanged: true}, nil
+			return loaded{fetched: fetched{next: filePoll}, unread: true}, nil
 		}
-		body, err := readFile(path)
+		body, err := readFile(path, maxJWKSBytes)
 		if err != nil {
 			return loaded{}, fmt.Errorf("reading the key set: %w", err)
 		}
 		last = info
-		return loaded{body: body, next: filePoll}, nil
+		return loaded{fetched: fetched{body: body, next: filePoll}}, nil
 	}
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, most int) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	return readBounded(file)
+	return readBounded(file, most)
 }
 
 func sameVersion(a, b os.FileInfo) bool {
@@ -76,7 +70,9 @@ func sameVersion(a, b os.FileInfo) bool {
 }
 
 func loadInline(text string) loader {
-	return func(context.Context) (loaded, error) { return loaded{body: []byte(text)}, nil }
+	return func(context.Context, version) (loaded, error) {
+		return loaded{fetched: fetched{body: []byte(text)}}, nil
+	}
 }
 
 // redacted is a URL for the log, without a password in it.

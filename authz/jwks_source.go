@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,11 @@ const (
 	askPatience = 500 * time.Millisecond
 )
 
+// defaultMaxStale is how long keys are used that the issuer has not confirmed
+// since, where the config does not say. While it is away the keys that it has
+// withdrawn, as one that was stolen, go on; and so do its users.
+const defaultMaxStale = 72 * time.Hour
+
 // errEmptySet: a set of which no key is usable is a fault of the issuer, not
 // an order to refuse everybody.
 var errEmptySet = errors.New("the key set has no usable key")
@@ -32,17 +38,6 @@ var (
 	urlRetry  = retry{100 * time.Millisecond, 30 * time.Second}
 	fileRetry = retry{filePoll, filePoll}
 )
-
-// loader brings the text of a key set.
-type loader func(context.Context) (loaded, error)
-
-// loaded is a text, and when to load it again.
-type loaded struct {
-	body []byte
-	next time.Duration
-	// unchanged: it is what was brought the last time, and body is empty.
-	unchanged bool
-}
 
 // keySource keeps the key set of one place. A goroutine of its own loads it,
 // from start to close, or once; lookups read current.
@@ -57,8 +52,19 @@ type keySource struct {
 	// fetches: a request with an unknown key may ask for a load.
 	fetches bool
 
+	// maxStale bounds the use of a set that is not confirmed; 0 does not.
+	maxStale time.Duration
+	// keeper keeps the set for the next start. It may be nil.
+	keeper *keeper
+
 	// current is the last good set; nil until there was one.
 	current atomic.Pointer[keySet]
+	// confirmed is when current was last known to be the issuer's, in Unix
+	// nanoseconds. It is by the clock on the wall: a machine that slept is as
+	// late as one that was awake.
+	confirmed atomic.Int64
+	// restored: current is what was kept on disk.
+	restored atomic.Bool
 	// ready is closed when the first good set is in.
 	ready chan struct{}
 
@@ -74,10 +80,12 @@ type keySource struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	// lastBody and lastFault belong to the goroutine. They keep what repeats
-	// itself from being parsed and logged again.
-	lastBody  []byte
-	lastFault string
+	// version, lastBody and the faults belong to the goroutine. They keep what
+	// repeats itself from being sent, parsed and logged again.
+	version       version
+	lastBody      []byte
+	lastFault     string
+	lastKeepFault string
 }
 
 // flight is one load, and those who wait for it.
@@ -113,6 +121,7 @@ func (s *keySource) awaitFirst(ctx context.Context) bool {
 func (s *keySource) run(ctx context.Context) {
 	defer close(s.done)
 	defer s.land()
+	s.restore(time.Now())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	wait, ready := s.retry.least, false
@@ -206,45 +215,106 @@ func (s *keySource) joinFlight(now time.Time) *flight {
 	return s.flight
 }
 
+// usable is the set to judge by at a time; nil where there is none, or one that
+// has not been confirmed for too long.
+func (s *keySource) usable(now time.Time) *keySet {
+	if s.maxStale > 0 && now.UnixNano()-s.confirmed.Load() > int64(s.maxStale) {
+		return nil
+	}
+	return s.current.Load()
+}
+
 // refresh loads once. On an error the last good set stays.
 func (s *keySource) refresh(ctx context.Context) (next time.Duration, err error) {
-	got, err := s.load(ctx)
-	if ctx.Err() != nil {
+	got, err := s.load(ctx, s.version)
+	switch {
+	case ctx.Err() != nil:
 		return 0, ctx.Err() // being closed is no fault
-	}
-	if err != nil {
+	case err != nil:
 		s.failed("error", err)
 		return 0, err
-	}
-	if got.unchanged {
+	case got.unread:
 		return got.next, nil
-	}
-	if s.lastBody != nil && bytes.Equal(got.body, s.lastBody) {
+	case got.same, s.lastBody != nil && bytes.Equal(got.body, s.lastBody):
+		s.version = got.version
+		s.confirm(time.Now())
 		s.succeeded(s.current.Load())
 		return got.next, nil
 	}
-	return got.next, s.take(got.body)
+	return got.next, s.take(got.fetched)
 }
 
 // take makes a text the current set, if it is one.
-func (s *keySource) take(body []byte) error {
+func (s *keySource) take(got fetched) error {
+	set, err := s.parse(got.body)
+	if err != nil {
+		return err
+	}
+	s.lastBody, s.version = got.body, got.version
+	// Confirmed first: a set must not be read as older than it is.
+	s.confirm(time.Now())
+	s.current.Store(set)
+	s.succeeded(set)
+	s.log.Info("key set loaded", "jwks", s.name, "keys", len(set.keys))
+	return nil
+}
+
+// parse is the set that a text stands for. An error has been told.
+func (s *keySource) parse(body []byte) (*keySet, error) {
 	set, dropped, err := parseKeySet(body)
 	if err != nil {
 		s.failed("invalid", err)
-		return err
+		return nil, err
 	}
 	for _, key := range dropped {
 		s.log.Warn("a key of the set is not used", "jwks", s.name, "kid", key.kid, "why", key.why)
 	}
 	if len(set.keys) == 0 {
 		s.failed("empty", errEmptySet)
-		return errEmptySet
+		return nil, errEmptySet
 	}
+	return set, nil
+}
+
+// confirm says that the issuer has the set of lastBody now, and keeps it.
+func (s *keySource) confirm(now time.Time) {
+	s.confirmed.Store(now.UnixNano())
+	s.restored.Store(false)
+	if !s.fetches {
+		return
+	}
+	s.meter.confirmed(now)
+	err := s.keeper.save(keptSet{ConfirmedAt: now, Version: s.version, Body: string(s.lastBody)})
+	if err == nil {
+		s.lastKeepFault = ""
+	} else if text := err.Error(); text != s.lastKeepFault {
+		s.lastKeepFault = text
+		s.log.Error("a key set is not kept for the next start", "jwks", s.name, "error", err)
+	}
+}
+
+// restore makes what was kept the current set, until the issuer answers.
+func (s *keySource) restore(now time.Time) {
+	kept, err := s.keeper.load(now)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		s.log.Error("the kept key set is not used", "jwks", s.name, "error", err)
+		return
+	}
+	set, err := s.parse([]byte(kept.Body))
+	if err != nil {
+		return
+	}
+	s.lastBody, s.version = []byte(kept.Body), kept.Version
+	s.confirmed.Store(kept.ConfirmedAt.UnixNano())
+	s.restored.Store(true)
 	s.current.Store(set)
-	s.lastBody = body
-	s.succeeded(set)
-	s.log.Info("key set loaded", "jwks", s.name, "keys", len(set.keys))
-	return nil
+	s.meter.keys(len(set.keys))
+	s.meter.confirmed(kept.ConfirmedAt)
+	s.log.Info("key set of the last run taken up, until the issuer answers",
+		"jwks", s.name, "keys", len(set.keys), "age", now.Sub(kept.ConfirmedAt).Round(time.Second))
 }
 
 func (s *keySource) succeeded(set *keySet) {

@@ -1,7 +1,9 @@
 package authz
 
 import (
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +69,8 @@ func (m *checkMetrics) counter(route string, reason Reason) prometheus.Counter {
 type jwksMetrics struct {
 	fetches *prometheus.CounterVec
 	keys    *prometheus.GaugeVec
+	// confirmed is a time and not an age, so that it needs no clock here.
+	confirmed *prometheus.GaugeVec
 
 	// mu guards providers: those that have series.
 	mu        sync.Mutex
@@ -84,6 +88,10 @@ func newJWKSMetrics(r prometheus.Registerer) *jwksMetrics {
 			Name: "gatewright_jwks_keys",
 			Help: "Usable keys of a provider.",
 		}, []string{"provider"}),
+		confirmed: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gatewright_jwks_confirmed_timestamp_seconds",
+			Help: "When a provider's key set was last fetched, or found to be the same, in Unix time. It is used for the provider's maxStale from then on.",
+		}, []string{"provider"}),
 	}
 }
 
@@ -99,6 +107,7 @@ func (m *jwksMetrics) retain(providers []*config.JWT) {
 		if !next[name] {
 			m.fetches.DeletePartialMatch(prometheus.Labels{"provider": name})
 			m.keys.DeleteLabelValues(name)
+			m.confirmed.DeleteLabelValues(name)
 		}
 	}
 	m.providers = next
@@ -110,9 +119,10 @@ type sourceMeter struct {
 	metrics *jwksMetrics
 
 	// mu guards the other fields.
-	mu        sync.Mutex
-	providers []string
-	count     int
+	mu          sync.Mutex
+	providers   []string
+	count       int
+	confirmedAt time.Time
 }
 
 func (m *sourceMeter) setProviders(names []string) {
@@ -121,6 +131,30 @@ func (m *sourceMeter) setProviders(names []string) {
 	m.providers = names
 	for _, name := range names {
 		m.metrics.keys.WithLabelValues(name).Set(float64(m.count))
+		m.showConfirmed(name)
+	}
+}
+
+// names are the providers that share the source.
+func (m *sourceMeter) names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.providers)
+}
+
+func (m *sourceMeter) confirmed(at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.confirmedAt = at
+	for _, name := range m.providers {
+		m.showConfirmed(name)
+	}
+}
+
+// showConfirmed is called with mu held.
+func (m *sourceMeter) showConfirmed(provider string) {
+	if !m.confirmedAt.IsZero() {
+		m.metrics.confirmed.WithLabelValues(provider).Set(float64(m.confirmedAt.Unix()))
 	}
 }
 

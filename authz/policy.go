@@ -19,11 +19,13 @@ type Policy struct {
 	LimitsInFilter bool
 }
 
-// Requirement is one way to satisfy a route. Exactly one of JWT and APIKey is
-// set; a requirement with neither never holds.
+// Requirement is one way to satisfy a route. Exactly one of JWT, Introspection
+// and APIKey is set; a requirement with none never holds.
 type Requirement struct {
 	// JWT is the issuer whose token is asked for.
 	JWT *config.JWT
+	// Introspection is the issuer that is asked about the token.
+	Introspection *config.Introspection
 	// Scopes must all be granted by the token.
 	Scopes []string
 	// Claims: each claim must equal one of the values, or as a list contain one.
@@ -32,6 +34,27 @@ type Requirement struct {
 	APIKey *config.APIKey
 	// Permissions must all be on the key.
 	Permissions []string
+}
+
+// takesToken reports whether a bearer token satisfies the requirement.
+func (q *Requirement) takesToken() bool { return q.JWT != nil || q.Introspection != nil }
+
+// provider is the name of what vouches for a token, and the claims that it
+// forwards.
+func (q *Requirement) provider() (name string, forward map[string]string) {
+	switch {
+	case q.JWT != nil:
+		return q.JWT.Name, q.JWT.Forward
+	case q.Introspection != nil:
+		return q.Introspection.Name, q.Introspection.Forward
+	}
+	return "", nil
+}
+
+// keepsToken reports whether the backend is to see the token that satisfied
+// the requirement.
+func (q *Requirement) keepsToken() bool {
+	return q.JWT != nil && q.JWT.ForwardCredential || q.Introspection != nil && q.Introspection.ForwardCredential
 }
 
 // NewPolicy returns the policy of a route. The config must be valid: names
@@ -71,11 +94,12 @@ func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
 	all := make([]Requirement, len(auth.AnyOf))
 	for i, q := range auth.AnyOf {
 		all[i] = Requirement{
-			JWT:         c.Auth.JWT[q.JWT],
-			Scopes:      q.Scopes,
-			Claims:      q.Claims,
-			APIKey:      c.Auth.APIKey[q.APIKey],
-			Permissions: q.Permissions,
+			JWT:           c.Auth.JWT[q.JWT],
+			Scopes:        q.Scopes,
+			Claims:        q.Claims,
+			APIKey:        c.Auth.APIKey[q.APIKey],
+			Introspection: c.Auth.Introspection[q.Introspection],
+			Permissions:   q.Permissions,
 		}
 	}
 	return all

@@ -63,6 +63,8 @@ const (
 	ReasonTokenNotYetValid Reason = "token-not-yet-valid"
 	// ReasonTokenRevoked: the token was taken back before it expired.
 	ReasonTokenRevoked Reason = "token-revoked"
+	// ReasonTokenInactive: the issuer says that the token is not active.
+	ReasonTokenInactive Reason = "token-inactive"
 	// ReasonAPIKeyInvalid: no such key, or not a key at all.
 	ReasonAPIKeyInvalid Reason = "api-key-invalid"
 	// ReasonAPIKeyRevoked: the key was taken back.
@@ -88,6 +90,9 @@ const ReasonRateLimited Reason = "rate-limited"
 const (
 	// ReasonJWKSUnavailable: the issuer's keys have never been loaded.
 	ReasonJWKSUnavailable Reason = "jwks-unavailable"
+	// ReasonIntrospectionUnavailable: the issuer gives no answer about a token
+	// that can be relied on.
+	ReasonIntrospectionUnavailable Reason = "introspection-unavailable"
 	// ReasonKeyStoreUnavailable: the API key store does not answer.
 	ReasonKeyStoreUnavailable Reason = "key-store-unavailable"
 	// ReasonLimitStoreUnavailable: a limit's store does not answer, and the
@@ -132,6 +137,7 @@ var problems = map[Reason]problem{
 	ReasonTokenExpired:          {401, "Unauthorized", "The token has expired."},
 	ReasonTokenNotYetValid:      {401, "Unauthorized", "The token is not valid yet."},
 	ReasonTokenRevoked:          {401, "Unauthorized", "The token has been revoked."},
+	ReasonTokenInactive:         {401, "Unauthorized", "The token is not active."},
 	ReasonAPIKeyInvalid:         {401, "Unauthorized", "The API key is not known."},
 	ReasonAPIKeyRevoked:         {401, "Unauthorized", "The API key has been revoked."},
 	ReasonAPIKeyExpired:         {401, "Unauthorized", "The API key has expired."},
@@ -142,12 +148,13 @@ var problems = map[Reason]problem{
 
 	ReasonRateLimited: {429, "Too Many Requests", "The rate limit is used up."},
 
-	ReasonJWKSUnavailable:       {503, "Service Unavailable", "The issuer's keys are not available."},
-	ReasonKeyStoreUnavailable:   {503, "Service Unavailable", "The API key store is not available."},
-	ReasonLimitStoreUnavailable: {503, "Service Unavailable", "The rate limit store is not available."},
-	ReasonPolicyUnknown:         {503, "Service Unavailable", "The gateway does not know this route's policy."},
-	ReasonDeadlineExceeded:      {503, "Service Unavailable", "The gateway ran out of time."},
-	ReasonInternal:              {503, "Service Unavailable", "The gateway failed."},
+	ReasonJWKSUnavailable:          {503, "Service Unavailable", "The issuer's keys are not available."},
+	ReasonIntrospectionUnavailable: {503, "Service Unavailable", "The token's issuer is not available."},
+	ReasonKeyStoreUnavailable:      {503, "Service Unavailable", "The API key store is not available."},
+	ReasonLimitStoreUnavailable:    {503, "Service Unavailable", "The rate limit store is not available."},
+	ReasonPolicyUnknown:            {503, "Service Unavailable", "The gateway does not know this route's policy."},
+	ReasonDeadlineExceeded:         {503, "Service Unavailable", "The gateway ran out of time."},
+	ReasonInternal:                 {503, "Service Unavailable", "The gateway failed."},
 }
 
 // problemOf returns what to tell of a reason. One that is not in the table,

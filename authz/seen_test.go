@@ -82,7 +82,7 @@ func rotate(keys *KeySets, place config.JWKS, set []map[string]any) {
 	if err != nil {
 		panic(err)
 	}
-	keys.all()[place].current.Store(parsed)
+	keys.all()[keyPlace{JWKS: place}].current.Store(parsed)
 }
 
 // TestSeenTokenIsNotVerifiedAgain: neither taken apart nor verified, on any of

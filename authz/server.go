@@ -30,6 +30,8 @@ type Options struct {
 	Router Router
 	// KeySets hold the issuers' keys. Nil: every token is a 503.
 	KeySets *KeySets
+	// Introspectors ask issuers about opaque tokens. Nil: each of them is a 503.
+	Introspectors *Introspectors
 	// Limiter charges limits. Nil: every limited route is a 503.
 	Limiter Limiter
 	// KeyFinder finds API keys. Nil: every API key is a 503.
@@ -58,36 +60,39 @@ type Options struct {
 type Server struct {
 	authv3.UnimplementedAuthorizationServer
 
-	policies    PolicySource
-	router      Router
-	keySets     *KeySets
-	limiter     Limiter
-	finder      KeyFinder
-	tokens      *tokenTable
-	revoked     func(map[string]any) bool
-	clientIPKey func(string) string
-	knownRoute  func(string) bool
-	clock       func() time.Time
-	log         *slog.Logger
-	metrics     *checkMetrics
-	troubles    sparingly
+	policies PolicySource
+	router   Router
+	keySets  *KeySets
+	// introspectors is never nil.
+	introspectors *Introspectors
+	limiter       Limiter
+	finder        KeyFinder
+	tokens        *tokenTable
+	revoked       func(map[string]any) bool
+	clientIPKey   func(string) string
+	knownRoute    func(string) bool
+	clock         func() time.Time
+	log           *slog.Logger
+	metrics       *checkMetrics
+	troubles      sparingly
 }
 
 // New returns a Server. What is not given denies, see Options.
 func New(o Options) *Server {
 	s := &Server{
-		policies:    o.Policies,
-		router:      o.Router,
-		keySets:     o.KeySets,
-		limiter:     o.Limiter,
-		finder:      o.KeyFinder,
-		tokens:      newTokenTable(o.Tokens, o.Registerer),
-		revoked:     o.TokenRevoked,
-		clientIPKey: o.ClientIPKey,
-		knownRoute:  o.KnownRoute,
-		clock:       o.Clock,
-		log:         o.Log,
-		metrics:     newCheckMetrics(o.Registerer),
+		policies:      o.Policies,
+		router:        o.Router,
+		keySets:       o.KeySets,
+		introspectors: o.Introspectors,
+		limiter:       o.Limiter,
+		finder:        o.KeyFinder,
+		tokens:        newTokenTable(o.Tokens, o.Registerer),
+		revoked:       o.TokenRevoked,
+		clientIPKey:   o.ClientIPKey,
+		knownRoute:    o.KnownRoute,
+		clock:         o.Clock,
+		log:           o.Log,
+		metrics:       newCheckMetrics(o.Registerer),
 	}
 	s.fillAbsent()
 	return s
@@ -96,6 +101,9 @@ func New(o Options) *Server {
 func (s *Server) fillAbsent() {
 	if s.keySets == nil {
 		s.keySets = &KeySets{}
+	}
+	if s.introspectors == nil {
+		s.introspectors = NewIntrospectors(IntrospectorsOptions{})
 	}
 	if s.limiter == nil {
 		s.limiter = absent{}

@@ -12,6 +12,7 @@ func Adopt(c, before *Config) {
 	adoptAll(c.Backends, before.Backends)
 	adoptAll(c.Auth.JWT, before.Auth.JWT)
 	adoptAll(c.Auth.APIKey, before.Auth.APIKey)
+	adoptAll(c.Auth.Introspection, before.Auth.Introspection)
 	adoptAll(c.Limits, before.Limits)
 	known := make(map[string]*Route, len(before.Routes))
 	for _, r := range before.Routes {

@@ -36,6 +36,9 @@ func nameEntries(cfg *Config) {
 	for name, k := range cfg.Auth.APIKey {
 		k.Name = name
 	}
+	for name, i := range cfg.Auth.Introspection {
+		i.Name = name
+	}
 	for name, l := range cfg.Limits {
 		l.Name = name
 	}

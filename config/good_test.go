@@ -45,12 +45,25 @@ func TestDecodeEveryField(t *testing.T) {
 					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, ClockSkew: ms(300_000),
 					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
 				},
-				"file":   {Name: "file", Issuer: "file", Audiences: []string{"api"}, JWKS: JWKS{File: "testdata/good/keys.json"}},
-				"inline": {Name: "inline", Issuer: "inline", Audiences: []string{"api"}, JWKS: JWKS{Inline: "{\"keys\": [{\"kty\": \"OKP\"}]}\n"}},
+				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},
+				"file":       {Name: "file", Issuer: "file", Audiences: []string{"api"}, JWKS: JWKS{File: "testdata/good/keys.json"}},
+				"inline":     {Name: "inline", Issuer: "inline", Audiences: []string{"api"}, JWKS: JWKS{Inline: "{\"keys\": [{\"kty\": \"OKP\"}]}\n"}},
 			},
 			APIKey: map[string]*APIKey{
 				"header": {Name: "header", From: KeySource{Header: "X-Partner-Key"}, Forward: map[string]string{"id": "X-Key-ID", "tenant": "X-Tenant-ID", "owner": "X-User-ID"}},
 				"query":  {Name: "query", From: KeySource{Query: "api_key"}},
+			},
+			Introspection: map[string]*Introspection{
+				"legacy": {
+					Name: "legacy", URL: "https://id.example.com/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
+					CA: "testdata/good/ca.pem", Timeout: ms(500), Cache: IntrospectionCache{MaxAge: ms(60_000), Entries: 100},
+					Issuer: "https://id.example.com/", Audiences: []string{"api"}, ClockSkew: ms(1000),
+					Forward: map[string]string{"sub": "X-User-ID"}, ForwardCredential: true,
+				},
+				"plain": {
+					Name: "plain", URL: "http://id.internal/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
+					PlainHTTP: true, Cache: IntrospectionCache{Off: true},
+				},
 			},
 		},
 		Limits: map[string]*Limit{
@@ -73,6 +86,7 @@ func TestDecodeEveryField(t *testing.T) {
 				},
 				Priority: -5,
 				Auth: &RouteAuth{AnyOf: []*Requirement{
+					{Introspection: "legacy"},
 					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}},
 				}},
 				Limits: []string{"per-user", "per-plan"},

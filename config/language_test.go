@@ -24,7 +24,6 @@ func wholeLanguage(t *testing.T) string {
 var notYet = []string{
 	"listeners[1].tls", "listeners[1].http3", "trustedHops",
 	"backends.users-v1.breaker", "backends.orders.tls",
-	"auth.introspection",
 	"limits.per-tenant.slidingWindow", "limits.per-ip.consistency",
 	"routes[0].sticky", "routes[0].rollout", "routes[1].grpcTranscode",
 	"routes[2].compress",
@@ -68,7 +67,6 @@ func TestSupportedLanguageLoads(t *testing.T) {
 	prune(t, root, top.key("listeners").index(1), "tls", "http3")
 	prune(t, root, top.key("backends").key("users-v1"), "breaker")
 	prune(t, root, top.key("backends").key("orders"), "tls")
-	prune(t, root, top.key("auth"), "introspection")
 	prune(t, root, top.key("limits").key("per-ip"), "consistency")
 	prune(t, root, top.key("limits"), "per-tenant")
 	routes := top.key("routes")

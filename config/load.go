@@ -59,10 +59,16 @@ func ParseIn(folder, file string, data []byte) (*Config, error) {
 // resolvePaths makes paths that are relative to the config file relative to the
 // process.
 func (c *Config) resolvePaths(folder string) {
-	for _, j := range c.Auth.JWT {
-		if j.JWKS.File != "" && !filepath.IsAbs(j.JWKS.File) {
-			j.JWKS.File = filepath.Join(folder, j.JWKS.File)
+	resolve := func(path *string) {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(folder, *path)
 		}
+	}
+	for _, j := range c.Auth.JWT {
+		resolve(&j.JWKS.File)
+	}
+	for _, i := range c.Auth.Introspection {
+		resolve(&i.CA)
 	}
 }
 

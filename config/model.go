@@ -207,7 +207,7 @@ type BackendTLS struct {
 type Providers struct {
 	JWT           map[string]*JWT           `yaml:"jwt"`
 	APIKey        map[string]*APIKey        `yaml:"apiKey"`
-	Introspection map[string]*Introspection `yaml:"introspection" later:"token introspection"`
+	Introspection map[string]*Introspection `yaml:"introspection"`
 }
 
 // JWT trusts the signed tokens of one issuer (RFC 7519).
@@ -233,16 +233,38 @@ type JWT struct {
 	ForwardCredential bool `yaml:"forwardCredential"`
 }
 
-// JWKS is the place of a JSON Web Key Set (RFC 7517): exactly one is given.
+// JWKS is the place of a JSON Web Key Set (RFC 7517): exactly one of URL,
+// Discover, File and Inline is given. The set that was loaded last stays in use
+// while its place cannot be read.
 type JWKS struct {
 	// URL is fetched in the background and kept fresh.
 	URL string `yaml:"url"`
+	// Discover asks the issuer where its keys are: its discovery document is at
+	// the provider's issuer and /.well-known/openid-configuration (OpenID Connect
+	// Discovery 1.0), and must name that very issuer. Its jwks_uri must be at the
+	// issuer's own host, or at KeyHost, and https.
+	Discover bool `yaml:"discover"`
+	// KeyHost is the host that the issuer may name in its jwks_uri beside its
+	// own, with a port where it is not the usual one. Only with Discover.
+	KeyHost string `yaml:"keyHost"`
+	// PlainHTTP allows http:// to other machines: whoever is on the way can put
+	// keys of their own into the answer. To this machine, by a loopback address
+	// or localhost, http:// is always allowed.
+	PlainHTTP bool `yaml:"plainHTTP"`
+	// MaxStale is how long keys are used after the issuer has last confirmed
+	// them, by an answer to a fetch, when it has been out of reach since then.
+	// After that its tokens get a 503. 0 means 72h: an outage of a weekend. Only
+	// with URL or Discover.
+	MaxStale Duration `yaml:"maxStale"`
 	// File is a path; in the file it is relative to the file's own folder, and
 	// after Load to the process. It is read again when it changes.
 	File string `yaml:"file"`
 	// Inline is the set itself.
 	Inline string `yaml:"inline" secret:"true" text:"true"`
 }
+
+// IsRemote reports whether the set is fetched over the network.
+func (k *JWKS) IsRemote() bool { return k.URL != "" || k.Discover }
 
 // APIKey accepts the keys of Gatewright's own key store.
 type APIKey struct {
@@ -262,11 +284,54 @@ type KeySource struct {
 	Query  string `yaml:"query"`
 }
 
-// Introspection asks the issuer about opaque tokens (RFC 7662).
+// Introspection asks the issuer about each token that it does not remember
+// (RFC 7662). It suits tokens that only their issuer can read.
 type Introspection struct {
-	URL             string `yaml:"url" required:"true"`
-	ClientID        string `yaml:"clientID"`
-	ClientSecretEnv string `yaml:"clientSecretEnv"`
+	// Name is the key under which the provider stands in the file.
+	Name string `yaml:"-"`
+	// URL is the issuer's introspection endpoint.
+	URL string `yaml:"url" required:"true"`
+	// ClientID is whom the gateway is to the issuer.
+	ClientID string `yaml:"clientID" required:"true"`
+	// ClientSecretEnv names the environment variable that holds the client's
+	// secret. It is sent by HTTP Basic (RFC 6749, section 2.3.1).
+	ClientSecretEnv string `yaml:"clientSecretEnv" required:"true"`
+	// CA is the path of a PEM bundle that verifies the issuer, in place of the
+	// system's. It is relative as JWKS.File is, and read at each change of the
+	// config.
+	CA string `yaml:"ca"`
+	// PlainHTTP allows http:// to other machines, as for JWKS: tokens and the
+	// client's secret are then to be read on the way.
+	PlainHTTP bool `yaml:"plainHTTP"`
+	// Timeout bounds one question. 0 means 800ms; Envoy waits 1s for a verdict.
+	Timeout Duration `yaml:"timeout"`
+	// Cache is what is remembered of answers.
+	Cache IntrospectionCache `yaml:"cache"`
+	// Issuer must equal the answer's iss. Empty asks for none.
+	Issuer string `yaml:"issuer"`
+	// Audiences: the answer's aud must name at least one of them. Empty asks for
+	// none: then any token of the issuer's will do.
+	Audiences []string `yaml:"audiences"`
+	// ClockSkew is allowed on the answer's exp, nbf and iat. 0 means 30s. Nothing
+	// is remembered beyond exp itself.
+	ClockSkew Duration `yaml:"clockSkew"`
+	// Forward sends members of the answer to the backend as headers, and
+	// ForwardCredential leaves it the token, as for JWT.
+	Forward           map[string]string `yaml:"forward"`
+	ForwardCredential bool              `yaml:"forwardCredential"`
+}
+
+// IntrospectionCache bounds what is remembered of an issuer's answers.
+type IntrospectionCache struct {
+	// MaxAge is how long an active token is taken for active without asking
+	// again, and never beyond its exp: so long may a revocation at the issuer
+	// go unseen. 0 means 30s. That a token is not active is remembered for 5s,
+	// or for MaxAge where that is less.
+	MaxAge Duration `yaml:"maxAge"`
+	// Entries is how many tokens are remembered. 0 means 10000.
+	Entries int `yaml:"entries"`
+	// Off remembers nothing: the issuer is asked about every request.
+	Off bool `yaml:"off"`
 }
 
 // Limit is a rate limit: how much, for each value of its key.
@@ -463,11 +528,12 @@ type Requirement struct {
 	// JWT, APIKey and Introspection name a provider: exactly one is given.
 	JWT           string `yaml:"jwt"`
 	APIKey        string `yaml:"apiKey"`
-	Introspection string `yaml:"introspection" later:"token introspection"`
-	// Scopes must all be in the token's scope or scp claim. JWT only.
+	Introspection string `yaml:"introspection"`
+	// Scopes must all be in the token's scope or scp claim. Not for APIKey.
 	Scopes []string `yaml:"scopes"`
 	// Claims: each named claim must equal, or as a list contain, one of the
-	// values. JWT only.
+	// values. Of an introspected token the members of the answer are its claims.
+	// Not for APIKey.
 	Claims map[string][]string `yaml:"claims"`
 	// Permissions must all be on the key. APIKey only.
 	Permissions []string `yaml:"permissions"`

@@ -34,6 +34,9 @@ func validate(cfg *Config, r *report) {
 	for _, name := range sorted(cfg.Auth.APIKey) {
 		c.apiKey(top.key("auth").key("apiKey").key(name), cfg.Auth.APIKey[name])
 	}
+	for _, name := range sorted(cfg.Auth.Introspection) {
+		c.introspection(top.key("auth").key("introspection").key(name), cfg.Auth.Introspection[name])
+	}
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}

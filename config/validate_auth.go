@@ -12,15 +12,25 @@ func (c *checker) routeAuth(at *place, a *RouteAuth) {
 // provider can know.
 func (c *checker) requirement(at *place, q *Requirement) {
 	providers := new(place).key("auth")
-	c.must((q.JWT != "") != (q.APIKey != ""), at, "must name exactly one provider, by jwt or apiKey")
+	named := 0
+	for _, name := range []string{q.JWT, q.APIKey, q.Introspection} {
+		if name != "" {
+			named++
+		}
+	}
+	c.must(named == 1, at, "must name exactly one provider, by jwt, apiKey or introspection")
 	if q.JWT != "" {
 		exists(c, at.key("jwt"), "JWT provider", q.JWT, c.cfg.Auth.JWT, providers.key("jwt"))
 		c.must(q.Permissions == nil, at.key("permissions"), "needs apiKey: a token has scopes and claims")
 	}
+	if q.Introspection != "" {
+		exists(c, at.key("introspection"), "introspection provider", q.Introspection, c.cfg.Auth.Introspection, providers.key("introspection"))
+		c.must(q.Permissions == nil, at.key("permissions"), "needs apiKey: a token has scopes and claims")
+	}
 	if q.APIKey != "" {
 		exists(c, at.key("apiKey"), "API key provider", q.APIKey, c.cfg.Auth.APIKey, providers.key("apiKey"))
-		c.must(q.Scopes == nil, at.key("scopes"), "needs jwt: an API key has permissions")
-		c.must(q.Claims == nil, at.key("claims"), "needs jwt: an API key has permissions")
+		c.must(q.Scopes == nil, at.key("scopes"), "needs jwt or introspection: an API key has permissions")
+		c.must(q.Claims == nil, at.key("claims"), "needs jwt or introspection: an API key has permissions")
 	}
 	c.grants(at.key("scopes"), q.Scopes)
 	c.grants(at.key("permissions"), q.Permissions)

@@ -95,12 +95,8 @@ var instanceMetadata = []netip.Prefix{
 
 // destinationRule refuses what a gateway must not be pointed at.
 func destinationRule(address netip.Addr, name string) string {
-	metadata := name == "metadata.google.internal" || address.IsLinkLocalUnicast()
-	for _, p := range instanceMetadata {
-		metadata = metadata || p.Contains(address)
-	}
 	switch {
-	case metadata:
+	case name == "metadata.google.internal", HandsOutCredentials(address):
 		return "must not be an instance metadata or link-local address: it hands out credentials"
 	case address.Zone() != "":
 		return "must not have a zone"
@@ -108,6 +104,14 @@ func destinationRule(address netip.Addr, name string) string {
 		return fmt.Sprintf("must be an address that can be connected to, not %s", address)
 	}
 	return ""
+}
+
+// HandsOutCredentials reports whether an address is link-local or one of those
+// at which clouds hand out credentials. A resolver's answer is judged by it, too.
+func HandsOutCredentials(address netip.Addr) bool {
+	address = address.Unmap()
+	return address.IsLinkLocalUnicast() ||
+		slices.ContainsFunc(instanceMetadata, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 // ownListener tells whether an endpoint is a listener of this gateway.

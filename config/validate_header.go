@@ -176,5 +176,10 @@ func identityHeaders(c *Config) map[string]bool {
 			set[strings.ToLower(header)] = true
 		}
 	}
+	for _, i := range c.Auth.Introspection {
+		for _, header := range i.Forward {
+			set[strings.ToLower(header)] = true
+		}
+	}
 	return set
 }

@@ -191,9 +191,12 @@ func (r refusedParts) texts() []string {
 // plan is the first.
 func (svc *service) judgeBy(ctx context.Context, plans []*plan.Plan) {
 	var issuers []*config.JWT
+	var asked []*config.Introspection
 	for _, p := range plans {
+		asked = append(asked, p.Introspectors()...)
 		issuers = append(issuers, p.Issuers()...)
 	}
+	svc.introspectors.Ensure(asked)
 	svc.keySets.Ensure(ctx, issuers)
 	svc.judging.set(plans)
 }

@@ -128,7 +128,7 @@ func explanation(ctx context.Context, path string, jwks []string, asked explain.
 func atHand(c *config.Config) []*config.JWT {
 	var out []*config.JWT
 	for _, p := range c.Auth.JWT {
-		if p.JWKS.URL == "" {
+		if !p.JWKS.IsRemote() {
 			out = append(out, p)
 		}
 	}

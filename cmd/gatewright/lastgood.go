@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/wholefile"
 )
 
 // lastGood keeps the config that was served last on local disk, so that a
@@ -48,14 +50,14 @@ func (l lastGood) save(g goodConfig) error {
 	sum := sha256.Sum256(g.Data)
 	g.Hash = hex.EncodeToString(sum[:])
 	content := g.Hash[:16] + ".yaml"
-	if err := writeWhole(filepath.Join(l.folder, content), g.Data); err != nil {
+	if err := wholefile.Write(filepath.Join(l.folder, content), g.Data); err != nil {
 		return fmt.Errorf("keeping the last good config: %w", err)
 	}
 	described, err := json.MarshalIndent(g, "", "  ")
 	if err != nil {
 		return fmt.Errorf("keeping the last good config: %w", err)
 	}
-	if err := writeWhole(filepath.Join(l.folder, "last-good.json"), described); err != nil {
+	if err := wholefile.Write(filepath.Join(l.folder, "last-good.json"), described); err != nil {
 		return fmt.Errorf("keeping the last good config: %w", err)
 	}
 	return l.removeOthers(content)
@@ -95,28 +97,4 @@ func (l lastGood) load() (goodConfig, error) {
 		return goodConfig{}, fmt.Errorf("reading the last good config: %s is damaged", l.folder)
 	}
 	return g, nil
-}
-
-// writeWhole puts a file in its place as a whole, also when the power fails.
-func writeWhole(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -40,16 +41,17 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
-	keyStore *keys.Store
-	keyCache *keys.Cache
-	keySets  *authz.KeySets
-	limiter  *ratelimit.Limiter
-	judging  judging
-	router   router
-	outcomes *outcome.Metrics
-	xds      *xds.Server
-	endXDS   context.CancelFunc
-	reloads  *reloads
+	keyStore      *keys.Store
+	keyCache      *keys.Cache
+	keySets       *authz.KeySets
+	introspectors *authz.Introspectors
+	limiter       *ratelimit.Limiter
+	judging       judging
+	router        router
+	outcomes      *outcome.Metrics
+	xds           *xds.Server
+	endXDS        context.CancelFunc
+	reloads       *reloads
 
 	store    store.Store
 	lastGood lastGood
@@ -147,7 +149,10 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
 		return err
 	}
-	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{Log: svc.log, Registerer: svc.registry})
+	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
+		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
+	})
+	svc.introspectors = authz.NewIntrospectors(authz.IntrospectorsOptions{Log: svc.log, Registerer: svc.registry})
 	return nil
 }
 
@@ -156,17 +161,18 @@ func (svc *service) newGRPC() *grpc.Server {
 	server := grpc.NewServer(svc.door.ServerOptions()...)
 	svc.xds.Register(server)
 	authz.Register(server, authz.New(authz.Options{
-		Policies:    &svc.judging,
-		Router:      &svc.router,
-		KeySets:     svc.keySets,
-		Limiter:     limiter{svc.limiter},
-		KeyFinder:   keyFinder{svc.keyCache},
-		Tokens:      svc.settings.authz.TokenCacheEntries,
-		ClientIPKey: ratelimit.ClientIPKey,
-		Clock:       time.Now,
-		Log:         svc.log,
-		Registerer:  svc.registry,
-		KnownRoute:  svc.judging.HasRoute,
+		Policies:      &svc.judging,
+		Router:        &svc.router,
+		KeySets:       svc.keySets,
+		Introspectors: svc.introspectors,
+		Limiter:       limiter{svc.limiter},
+		KeyFinder:     keyFinder{svc.keyCache},
+		Tokens:        svc.settings.authz.TokenCacheEntries,
+		ClientIPKey:   ratelimit.ClientIPKey,
+		Clock:         time.Now,
+		Log:           svc.log,
+		Registerer:    svc.registry,
+		KnownRoute:    svc.judging.HasRoute,
 	}))
 	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.judging.limit))
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
@@ -266,6 +272,9 @@ func (svc *service) close() error {
 	}
 	if svc.keySets != nil {
 		svc.keySets.Close()
+	}
+	if svc.introspectors != nil {
+		svc.introspectors.Close()
 	}
 	if svc.limiter != nil {
 		errs = append(errs, svc.limiter.Close())

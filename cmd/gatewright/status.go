@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
@@ -33,6 +35,8 @@ type statusReport struct {
 	LastReload reload `json:"lastReload"`
 	// Envoys are those that are connected.
 	Envoys []xds.EnvoyStatus `json:"envoys"`
+	// KeySets are those of the issuers, by which tokens are judged.
+	KeySets []authz.KeySetStatus `json:"keySets"`
 }
 
 // wellKept reports whether what was read last is what every Envoy runs.
@@ -56,6 +60,7 @@ func (svc *service) status() any {
 		r.LastReload = *last
 	}
 	r.Envoys = svc.xds.Envoys()
+	r.KeySets = svc.keySets.Status(time.Now())
 	return r
 }
 
@@ -134,7 +139,31 @@ func printStatus(w io.Writer, r statusReport) error {
 	for _, e := range r.Envoys {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Node, e.Version, date(e.ConnectedAt), envoyState(e))
 	}
+	if err := table.Flush(); err != nil || len(r.KeySets) == 0 {
+		return err
+	}
+	fmt.Fprintln(table, "ISSUERS\tKEYS\tSTATE")
+	for _, k := range r.KeySets {
+		fmt.Fprintf(table, "%s\t%d\t%s\n", strings.Join(k.Providers, ", "), k.Keys, keySetState(k))
+	}
 	return table.Flush()
+}
+
+// keySetState is how an issuer's keys stand, and since when.
+func keySetState(k authz.KeySetStatus) string {
+	state := "in use"
+	switch {
+	case k.Keys == 0:
+		state = "none yet: its tokens get a 503"
+	case k.Stale:
+		state = "too old: its tokens get a 503"
+	case k.Restored:
+		state = "in use, from an earlier run"
+	}
+	if k.ConfirmedAt != nil {
+		state += ", confirmed " + date(*k.ConfirmedAt)
+	}
+	return state + " (" + k.Source + ")"
 }
 
 // historyEntry is who wrote what is served, when and why.

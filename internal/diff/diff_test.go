@@ -14,7 +14,7 @@ backends:
   users: {endpoints: ["10.0.0.1:80", "10.0.0.9:80"]}
   other: {endpoints: ["10.0.0.3:80"]}
 auth:
-  jwt: {main: {issuer: "http://id.example", audiences: [api, web], jwks: {url: "http://id.example/jwks.json"}, forward: {sub: X-User-ID}}}
+  jwt: {main: {issuer: "http://id.example", audiences: [api, web], jwks: {url: "https://id.example/jwks.json"}, forward: {sub: X-User-ID}}}
   apiKey: {keys: {}}
 limits: {l: {key: [user], tokenBucket: {capacity: 10, refill: 5/s}}}
 routes:

@@ -190,6 +190,9 @@ func requirementText(q *config.Requirement) string {
 	if q.APIKey != "" {
 		text = "apiKey " + q.APIKey
 	}
+	if q.Introspection != "" {
+		text = "introspection " + q.Introspection
+	}
 	for _, s := range slices.Sorted(slices.Values(q.Scopes)) {
 		text += ", scope " + s
 	}

@@ -80,6 +80,11 @@ func ordered(p *authz.Policy) *authz.Policy {
 			provider.Algorithms = slices.Sorted(slices.Values(provider.Algorithms))
 			q.JWT = &provider
 		}
+		if q.Introspection != nil {
+			provider := *q.Introspection
+			provider.Audiences = slices.Sorted(slices.Values(provider.Audiences))
+			q.Introspection = &provider
+		}
 	}
 	slices.SortFunc(out.Limits, func(a, b *config.Limit) int { return cmp.Compare(a.Name, b.Name) })
 	return out
@@ -142,6 +147,8 @@ func wayText(q *authz.Requirement) string {
 	switch {
 	case q.JWT != nil:
 		named.JWT = q.JWT.Name
+	case q.Introspection != nil:
+		named.Introspection = q.Introspection.Name
 	case q.APIKey != nil:
 		named.APIKey = q.APIKey.Name
 	}

@@ -69,6 +69,7 @@ func asksAtLeast(q, other *authz.Requirement) bool {
 		}
 	}
 	return (q.JWT == nil) == (other.JWT == nil) && believesNoMore(q.JWT, other.JWT) && reflect.DeepEqual(q.APIKey, other.APIKey) &&
+		vouchesNoMore(q.Introspection, other.Introspection) &&
 		subset(other.Scopes, q.Scopes) && subset(other.Permissions, q.Permissions)
 }
 
@@ -80,6 +81,19 @@ func believesNoMore(p, other *config.JWT) bool {
 	}
 	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
 		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+}
+
+// vouchesNoMore is believesNoMore for introspection: whose answers are taken,
+// and for how long. An empty list of audiences takes every one.
+func vouchesNoMore(p, other *config.Introspection) bool {
+	if p == nil || other == nil {
+		return p == other
+	}
+	audiences := len(other.Audiences) == 0 || len(p.Audiences) > 0 && subset(p.Audiences, other.Audiences)
+	remembered := p.Cache.Off || !other.Cache.Off && p.Cache.MaxAge.Or(defaultAge) <= other.Cache.MaxAge.Or(defaultAge)
+	return p.Name == other.Name && p.URL == other.URL && p.ClientID == other.ClientID && p.CA == other.CA &&
+		p.PlainHTTP == other.PlainHTTP && (other.Issuer == "" || p.Issuer == other.Issuer) && audiences && remembered &&
+		p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
 }
 
 func subset(of, all []string) bool {
@@ -112,8 +126,12 @@ func tighter(l, old *config.Limit) bool {
 		float64(a.Refill.Events)*float64(b.Refill.Per) <= float64(b.Refill.Events)*float64(a.Refill.Per)
 }
 
-// defaultSkew and algorithms are what a provider has that says nothing of them.
-const defaultSkew = 30 * time.Second
+// defaultSkew, defaultAge and algorithms are what a provider has that says
+// nothing of them.
+const (
+	defaultSkew = 30 * time.Second
+	defaultAge  = 30 * time.Second
+)
 
 func algorithms(p *config.JWT) []string {
 	if len(p.Algorithms) == 0 {

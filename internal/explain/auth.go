@@ -35,7 +35,7 @@ const (
 // Requirement is one alternative, and what the request has of it.
 type Requirement struct {
 	Provider string `json:"provider"`
-	// Kind is jwt or apiKey.
+	// Kind is jwt, introspection or apiKey.
 	Kind string `json:"kind"`
 	// LookedFor is where the credential is looked for.
 	LookedFor string `json:"lookedFor"`
@@ -90,6 +90,16 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 		r.Provider, r.Kind, r.LookedFor = q.JWT.Name, "jwt", "the header Authorization, as Bearer TOKEN"
 		r.Asks = append([]string{"issuer " + q.JWT.Issuer, "audience " + oneOf(q.JWT.Audiences),
 			"algorithm " + oneOf(algorithms(q.JWT.Algorithms))}, grants(q)...)
+	case q.Introspection != nil:
+		r.Provider, r.Kind, r.LookedFor = q.Introspection.Name, "introspection", "the header Authorization, as Bearer TOKEN"
+		r.Asks = []string{"active at " + q.Introspection.URL}
+		if q.Introspection.Issuer != "" {
+			r.Asks = append(r.Asks, "issuer "+q.Introspection.Issuer)
+		}
+		if len(q.Introspection.Audiences) > 0 {
+			r.Asks = append(r.Asks, "audience "+oneOf(q.Introspection.Audiences))
+		}
+		r.Asks = append(r.Asks, grants(q)...)
 	case q.APIKey != nil:
 		r.Provider, r.Kind, r.LookedFor = q.APIKey.Name, "apiKey", "the header "+q.APIKey.KeyHeader()
 		if q.APIKey.From.Query != "" {
@@ -112,10 +122,14 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 // missing is what it would take to verify a credential.
 func missing(q *authz.Requirement) string {
 	switch {
+	case q.Introspection != nil:
+		return "there is a token, but only its issuer knows whose it is and what it may, and is not asked here"
 	case q.APIKey != nil:
 		return "there is a key, but only the key store knows whose it is and what it may"
 	case q.JWT.JWKS.URL != "":
 		return "its signature needs the key set at " + q.JWT.JWKS.URL + ", which is not fetched here; --jwks " + q.JWT.Name + "=FILE names a copy"
+	case q.JWT.JWKS.Discover:
+		return "its signature needs the key set that " + q.JWT.Issuer + " names, which is not asked here; --jwks " + q.JWT.Name + "=FILE names a copy"
 	default:
 		return "its signature needs the key set of " + q.JWT.Name + ", which cannot be used"
 	}

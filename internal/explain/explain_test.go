@@ -22,7 +22,7 @@ backends:
 auth:
   jwt:
     here: {issuer: "http://id.example", audiences: [api], jwks: {inline: '{{KEYS}}'}, forward: {sub: X-User-ID}}
-    afar: {issuer: "http://other.example", audiences: [api], jwks: {url: "http://other.example/jwks.json"}}
+    afar: {issuer: "http://other.example", audiences: [api], jwks: {url: "https://other.example/jwks.json"}}
   apiKey: {partners: {}, legacy: {from: {query: api_key}}}
 limits:
   per-user: {key: [user, clientIP], tokenBucket: {capacity: 20, refill: 10/s}}

@@ -118,3 +118,8 @@ func (p *Plan) HasBackend(name string) bool {
 func (p *Plan) Issuers() []*config.JWT {
 	return slices.Collect(maps.Values(p.Config.Auth.JWT))
 }
+
+// Introspectors are the plan's introspection providers.
+func (p *Plan) Introspectors() []*config.Introspection {
+	return slices.Collect(maps.Values(p.Config.Auth.Introspection))
+}
