@@ -75,6 +75,10 @@ envoy: ## Find Envoy, or install it into .tools/
 redis:
 	@scripts/redis >/dev/null
 
+.PHONY: bench-check
+bench-check: ## Measure what a Check costs, beside a no-op (ARGS="-rounds 3 -o FILE")
+	@$(GO) run ./bench/check $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)
