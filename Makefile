@@ -79,6 +79,10 @@ redis:
 postgres:
 	@scripts/postgres >/dev/null
 
+.PHONY: bench-check
+bench-check: ## Measure what a Check costs, beside a no-op (ARGS="-rounds 3 -o FILE")
+	@$(GO) run ./bench/check $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)

@@ -9,7 +9,7 @@
 // into a message, because an empty CheckResponse would allow.
 //
 // A JSON Web Token passes three gates, in this order: its form (token.go), its
-// signature, by jwx, under one key of the issuer (verify.go), and its claims,
+// signature, by crypto alone, under one key of the issuer (verify.go), and its claims,
 // decoded strictly (json.go, claims.go). Keys come from the issuer's JWKS,
 // which is loaded in the background and filtered on the way in (jwks.go,
 // jwk.go). API keys, limits and the form of a client's address belong to other

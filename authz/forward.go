@@ -32,7 +32,7 @@ func forwardKey(record APIKeyRecord, forward map[string]string) ([]header, *refu
 // forwarded sets a header for each property that has a text. Where it has
 // none the header is not set, and reply takes it out of the request.
 func forwarded(forward map[string]string, tooLong Reason, text func(property string) string) ([]header, *refusal) {
-	var set []header
+	set := make([]header, 0, len(forward))
 	for _, property := range sortedKeys(forward) {
 		value := text(property)
 		if len(value) > maxForwardBytes {
@@ -74,7 +74,7 @@ func forwardText(claim any) string {
 func removedHeaders(p *Policy, c *caller) []string {
 	// A token stays only if it has just been verified, and its provider says so.
 	keepToken := c.by.keepsToken()
-	var names []string
+	names := make([]string, 0, 4*len(p.AnyOf))
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
 		switch {

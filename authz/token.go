@@ -32,7 +32,7 @@ type token struct {
 // parseToken is the gate in front of the signature. It lets one spelling of a
 // token pass: two dots, the base64url alphabet without padding, no set bits
 // behind the last byte. So a token cannot be spelled anew to evade whatever is
-// keyed by its bytes, and jwx, which takes seven spellings, never sees others.
+// keyed by its bytes.
 func parseToken(raw string) (token, *refusal) {
 	head, body, mac, ok := splitToken(raw)
 	if !ok {

@@ -39,6 +39,9 @@ var mayImport = map[string][]string{
 		"internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},
+	"bench/check": {
+		"config", "authz", "keys", "internal/door", "internal/heap", "internal/telemetry", "internal/testenv",
+	},
 	"bench/control": {
 		"config", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
 	},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/keys"
@@ -60,5 +62,23 @@ func apiKeyState(s keys.State) authz.APIKeyState {
 		return authz.Malformed
 	default:
 		return authz.Unknown
+	}
+}
+
+// tokenRevoked tells of the claims of a token whether it has been revoked.
+func tokenRevoked(by *keys.RevokedTokens) func(claims map[string]any) bool {
+	return func(claims map[string]any) bool {
+		text := func(name string) string {
+			s, _ := claims[name].(string)
+			return s
+		}
+		token := keys.Token{Issuer: text("iss"), ID: text("jti"), Subject: text("sub")}
+		if n, ok := claims["iat"].(json.Number); ok {
+			// What is no number of seconds counts as not said, so as issued before all.
+			if seconds, err := n.Float64(); err == nil {
+				token.IssuedAt = time.UnixMilli(int64(seconds * 1000))
+			}
+		}
+		return by.Revoked(token)
 	}
 }

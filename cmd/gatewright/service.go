@@ -43,6 +43,7 @@ type service struct {
 
 	keyStore      *keys.Store
 	keyCache      *keys.Cache
+	revoked       *keys.RevokedTokens
 	keySets       *authz.KeySets
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
@@ -145,6 +146,10 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.keyCache, err = keys.NewCache(svc.keyStore, svc.settings.keys, time.Now, svc.log, svc.registry); err != nil {
 		return err
 	}
+	if svc.revoked, err = keys.NewRevokedTokens(svc.keyStore, filepath.Join(p.StateDir, "revocations.json"), svc.log, svc.registry); err != nil {
+		return err
+	}
+	svc.revoked.Start(ctx)
 	ratelimit.LogRedis(svc.log)
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
 		return err
@@ -168,6 +173,7 @@ func (svc *service) newGRPC() *grpc.Server {
 		Limiter:       limiter{svc.limiter},
 		KeyFinder:     keyFinder{svc.keyCache},
 		Tokens:        svc.settings.authz.TokenCacheEntries,
+		TokenRevoked:  tokenRevoked(svc.revoked),
 		ClientIPKey:   ratelimit.ClientIPKey,
 		Clock:         time.Now,
 		Log:           svc.log,
@@ -201,6 +207,7 @@ func (svc *service) run(ctx context.Context) error {
 	defer heap.Raise(heap.Floor)()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
+	group.Go(func() error { return svc.revoked.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
 	group.Go(func() error { return svc.door.Run(ctx) })
 	group.Go(func() error { return svc.serveEnvoys(svc.grpcAddr) })
