@@ -10,7 +10,8 @@
 //
 // While the database answers, a change made by any process is effective in
 // every Cache within 250 ms and the time of one read, and after 1.5 s at most.
-// While it does not answer, keys that are in the Cache go on working for
+// That holds for the first imported key too, before which no text but ours is
+// looked up. While it does not answer, keys that are in the Cache go on working for
 // Settings.StaleFor, and all others get an error: a denial is never guessed.
 // Whatever callers send, a Cache reads the database at most some 200 times a
 // second, one read at a time.

@@ -16,7 +16,8 @@ import (
 
 // The bounds of a file of keys.
 const (
-	maxImports     = 100_000
+	// maxImports keys take seconds, in which other writers of keys wait.
+	maxImports     = 10_000
 	maxImportBytes = 64 << 20
 	maxLineBytes   = 64 << 10
 )

@@ -3,8 +3,11 @@ package keys
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -51,12 +54,16 @@ func (s *Store) Import(ctx context.Context, imports []Import) ([]Record, error) 
 		if err := s.presentFault(ctx, tx, imports, records); err != nil {
 			return err
 		}
+		// The keys come last: from the first of them on other writers of keys
+		// wait, and one of them may have a revocation.
+		for _, record := range records {
+			if err := s.note(ctx, tx, actionImport, record.ID, record); err != nil {
+				return err
+			}
+		}
 		for i, record := range records {
 			if err := insert(ctx, tx, record); err != nil {
 				return fmt.Errorf("line %d: %w", imports[i].Line, err)
-			}
-			if err := s.note(ctx, tx, actionImport, record.ID, record); err != nil {
-				return err
 			}
 		}
 		return nil
@@ -98,26 +105,47 @@ func (s *Store) importable(imports []Import) ([]Record, error) {
 // presentFault returns which of the keys are there already, under whichever of
 // the secrets they were imported.
 func (s *Store) presentFault(ctx context.Context, tx *sql.Tx, imports []Import, records []Record) error {
-	var faults []error
+	lines := map[string]int{}
 	for i, record := range records {
-		ids := []string{record.ID}
+		lines[record.ID] = imports[i].Line
 		if record.Imported {
-			ids = ids[:0]
-			for _, secret := range s.secrets.secrets {
-				ids = append(ids, secret.importedID(imports[i].digest))
-			}
-		}
-		for _, id := range ids {
-			_, err := s.selectOne(ctx, tx, id)
-			switch {
-			case err == nil || errors.Is(err, errUnreadable):
-				faults = append(faults, fmt.Errorf("line %d: the key is there already, as %s", imports[i].Line, id))
-			case !errors.Is(err, ErrNotFound):
-				return err
+			for _, secret := range s.secrets.secrets[1:] {
+				lines[secret.importedID(imports[i].digest)] = imports[i].Line
 			}
 		}
 	}
+	present, err := s.presentIDs(ctx, tx, slices.Sorted(maps.Keys(lines)))
+	if err != nil {
+		return fmt.Errorf("looking for keys that are there already: %w", err)
+	}
+	slices.SortFunc(present, func(a, b string) int { return lines[a] - lines[b] })
+	var faults []error
+	for _, id := range present {
+		faults = append(faults, fmt.Errorf("line %d: the key is there already, as %s", lines[id], id))
+	}
 	return errors.Join(faults...)
+}
+
+// presentIDs returns those of ids that are keys.
+func (s *Store) presentIDs(ctx context.Context, tx *sql.Tx, ids []string) ([]string, error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id FROM keys WHERE id IN (`+s.dialect.ids+`)`, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var present []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		present = append(present, id)
+	}
+	return present, rows.Err()
 }
 
 // atLine gives each of the faults joined in err its line.

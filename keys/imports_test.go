@@ -1,8 +1,10 @@
 package keys
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func readCSV(t *testing.T, text string) []Import {
@@ -86,6 +88,34 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		records, err := store.List(t.Context(), Filter{})
 		if err != nil || len(records) != 1 {
 			t.Errorf("%d keys, %v; want the one from before", len(records), err)
+		}
+	})
+}
+
+// TestLargestImport: the most that a file may hold comes in, all of it is
+// followed, and one more is refused.
+func TestLargestImport(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		r := newRig(t, db, Settings{})
+		var file strings.Builder
+		file.WriteString("name,key\n")
+		key := func(i int) string { return fmt.Sprintf("the-key-of-customer-%d", i) }
+		for i := range maxImports {
+			fmt.Fprintf(&file, "customer,%s\n", key(i))
+		}
+		began := time.Now()
+		if _, err := r.other.Import(t.Context(), readCSV(t, file.String())); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d keys in %s", maxImports, time.Since(began))
+		r.poll(t)
+		for _, i := range []int{0, maxImports / 2, maxImports - 1} {
+			r.want(t, key(i), Valid)
+		}
+		fmt.Fprintf(&file, "customer,%s\n", key(maxImports))
+		if _, err := ReadCSV(strings.NewReader(file.String())); err == nil || !strings.Contains(err.Error(), "10001 keys, at most 10000") {
+			t.Errorf("ReadCSV = %v, want too many keys refused", err)
 		}
 	})
 }

@@ -92,7 +92,7 @@ func Parse(text string) (Parsed, bool) {
 	if text[len(prefix)+idChars:checksumStart-secretChars] != separator || !inAlphabet(id) || !inAlphabet(secret) {
 		return Parsed{}, false
 	}
-	if text[checksumStart:] != checksum(text[:checksumStart]) {
+	if sum := checksumOf(text[:checksumStart]); text[checksumStart:] != string(sum[:]) {
 		return Parsed{}, false
 	}
 	return Parsed{ID: id}, true
@@ -112,13 +112,17 @@ func inAlphabet(text string) bool {
 	return true
 }
 
-// checksum returns the CRC-32 of body, most significant character first.
 func checksum(body string) string {
-	value := crc32.ChecksumIEEE([]byte(body))
-	var text [checksumChars]byte
+	text := checksumOf(body)
+	return string(text[:])
+}
+
+// checksumOf returns the CRC-32 of body, most significant character first.
+func checksumOf(body string) (text [checksumChars]byte) {
+	value := crc32.ChecksumIEEE(append(make([]byte, 0, keyChars), body...))
 	for i := len(text) - 1; i >= 0; i-- {
 		text[i] = alphabet[value%uint32(len(alphabet))]
 		value /= uint32(len(alphabet))
 	}
-	return string(text[:])
+	return text
 }

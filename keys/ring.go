@@ -30,6 +30,13 @@ type hashSecret struct {
 	macs sync.Pool
 }
 
+// mac is one of them, with room for what goes in and comes out, so that a
+// request allocates nothing for it.
+type mac struct {
+	gohash.Hash
+	in, out [sha256.Size]byte
+}
+
 // newRing reads secrets separated by commas, the newest first.
 func newRing(text string) (*ring, error) {
 	var r ring
@@ -48,30 +55,31 @@ func newRing(text string) (*ring, error) {
 
 func newHashSecret(secret []byte) *hashSecret {
 	s := &hashSecret{}
-	s.macs.New = func() any { return hmac.New(sha256.New, secret) }
-	sum := s.sum("gatewright: fingerprint of a key secret", nil)
+	s.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }
+	sum := s.sum("gatewright: fingerprint of a key secret", digest{})
 	s.fingerprint = hex.EncodeToString(sum[:fingerprintChars/2])
 	return s
 }
 
-// sum returns the HMAC of what follows purpose. The empty purpose is followed
-// by a digest alone, which no purpose is as long as.
-func (s *hashSecret) sum(purpose string, data []byte) (sum [sha256.Size]byte) {
-	mac := s.macs.Get().(gohash.Hash)
-	defer s.macs.Put(mac)
-	mac.Reset()
+// sum returns the HMAC of purpose and d. The empty purpose is that of hashes; no
+// other is as short as to be taken for one.
+func (s *hashSecret) sum(purpose string, d digest) [sha256.Size]byte {
+	m := s.macs.Get().(*mac)
+	defer s.macs.Put(m)
+	m.Reset()
 	if purpose != "" {
-		mac.Write([]byte(purpose))
+		m.Write([]byte(purpose))
 	}
-	mac.Write(data)
-	mac.Sum(sum[:0])
-	return sum
+	m.in = d
+	m.Write(m.in[:])
+	m.Sum(m.out[:0])
+	return m.out
 }
 
 // importedID returns the id of a key whose text is not ours. It is keyed too:
 // ids are shown to anybody, and must not help to guess a text.
 func (s *hashSecret) importedID(d digest) string {
-	sum := s.sum("gatewright: id of an imported key:", d[:])
+	sum := s.sum("gatewright: id of an imported key", d)
 	id := sum[:idChars]
 	for i, b := range id {
 		id[i] = alphabet[b%byte(len(alphabet))]
@@ -82,13 +90,13 @@ func (s *hashSecret) importedID(d digest) string {
 // hashOf returns the hash of a digest under the first secret.
 func (r *ring) hashOf(d digest) hash {
 	first := r.secrets[0]
-	return hash{secret: first.fingerprint, sum: first.sum("", d[:])}
+	return hash{secret: first.fingerprint, sum: first.sum("", d)}
 }
 
 // verifies reports whether h is the hash of d.
 func (r *ring) verifies(h hash, d digest) bool {
 	by := r.byFingerprint(h.secret)
-	return by != nil && h.equal(by.sum("", d[:]))
+	return by != nil && h.equal(by.sum("", d))
 }
 
 func (r *ring) byFingerprint(fingerprint string) *hashSecret {
