@@ -145,6 +145,7 @@ func (p *Process) Run(ctx context.Context) error {
 // runOnce runs one Envoy to its end. The error says how it ended.
 func (p *Process) runOnce(ctx context.Context) (ready bool, err error) {
 	cmd := exec.Command(p.o.Binary, p.args...)
+	cmd.Env = environ(os.Environ())
 	cmd.Stdout, cmd.Stderr = p.o.Stdout, p.o.Stderr
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {

@@ -57,7 +57,7 @@ func ReadCSV(r io.Reader) ([]Import, error) {
 	if err := columnsFault(columns); err != nil {
 		return nil, fmt.Errorf("line 1: %w", err)
 	}
-	var read importing
+	read := importing{lines: map[digest]int{}}
 	for {
 		fields, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -124,7 +124,7 @@ func ReadJSONLines(r io.Reader) ([]Import, error) {
 	if err != nil {
 		return nil, err
 	}
-	var read importing
+	read := importing{lines: map[digest]int{}}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, maxLineBytes)
 	at := 0
@@ -183,6 +183,7 @@ func ParseLabels(words []string) (map[string]string, error) {
 // importing gathers the keys of a file, and its faults.
 type importing struct {
 	imports []Import
+	lines   map[digest]int
 	faults  []error
 }
 
@@ -202,10 +203,15 @@ func (i *importing) add(at int, line importLine, err error) {
 			err = errors.New("expiresAt: must be a time as 2027-01-31T00:00:00Z")
 		}
 	}
-	if err := errors.Join(err, added.identify(line)); err != nil {
+	if err := errors.Join(err, added.identify(line), added.validate(time.Now())); err != nil {
 		i.fault(at, err)
 		return
 	}
+	if first, twice := i.lines[added.digest]; twice {
+		i.fault(at, fmt.Errorf("the same key as in line %d", first))
+		return
+	}
+	i.lines[added.digest] = at
 	i.imports = append(i.imports, added)
 }
 

@@ -74,13 +74,15 @@ func TestImportIsAllOrNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.Repeat("k", 20)
-		for file, want := range map[string]string{
-			"name,key\nnew," + text + "\nold," + foreign:                      "line 3: the key is there already, as ",
-			"name,key\nnew," + text + "\nagain," + text:                       "line 3: the same key as in line 2",
-			"name,key,tenant\nnew," + text + ",\n," + text + "2,\xff":         "line 3: name: missing, every key has one\nline 3: tenant:",
-			"name,key,permissions\nnew," + text + ",\nx," + text + "2,\"a,\"": "line 3: permissions: \"a,\"",
+		added := readCSV(t, "name,key\nnew,"+text)
+		spoilt := added[0]
+		spoilt.Name, spoilt.Line = "", 3
+		for want, imports := range map[string][]Import{
+			"line 3: the key is there already, as ": readCSV(t, "name,key\nnew,"+text+"\nold,"+foreign),
+			"line 3: the same key as in line 2":     append(added, spoilt),
+			"line 3: name: missing":                 append(added, spoilt),
 		} {
-			_, err := store.Import(t.Context(), readCSV(t, file))
+			_, err := store.Import(t.Context(), imports)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), text) || strings.Contains(err.Error(), foreign) {
 				t.Errorf("Import = %v, want it with %q and without a key", err, want)
 			}
@@ -132,6 +134,8 @@ func TestImportFilesFaults(t *testing.T) {
 		{"name,secret,name\n", false, []string{`line 1: no such column: "secret"`, "column name is there twice"}},
 		{"name,key\nx," + text + "\ny\nz,short\nv,gw_" + text + "\n\n", false,
 			[]string{"line 3: wrong number of fields", "line 4: key: 5 bytes, must be 16 to 512", "line 5: key: it begins with gw_"}},
+		{"name,key,tenant,permissions\n," + text + ",\xff,\"a,\"\ny," + text + "2,,\nz," + text + "2,,\nv,short,,", false,
+			[]string{"line 2: name: missing, every key has one\nline 2: tenant:", "line 2: permissions: \"a,\"", "line 4: the same key as in line 3", "line 5: key: 5 bytes"}},
 		{"name,key\nx,\"" + text, false, []string{"line 2: extraneous or missing \" in quoted-field"}},
 		{"name,key,sha256\nx," + text + ",aa\ny,,aa\nz,,", false,
 			[]string{"line 2: key and sha256: must be one", "line 3: sha256: must be 64", "line 4: key: missing"}},

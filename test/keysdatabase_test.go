@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -73,6 +74,12 @@ func TestKeysInPostgres(t *testing.T) {
 	for _, action := range []string{"create", "rotate", "revoke"} {
 		if !strings.Contains(audited, action) {
 			t.Errorf("keys audit does not tell of %s:\n%s", action, audited)
+		}
+	}
+	for _, pid := range testenv.Children(one.cmd.Process.Pid) {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || strings.Contains(string(environ), keySecret) || strings.Contains(string(environ), testenv.PostgresPassword) {
+			t.Errorf("the environment of Envoy has a secret, or cannot be read: %v", err)
 		}
 	}
 	for _, secret := range []string{testenv.PostgresPassword, keySecret, key.Key, rotated.Key} {

@@ -232,13 +232,13 @@ func (p *Postgres) Signal(sig syscall.Signal) {
 	if sig == syscall.SIGSTOP {
 		_ = p.process.Signal(sig) // first, so that it starts no more
 	}
-	for _, pid := range append(children(p.process.Pid), pids...) {
+	for _, pid := range append(Children(p.process.Pid), pids...) {
 		_ = syscall.Kill(pid, sig) // it may have ended
 	}
 }
 
-// children returns the processes that pid has started.
-func children(pid int) []int {
+// Children returns the processes that pid has started.
+func Children(pid int) []int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
 	var found []int
 	for _, path := range stats {
