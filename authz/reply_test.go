@@ -87,12 +87,12 @@ func TestProblemOfEveryReason(t *testing.T) {
 		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused"},
 		401: {"credential-missing", "token-malformed", "token-header-not-allowed", "token-alg-not-allowed", "token-key-unknown",
 			"token-signature-invalid", "token-claims-invalid", "token-issuer-mismatch", "token-audience-mismatch", "token-expired",
-			"token-not-yet-valid", "api-key-invalid", "api-key-revoked", "api-key-expired"},
+			"token-not-yet-valid", "token-inactive", "api-key-invalid", "api-key-revoked", "api-key-expired"},
 		403: {"scope-missing", "claim-mismatch", "permission-missing"},
 		404: {"route-not-found"},
 		405: {"method-refused"},
 		429: {"rate-limited"},
-		503: {"jwks-unavailable", "key-store-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
+		503: {"jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
 	}
 	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}
