@@ -64,7 +64,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.visits = append(i.visits, time.Now())
 	answer := i.answer
 	i.mu.Unlock()
-	answer(w, r)
+	afterBody(answer)(w, r)
 }
 
 // becomes changes what the issuer answers.
