@@ -1,12 +1,20 @@
 package authz
 
-import "github.com/gatewright/gatewright/config"
+import (
+	"slices"
+
+	"github.com/gatewright/gatewright/config"
+)
 
 // credentials are what a request shows to the requirements of its route. Each
 // credential is verified once, however many requirements ask for it.
 type credentials struct {
+	// request is what they came with; rules read it.
+	request  *request
 	hasToken bool
-	token    token
+	// otherScheme: there is an Authorization header of another scheme.
+	otherScheme bool
+	token       token
 	// tokenRefused is why the token is none; nil where it is well-formed.
 	tokenRefused *refusal
 	verified     []verified
@@ -34,7 +42,7 @@ type presentedKey struct {
 // that is there twice is refused for all requirements, so that it does not
 // depend on their order.
 func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
-	c := &credentials{}
+	c := &credentials{request: rq}
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
 		if q.JWT != nil && !c.hasToken {
@@ -60,11 +68,19 @@ func (c *credentials) readToken(rq *request) *refusal {
 	}
 	raw, ok := bearer(authorization)
 	if !ok {
+		c.otherScheme = authorization != ""
 		return nil
 	}
 	c.hasToken = true
 	c.token, c.tokenRefused = parseToken(raw)
 	return nil
+}
+
+// none tells that the request shows no credential where the policy looks for
+// them. What is there and cannot be read, as an Authorization header of another
+// scheme, is one: who sends it does not mean to be nobody.
+func (c *credentials) none() bool {
+	return !c.hasToken && !c.otherScheme && !slices.ContainsFunc(c.keys, func(k presentedKey) bool { return k.text != "" })
 }
 
 func (c *credentials) key(provider *config.APIKey) *presentedKey {
