@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -37,8 +37,8 @@ func checkCost(env *cel.Env, checked *cel.Ast) error {
 // sizes tells CEL how large the variables can be.
 type sizes struct{}
 
-// EstimateSize implements checker.CostEstimator.
-func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
+// EstimateSize implements cost.CostEstimator.
+func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	path := node.Path()
 	if len(path) == 0 {
 		return nil
@@ -55,11 +55,11 @@ func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
 	case node.Type().Kind() == types.MapKind || node.Type().Kind() == types.ListKind:
 		most = maxElements
 	}
-	return &checker.SizeEstimate{Max: most}
+	return &cost.SizeEstimate{Max: most}
 }
 
-// EstimateCallCost implements checker.CostEstimator: CEL's own costs stand.
-func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+// EstimateCallCost implements cost.CostEstimator: CEL's own costs stand.
+func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
 	return nil
 }
 
