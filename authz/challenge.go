@@ -1,6 +1,9 @@
 package authz
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // realm is what every challenge names. A route's name would tell strangers
 // about the config.
@@ -49,7 +52,7 @@ func bearerChallenge(u *unidentified) string {
 	_, p := problemOf(u.reason)
 	switch {
 	case u.reason == ReasonScopeMissing:
-		return c + `, error="insufficient_scope", scope="` + quotable(strings.Join(u.by.Scopes, " ")) + `"`
+		return c + `, error="insufficient_scope", scope="` + quotable(strings.Join(slices.Concat(u.by.Scopes, u.by.AnyScope), " ")) + `"`
 	case p.status == 403:
 		return c + `, error="insufficient_scope"`
 	default:

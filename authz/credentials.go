@@ -1,11 +1,19 @@
 package authz
 
-import "github.com/gatewright/gatewright/config"
+import (
+	"slices"
+
+	"github.com/gatewright/gatewright/config"
+)
 
 // credentials are what a request shows to the requirements of its route. Each
 // credential is verified once, however many requirements ask for it.
 type credentials struct {
+	// request is what they came with; rules read it.
+	request  *request
 	hasToken bool
+	// otherScheme: there is an Authorization header of another scheme.
+	otherScheme bool
 	// rawToken is the token's text, and sum its name in the table of those seen.
 	rawToken string
 	sum      tokenSum
@@ -41,7 +49,7 @@ type presentedKey struct {
 // that is there twice is refused for all requirements, so that it does not
 // depend on their order.
 func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
-	c := &credentials{}
+	c := &credentials{request: rq}
 	c.verified = c.verifiedRoom[:0]
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
@@ -68,6 +76,7 @@ func (c *credentials) readToken(rq *request) *refusal {
 	}
 	raw, ok := bearer(authorization)
 	if !ok {
+		c.otherScheme = authorization != ""
 		return nil
 	}
 	c.hasToken, c.rawToken = true, raw
@@ -91,6 +100,13 @@ func (c *credentials) tokenFrom(known *tokenTable) (token, *refusal) {
 	}
 	c.token, c.tokenRefused = parseToken(c.rawToken)
 	return c.token, c.tokenRefused
+}
+
+// none tells that the request shows no credential where the policy looks for
+// them. What is there and cannot be read, as an Authorization header of another
+// scheme, is one: who sends it does not mean to be nobody.
+func (c *credentials) none() bool {
+	return !c.hasToken && !c.otherScheme && !slices.ContainsFunc(c.keys, func(k presentedKey) bool { return k.text != "" })
 }
 
 func (c *credentials) key(provider *config.APIKey) *presentedKey {

@@ -13,6 +13,8 @@ type Examined struct {
 	Path string
 	// Headers are its header lines, each a name and a value.
 	Headers [][2]string
+	// Method and Host are the request's, the host as routes are matched by it.
+	Method, Host string
 	// ClientIP is the client's address; empty is not known.
 	ClientIP string
 }
@@ -22,6 +24,9 @@ type Examined struct {
 type Examination struct {
 	// Refused is why the request is not judged at all; nil where it is.
 	Refused *Denial
+	// Anonymous tells that the request passes as nobody's, for want of any
+	// credential. The findings are then of no weight.
+	Anonymous bool
 	// Findings are one for each requirement of the policy, in its order.
 	Findings []Finding
 	// Charges are what limits would be charged, and by which keys.
@@ -63,7 +68,7 @@ type ShownToken struct {
 
 // Examine tells what a policy makes of a request, by the very steps of Check.
 func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
-	rq := &request{route: e.Route, path: e.Path, clientIP: e.ClientIP}
+	rq := &request{route: e.Route, method: e.Method, host: e.Host, path: e.Path, clientIP: e.ClientIP}
 	for _, h := range e.Headers {
 		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}
@@ -75,7 +80,8 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	if refused != nil {
 		return Examination{Refused: denial(refused)}
 	}
-	x := Examination{CallerKnown: len(p.AnyOf) == 0}
+	x := Examination{Anonymous: p.AllowAnonymous && shown.none()}
+	x.CallerKnown = len(p.AnyOf) == 0 || x.Anonymous
 	var id Identity
 	doubt := false // of who the caller is
 	for i := range p.AnyOf {
@@ -105,7 +111,7 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 	if refused != nil && isUnverified(refused.reason) {
 		f.Unverified = true
 		if who, refused = nil, nil; q.JWT != nil {
-			who, refused = s.unverified(shown.token, q)
+			who, refused = s.unverified(shown, q)
 		}
 	}
 	if refused != nil {
@@ -120,15 +126,15 @@ func isUnverified(r Reason) bool {
 }
 
 // unverified is the caller whom a token names, were its signature good.
-func (s *Server) unverified(t token, q *Requirement) (*caller, *refusal) {
-	claims, err := t.claims()
+func (s *Server) unverified(shown *credentials, q *Requirement) (*caller, *refusal) {
+	claims, err := shown.token.claims()
 	if err != nil {
 		return nil, refuse(ReasonTokenClaimsInvalid)
 	}
 	if refused := claims.judge(q.JWT, s.clock()); refused != nil {
 		return nil, refused
 	}
-	return callerOf(claims, q)
+	return callerOf(claims, shown, q)
 }
 
 func (t token) shown() *ShownToken {
@@ -160,6 +166,9 @@ func denial(r *refusal) *Denial {
 func (x Examination) Overall() (denied *Denial, ok bool) {
 	if x.Refused != nil {
 		return x.Refused, false
+	}
+	if x.Anonymous {
+		return nil, true
 	}
 	unknown := false
 	for _, f := range x.Findings {

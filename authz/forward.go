@@ -73,7 +73,7 @@ func forwardText(claim any) string {
 // this caller. No client's own X-User-ID passes because the caller has none.
 func removedHeaders(p *Policy, c *caller) []string {
 	// A token stays only if it has just been verified, and its provider says so.
-	keepToken := c.by.keepsToken()
+	keepToken := c.by != nil && c.by.keepsToken()
 	names := make([]string, 0, 4*len(p.AnyOf))
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]

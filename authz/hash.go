@@ -67,7 +67,8 @@ func writeCanonical(b *bytes.Buffer, v reflect.Value) {
 func writeStruct(b *bytes.Buffer, v reflect.Value) {
 	b.WriteByte('{')
 	for i := range v.NumField() {
-		if isEmpty(v.Field(i)) {
+		// What is only made from other fields says nothing that they do not.
+		if isEmpty(v.Field(i)) || v.Type().Field(i).Tag.Get("hash") == "-" {
 			continue
 		}
 		writeString(b, v.Type().Field(i).Name)

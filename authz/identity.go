@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/rule"
 )
 
 // Identity is who the caller of a request is. The zero value is nobody in
@@ -97,12 +98,12 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 	if refused != nil {
 		return nil, refused
 	}
-	return callerOf(claims, q)
+	return callerOf(claims, shown, q)
 }
 
 // callerOf is the caller whom claims that have been judged name, and a refusal
 // where they lack what the requirement asks.
-func callerOf(claims claims, q *Requirement) (*caller, *refusal) {
+func callerOf(claims claims, shown *credentials, q *Requirement) (*caller, *refusal) {
 	user, _ := claims.text("sub") // judged already
 	provider, forward := q.provider()
 	c := &caller{by: q, Identity: Identity{
@@ -114,7 +115,19 @@ func callerOf(claims claims, q *Requirement) (*caller, *refusal) {
 	if refused := checkScopes(claims, q.Scopes); refused != nil {
 		return c, refused
 	}
+	if refused := checkAnyScope(claims, q.AnyScope); refused != nil {
+		return c, refused
+	}
+	if refused := checkRoles(claims, q); refused != nil {
+		return c, refused
+	}
+	if refused := checkRequiredClaims(claims, q.RequiredClaims); refused != nil {
+		return c, refused
+	}
 	if refused := checkClaims(claims, q.Claims); refused != nil {
+		return c, refused
+	}
+	if refused := q.checkRule(shown.request, func(f *rule.Facts) { f.Claims = claims }); refused != nil {
 		return c, refused
 	}
 	headers, refused := forwardClaims(claims, forward)
@@ -177,7 +190,12 @@ func (s *Server) satisfyAPIKey(ctx context.Context, shown *credentials, q *Requi
 	if missing := firstMissing(q.Permissions, key.record.Permissions); missing != "" {
 		return c, refuseWith(ReasonPermissionMissing, "The API key lacks the permission "+missing+".")
 	}
-	var refused *refusal
+	refused := q.checkRule(shown.request, func(f *rule.Facts) {
+		f.KeyID, f.KeyOwner, f.KeyTenant, f.KeyPermissions = key.record.ID, key.record.Owner, key.record.Tenant, key.record.Permissions
+	})
+	if refused != nil {
+		return c, refused
+	}
 	c.headers, refused = forwardKey(key.record, q.APIKey.Forward)
 	return c, refused
 }

@@ -20,7 +20,7 @@ func (s *Server) satisfyIntrospection(ctx context.Context, shown *credentials, q
 	if refused != nil {
 		return nil, refused
 	}
-	return callerOf(claims, q)
+	return callerOf(claims, shown, q)
 }
 
 // introspect returns what the issuer says of the token if it vouches for it.

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/rule"
 )
 
 // Policy is what one route asks of a request. It is immutable: plan.Compile
@@ -11,6 +12,9 @@ type Policy struct {
 	// AnyOf is tried in order; the first requirement that holds decides who
 	// the caller is. Empty: the route is public.
 	AnyOf []Requirement
+	// AllowAnonymous: a request that has no credential at all passes, as
+	// nobody's. One that has any is judged as if this were not set.
+	AllowAnonymous bool
 	// Limits are charged together: all of them, or none. Empty: none.
 	Limits []*config.Limit
 	// LimitsInFilter: Envoy's own ratelimit filter asks for the limits. Check
@@ -28,12 +32,23 @@ type Requirement struct {
 	Introspection *config.Introspection
 	// Scopes must all be granted by the token.
 	Scopes []string
+	// AnyScope: the token must grant one of them. Empty asks for none.
+	AnyScope []string
+	// Roles: the caller must have one of them. Empty asks for none.
+	Roles []string
+	// RequiredClaims must be there, and not be null.
+	RequiredClaims []string
 	// Claims: each claim must equal one of the values, or as a list contain one.
 	Claims map[string][]string
 	// APIKey is the provider whose key is asked for.
 	APIKey *config.APIKey
 	// Permissions must all be on the key.
 	Permissions []string
+	// Rule is the text of the rule that must come to true; empty asks nothing.
+	Rule string
+	// compiled is that text compiled, by NewPolicy. A requirement that has a text
+	// and no compiled rule never holds.
+	compiled *rule.Rule `hash:"-"`
 }
 
 // takesToken reports whether a bearer token satisfies the requirement.
@@ -63,6 +78,7 @@ func (q *Requirement) keepsToken() bool {
 func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 	p := &Policy{
 		AnyOf:          requirements(c, r.Auth),
+		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 	}
@@ -94,13 +110,18 @@ func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
 	all := make([]Requirement, len(auth.AnyOf))
 	for i, q := range auth.AnyOf {
 		all[i] = Requirement{
-			JWT:           c.Auth.JWT[q.JWT],
-			Scopes:        q.Scopes,
-			Claims:        q.Claims,
-			APIKey:        c.Auth.APIKey[q.APIKey],
-			Introspection: c.Auth.Introspection[q.Introspection],
-			Permissions:   q.Permissions,
+			JWT:            c.Auth.JWT[q.JWT],
+			Scopes:         q.Scopes,
+			AnyScope:       q.AnyScope,
+			Roles:          q.Roles,
+			RequiredClaims: q.RequiredClaims,
+			Claims:         q.Claims,
+			APIKey:         c.Auth.APIKey[q.APIKey],
+			Permissions:    q.Permissions,
+			Rule:           q.Rule,
+			Introspection:  c.Auth.Introspection[q.Introspection],
 		}
+		all[i].compile()
 	}
 	return all
 }

@@ -122,6 +122,14 @@ func TestEveryChangeShowsInTheHash(t *testing.T) {
 		"claim's name": func(_ *config.Config, r *config.Route) {
 			r.Auth.AnyOf[0].Claims = map[string][]string{"rol": {"buyer", "admin"}, "level": {"7"}}
 		},
+		"token type":      func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].TokenType = "at+jwt" },
+		"roles claim":     func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].RolesClaim = "groups" },
+		"any scope":       func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].AnyScope = []string{"x"} },
+		"role":            func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Roles = []string{"x"} },
+		"required claim":  func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].RequiredClaims = []string{"x"} },
+		"rule":            func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "true" },
+		"another rule":    func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "false" },
+		"anonymous":       func(_ *config.Config, r *config.Route) { r.Auth.AllowAnonymous = true },
 		"permission":      func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[1].Permissions = nil },
 		"order":           func(_ *config.Config, r *config.Route) { slices.Reverse(r.Auth.AnyOf) },
 		"one requirement": func(_ *config.Config, r *config.Route) { r.Auth.AnyOf = r.Auth.AnyOf[:1] },

@@ -79,6 +79,15 @@ const (
 	ReasonScopeMissing Reason = "scope-missing"
 	// ReasonClaimMismatch: a claim has none of the values asked for.
 	ReasonClaimMismatch Reason = "claim-mismatch"
+	// ReasonRoleMissing: the caller has none of the roles.
+	ReasonRoleMissing Reason = "role-missing"
+	// ReasonClaimMissing: a claim is not there.
+	ReasonClaimMissing Reason = "claim-missing"
+	// ReasonRuleDenied: the requirement's rule comes to false.
+	ReasonRuleDenied Reason = "rule-denied"
+	// ReasonRuleFailed: the rule comes to nothing: it asks for what the caller or
+	// the request does not have, or takes too long.
+	ReasonRuleFailed Reason = "rule-failed"
 	// ReasonPermissionMissing: the key lacks a permission.
 	ReasonPermissionMissing Reason = "permission-missing"
 )
@@ -144,6 +153,10 @@ var problems = map[Reason]problem{
 
 	ReasonScopeMissing:      {403, "Forbidden", "The token lacks a scope that this route needs."},
 	ReasonClaimMismatch:     {403, "Forbidden", "A claim of the token has none of the values that this route needs."},
+	ReasonRoleMissing:       {403, "Forbidden", "The caller has none of the roles that this route needs."},
+	ReasonClaimMissing:      {403, "Forbidden", "The token lacks a claim that this route needs."},
+	ReasonRuleDenied:        {403, "Forbidden", "The rule of this route does not allow this request."},
+	ReasonRuleFailed:        {403, "Forbidden", "The rule of this route cannot be applied to this request."},
 	ReasonPermissionMissing: {403, "Forbidden", "The API key lacks a permission that this route needs."},
 
 	ReasonRateLimited: {429, "Too Many Requests", "The rate limit is used up."},

@@ -20,6 +20,8 @@ import (
 type seenToken struct {
 	alg, kid string
 	hasKID   bool
+	typ      string
+	hasTyp   bool
 	claims   claims
 	// key is the public key under which the signature has verified.
 	key crypto.PublicKey
@@ -41,12 +43,12 @@ func weightOf(raw string) int { return (len(raw) + 1023) / 1024 }
 
 // asToken is the token of this text, which has been seen before.
 func (s *seenToken) asToken(raw string) token {
-	return token{raw: raw, alg: s.alg, kid: s.kid, hasKID: s.hasKID, seen: s}
+	return token{raw: raw, alg: s.alg, kid: s.kid, hasKID: s.hasKID, typ: s.typ, hasTyp: s.hasTyp, seen: s}
 }
 
 // seenOf is what to remember of a token that has just been verified under a key.
 func seenOf(t token, c claims, key crypto.PublicKey) *seenToken {
-	return &seenToken{alg: t.alg, kid: t.kid, hasKID: t.hasKID, claims: c, key: key, place: place{weight: weightOf(t.raw)}}
+	return &seenToken{alg: t.alg, kid: t.kid, hasKID: t.hasKID, typ: t.typ, hasTyp: t.hasTyp, claims: c, key: key, place: place{weight: weightOf(t.raw)}}
 }
 
 // sameKey reports whether two public keys are one. All of the standard library

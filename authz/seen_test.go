@@ -239,3 +239,24 @@ func TestTokenTableIsShared(t *testing.T) {
 		t.Errorf("%d entries", n)
 	}
 }
+
+// TestSeenTokensKeepTheirType: a provider that asks for a type judges a token that
+// another one has seen as it judges a new one.
+func TestSeenTokensKeepTheirType(t *testing.T) {
+	t.Parallel()
+	plain, typed := mainJWT(), mainJWT()
+	typed.Name, typed.TokenType = "typed", "at+jwt"
+	s := New(Options{KeySets: keySetsFor(t, plain), Clock: func() time.Time { return noon }, Tokens: 100})
+	raw := rsaSigner().token(nil) // its typ is JWT, or none
+	for range 2 {
+		for provider, want := range map[*config.JWT]Reason{plain: "", typed: ReasonTokenHeaderNotAllowed} {
+			var got Reason
+			if _, refused := s.claimsFrom(t.Context(), &credentials{hasToken: true, rawToken: raw}, provider, noon); refused != nil {
+				got = refused.reason
+			}
+			if got != want {
+				t.Errorf("%s: %q, want %q", provider.Name, got, want)
+			}
+		}
+	}
+}

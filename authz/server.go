@@ -204,6 +204,11 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	if refused != nil {
 		return v, refused
 	}
+	if p.AllowAnonymous && shown.none() {
+		v.removeHeaders = removedHeaders(p, &caller{})
+		v.removeQuery = removedQuery(p)
+		return v, nil
+	}
 	found, none := s.identify(ctx, shown, p, s.clock())
 	if none != nil {
 		v.Challenge = challenge(p, none)

@@ -3,6 +3,8 @@ package authz
 import (
 	"encoding/base64"
 	"strings"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 const (
@@ -21,7 +23,10 @@ type token struct {
 	// alg is as written in the header, kid too; hasKID tells none from empty.
 	alg, kid string
 	hasKID   bool
-	payload  []byte
+	// typ is the header's; hasTyp tells none from empty.
+	typ     string
+	hasTyp  bool
+	payload []byte
 	// signature is empty where the token has none.
 	signature []byte
 	// seen is what is known of it where it has been verified before; payload and
@@ -105,6 +110,7 @@ func (t *token) readHeader(data []byte) *refusal {
 		return refuse(ReasonTokenMalformed)
 	}
 	t.alg = alg
+	t.typ, t.hasTyp = header["typ"].(string)
 	return t.readKID(header)
 }
 
@@ -134,8 +140,10 @@ func checkMembers(header map[string]any) *refusal {
 			return refuse(ReasonTokenMalformed)
 		}
 	}
-	if typ, there := header["typ"]; there && !isTokenType(typ) {
-		return refuse(ReasonTokenHeaderNotAllowed)
+	if typ, there := header["typ"]; there {
+		if _, ok := typ.(string); !ok {
+			return refuse(ReasonTokenHeaderNotAllowed)
+		}
 	}
 	return nil
 }
@@ -158,17 +166,18 @@ func misspelled(names []string, name string) bool {
 	return false
 }
 
-// isTokenType reports whether typ says "access token": JWT (RFC 7519) or
-// at+jwt (RFC 9068), in any case, with or without application/. A logout token
-// or an id token with a typ of its own is not one, though the same key signed it.
-func isTokenType(typ any) bool {
-	s, ok := typ.(string)
-	if !ok {
-		return false
+// typAllowed reports whether a token is of the type that a provider's must be:
+// the one that it names, or else JWT (RFC 7519), at+jwt (RFC 9068) or none said.
+// A logout token or an id token with a typ of its own is not one, though the
+// same key signed it. Types are compared as RFC 7515, section 4.1.9, says.
+func typAllowed(provider *config.JWT, t token) bool {
+	typ := config.ShortMediaType(t.typ)
+	switch {
+	case provider.TokenType != "":
+		return t.hasTyp && strings.EqualFold(typ, config.ShortMediaType(provider.TokenType))
+	case !t.hasTyp:
+		return true
+	default:
+		return strings.EqualFold(typ, "JWT") || strings.EqualFold(typ, "at+jwt")
 	}
-	const prefix = "application/"
-	if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
-		s = s[len(prefix):]
-	}
-	return strings.EqualFold(s, "JWT") || strings.EqualFold(s, "at+jwt")
 }

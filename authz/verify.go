@@ -49,6 +49,9 @@ func algAllowed(provider *config.JWT, alg string) bool {
 // nothing: it can only refuse. It keeps one issuer's tokens, on a route that
 // takes several, from looking like forgeries with unknown keys to another one.
 func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t token, now time.Time) (claims, crypto.PublicKey, *refusal) {
+	if !typAllowed(provider, t) {
+		return nil, nil, refuse(ReasonTokenHeaderNotAllowed)
+	}
 	if !algAllowed(provider, t.alg) {
 		return nil, nil, refuse(ReasonTokenAlgNotAllowed)
 	}

@@ -42,7 +42,7 @@ func TestDecodeEveryField(t *testing.T) {
 			JWT: map[string]*JWT{
 				"main": {
 					Name: "main", Issuer: "https://id.example.com/", Audiences: []string{"api", "web"}, Algorithms: []string{"PS256", "EdDSA"},
-					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, ClockSkew: ms(300_000),
+					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", RolesClaim: "groups", ClockSkew: ms(300_000),
 					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
 				},
 				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},
@@ -72,7 +72,7 @@ func TestDecodeEveryField(t *testing.T) {
 				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
 			},
 			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
-			"per-key":  {Name: "per-key", Key: []KeyPart{KeyAPIKey}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-key":  {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
 		Routes: []*Route{
 			{
@@ -87,7 +87,8 @@ func TestDecodeEveryField(t *testing.T) {
 				Priority: -5,
 				Auth: &RouteAuth{AnyOf: []*Requirement{
 					{Introspection: "legacy"},
-					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}},
+					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}, AnyScope: []string{"users:all", "users:some"}, Roles: []string{"staff"},
+						RequiredClaims: []string{"jti"}, Rule: `claims.tier == "gold" && request.method != "DELETE"`},
 				}},
 				Limits: []string{"per-user", "per-plan"},
 				To: []*Destination{
@@ -107,7 +108,7 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			{
 				Name: "keys", Match: Match{Path: "/keys/"},
-				Auth:   &RouteAuth{AnyOf: []*Requirement{{APIKey: "header", Permissions: []string{"keys:read"}}, {APIKey: "query"}}},
+				Auth:   &RouteAuth{AnyOf: []*Requirement{{APIKey: "header", Permissions: []string{"keys:read"}}, {APIKey: "query"}}, AllowAnonymous: true},
 				Limits: []string{"per-key"}, To: []*Destination{{Backend: "users-v1"}},
 			},
 			{

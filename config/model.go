@@ -223,6 +223,13 @@ type JWT struct {
 	Algorithms []string `yaml:"algorithms"`
 	// JWKS is where the issuer's public keys are.
 	JWKS JWKS `yaml:"jwks" required:"true"`
+	// TokenType is what the token's header must say as its typ, as at+jwt (RFC
+	// 9068): in any case, with or without application/. Empty takes JWT, at+jwt
+	// and no typ at all.
+	TokenType string `yaml:"tokenType"`
+	// RolesClaim is the claim that the caller's roles are in: a text, which is
+	// one role, or a list of them. Empty means roles.
+	RolesClaim string `yaml:"rolesClaim"`
 	// ClockSkew is allowed once on exp and once on nbf and iat. 0 means 30s.
 	ClockSkew Duration `yaml:"clockSkew"`
 	// Forward sends claims to the backend as headers: claim name to header
@@ -517,10 +524,13 @@ func (m ValueMatch) IsExact() bool {
 // RouteAuth is what a route asks of a caller: nothing, or one of several
 // requirements. In the file it is the word "public", or {anyOf: [...]}.
 type RouteAuth struct {
-	// Public asks nothing. Then AnyOf is empty; otherwise it is not.
+	// Public asks nothing. Then all else is empty; otherwise AnyOf is not.
 	Public bool `yaml:"-"`
 	// AnyOf is tried in order; the first that holds decides who the caller is.
 	AnyOf []*Requirement `yaml:"anyOf" required:"true"`
+	// AllowAnonymous lets a request without any credential pass, as nobody's. A
+	// credential that is there must be good.
+	AllowAnonymous bool `yaml:"allowAnonymous"`
 }
 
 // Requirement names one provider, and what its credential must carry.
@@ -531,12 +541,23 @@ type Requirement struct {
 	Introspection string `yaml:"introspection"`
 	// Scopes must all be in the token's scope or scp claim. Not for APIKey.
 	Scopes []string `yaml:"scopes"`
+	// AnyScope: at least one of them must be there. JWT only.
+	AnyScope []string `yaml:"anyScope"`
+	// Roles: the caller must have at least one of them, see JWT.RolesClaim. JWT
+	// only.
+	Roles []string `yaml:"roles"`
+	// RequiredClaims must be there, and not be null. JWT only.
+	RequiredClaims []string `yaml:"requiredClaims"`
 	// Claims: each named claim must equal, or as a list contain, one of the
 	// values. Of an introspected token the members of the answer are its claims.
 	// Not for APIKey.
 	Claims map[string][]string `yaml:"claims"`
 	// Permissions must all be on the key. APIKey only.
 	Permissions []string `yaml:"permissions"`
+	// Rule is an expression in CEL (https://cel.dev) that must come to true,
+	// over claims (JWT) or key (APIKey), and request. One line: a long one is
+	// folded, as by YAML's >-.
+	Rule string `yaml:"rule"`
 }
 
 // Destination is one side of a split.

@@ -1,6 +1,12 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/internal/rule"
+)
 
 func (c *checker) routeAuth(at *place, a *RouteAuth) {
 	for i, q := range a.AnyOf {
@@ -25,21 +31,56 @@ func (c *checker) requirement(at *place, q *Requirement) {
 	}
 	if q.Introspection != "" {
 		exists(c, at.key("introspection"), "introspection provider", q.Introspection, c.cfg.Auth.Introspection, providers.key("introspection"))
+		c.must(q.Roles == nil, at.key("roles"), "needs jwt: an introspection provider names no claim for roles")
 		c.must(q.Permissions == nil, at.key("permissions"), "needs apiKey: a token has scopes and claims")
 	}
 	if q.APIKey != "" {
+		const needsToken = "needs jwt or introspection: an API key has permissions"
 		exists(c, at.key("apiKey"), "API key provider", q.APIKey, c.cfg.Auth.APIKey, providers.key("apiKey"))
-		c.must(q.Scopes == nil, at.key("scopes"), "needs jwt or introspection: an API key has permissions")
-		c.must(q.Claims == nil, at.key("claims"), "needs jwt or introspection: an API key has permissions")
+		c.must(q.Scopes == nil, at.key("scopes"), needsToken)
+		c.must(q.AnyScope == nil, at.key("anyScope"), needsToken)
+		c.must(q.Roles == nil, at.key("roles"), "needs jwt: an API key has permissions")
+		c.must(q.RequiredClaims == nil, at.key("requiredClaims"), needsToken)
+		c.must(q.Claims == nil, at.key("claims"), needsToken)
 	}
+	c.asked(at, q)
+}
+
+// asked are what a requirement asks of its credential.
+func (c *checker) asked(at *place, q *Requirement) {
 	c.grants(at.key("scopes"), q.Scopes)
+	c.grants(at.key("anyScope"), q.AnyScope)
+	c.someOf(at.key("anyScope"), q.AnyScope)
 	c.grants(at.key("permissions"), q.Permissions)
+	c.words(at.key("roles"), q.Roles)
+	c.someOf(at.key("roles"), q.Roles)
+	c.words(at.key("requiredClaims"), q.RequiredClaims)
 	for _, claim := range sorted(q.Claims) {
 		at := at.key("claims").key(claim)
 		c.must(claim != "", at, "a claim must have a name")
 		c.must(len(q.Claims[claim]) > 0, at, "must list a value: nothing equals none")
 		c.words(at, q.Claims[claim])
 	}
+	if q.Rule != "" && (q.JWT != "") != (q.APIKey != "") {
+		c.obey(at.key("rule"), ruleRule(q))
+	}
+}
+
+// ruleRule is what is wrong with a rule, by what its provider can know.
+func ruleRule(q *Requirement) string {
+	about := rule.Token
+	if q.APIKey != "" {
+		about = rule.Key
+	}
+	if _, err := rule.Compile(q.Rule, about); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// someOf refuses a list of nothing where one of it is asked for.
+func (c *checker) someOf(at *place, names []string) {
+	c.must(names == nil || len(names) > 0, at, "must list at least one")
 }
 
 // grants holds scopes and permissions to words without spaces: in a token,
@@ -49,4 +90,28 @@ func (c *checker) grants(at *place, names []string) {
 	for i, name := range names {
 		c.must(!strings.Contains(name, " "), at.index(i), "must not contain spaces: list each by itself")
 	}
+}
+
+// uncountableRule says which part of a key no request of the route has. All
+// its callers would share one bucket, which is not what was meant.
+func uncountableRule(key []KeyPart, auth *RouteAuth) string {
+	byKey := func(q *Requirement) bool { return q.APIKey != "" }
+	apart := false // whether nobody's requests have something to be told apart by
+	for _, part := range key {
+		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
+		identity := claim || part == KeyUser || part == KeyTenant || part == KeyAPIKey
+		apart = apart || !identity && part != KeyRoute
+		switch {
+		case identity && auth.Public:
+			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
+		case claim && slices.ContainsFunc(auth.AnyOf, byKey):
+			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
+		case part == KeyAPIKey && !slices.ContainsFunc(auth.AnyOf, byKey):
+			return "counts by apiKey, and the route takes no API keys"
+		}
+	}
+	if auth.AllowAnonymous && !apart && !slices.Equal(key, []KeyPart{KeyRoute}) {
+		return "counts all who come without a credential together, and the route allows them: its key needs clientIP or a header, too"
+	}
+	return ""
 }

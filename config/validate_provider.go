@@ -28,8 +28,38 @@ func (c *checker) jwt(at *place, j *JWT) {
 	c.words(at.key("audiences"), j.Audiences)
 	c.algorithms(at.key("algorithms"), j.Algorithms)
 	c.jwks(at.key("jwks"), j)
+	c.obey(at.key("tokenType"), tokenTypeRule(j.TokenType))
 	c.atMost(at.key("clockSkew"), j.ClockSkew, maxClockSkew)
 	c.forward(at.key("forward"), j.Forward)
+}
+
+// otherTypes are typ values of what is signed by the same keys, and is no
+// access token: it is not shown to prove who calls.
+var otherTypes = []string{"logout+jwt", "secevent+jwt", "dpop+jwt", "token-introspection+jwt", "oauth-authz-req+jwt", "client-authentication+jwt"}
+
+// tokenTypeRule judges a typ: a media type, of which application/ may be left
+// out (RFC 7515, section 4.1.9).
+func tokenTypeRule(typ string) string {
+	short := ShortMediaType(typ)
+	switch {
+	case typ == "":
+		return ""
+	case slices.Contains(otherTypes, strings.ToLower(short)):
+		return "must be the type of an access token: such a token proves something else"
+	case short == "" || strings.ContainsFunc(short, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),:;<=>?@[\]{}`, r) }):
+		return "must be a media type, as at+jwt or JWT"
+	}
+	return ""
+}
+
+// ShortMediaType is a media type without application/ where nothing but a name
+// follows, as the typ of a token may be written (RFC 7515, section 4.1.9).
+func ShortMediaType(typ string) string {
+	const prefix = "application/"
+	if len(typ) >= len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) && !strings.Contains(typ[len(prefix):], "/") {
+		return typ[len(prefix):]
+	}
+	return typ
 }
 
 func (c *checker) algorithms(at *place, algorithms []string) {

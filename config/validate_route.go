@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -121,23 +119,4 @@ func (c *checker) routeLimits(at *place, r *Route) {
 			c.obey(at.index(i), uncountableRule(limit.Key, r.Auth))
 		}
 	}
-}
-
-// uncountableRule says which part of a key no request of the route has. All
-// its callers would share one bucket, which is not what was meant.
-func uncountableRule(key []KeyPart, auth *RouteAuth) string {
-	byKey := func(q *Requirement) bool { return q.APIKey != "" }
-	for _, part := range key {
-		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
-		identity := claim || part == KeyUser || part == KeyTenant || part == KeyAPIKey
-		switch {
-		case identity && auth.Public:
-			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
-		case claim && slices.ContainsFunc(auth.AnyOf, byKey):
-			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
-		case part == KeyAPIKey && !slices.ContainsFunc(auth.AnyOf, byKey):
-			return "counts by apiKey, and the route takes no API keys"
-		}
-	}
-	return ""
 }

@@ -12,10 +12,10 @@ const module = "github.com/gatewright/gatewright/"
 // mayImport says which packages of ours each one may import; all of the
 // repository is here. Arrows go one way, and siblings do not know each other.
 var mayImport = map[string][]string{
-	"config":                    {},
+	"config":                    {"internal/rule"},
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
-	"authz":                     {"config", "internal/wholefile"},
+	"authz":                     {"config", "internal/rule", "internal/wholefile"},
 	"keys":                      {},
 	"store":                     {"config"},
 	"ratelimit":                 {"config"},
@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/outcome":          {},
 	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
+	"internal/rule":             {},
 	"internal/telemetry":        {},
 	"internal/wholefile":        {},
 	"internal/demo":             {},

@@ -178,6 +178,9 @@ func (f *comparison) auth(path string, a, b config.RouteAuth) {
 		for _, q := range x.AnyOf {
 			all = append(all, requirementText(q))
 		}
+		if x.AllowAnonymous {
+			all = append(all, "anonymous")
+		}
 		return strings.Join(all, " or ")
 	}
 	if x, y := say(a), say(b); x != y {
@@ -196,11 +199,23 @@ func requirementText(q *config.Requirement) string {
 	for _, s := range slices.Sorted(slices.Values(q.Scopes)) {
 		text += ", scope " + s
 	}
+	if len(q.AnyScope) > 0 {
+		text += ", any scope of " + strings.Join(slices.Sorted(slices.Values(q.AnyScope)), "|")
+	}
+	if len(q.Roles) > 0 {
+		text += ", role " + strings.Join(slices.Sorted(slices.Values(q.Roles)), "|")
+	}
+	for _, name := range slices.Sorted(slices.Values(q.RequiredClaims)) {
+		text += ", claim " + name
+	}
 	for _, name := range slices.Sorted(maps.Keys(q.Claims)) {
 		text += ", claim " + name + " " + strings.Join(slices.Sorted(slices.Values(q.Claims[name])), "|")
 	}
 	for _, p := range slices.Sorted(slices.Values(q.Permissions)) {
 		text += ", permission " + p
+	}
+	if q.Rule != "" {
+		text += ", rule " + strconv.Quote(q.Rule)
 	}
 	return text
 }

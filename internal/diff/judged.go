@@ -65,10 +65,12 @@ func (s *side) judge(r *config.Route) *judgement {
 
 // ordered is a policy whose lists are sorted where their order means nothing.
 func ordered(p *authz.Policy) *authz.Policy {
-	out := &authz.Policy{AnyOf: slices.Clone(p.AnyOf), Limits: slices.Clone(p.Limits)}
+	out := &authz.Policy{AnyOf: slices.Clone(p.AnyOf), AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits)}
 	for i := range out.AnyOf {
 		q := &out.AnyOf[i]
 		q.Scopes, q.Permissions = slices.Sorted(slices.Values(q.Scopes)), slices.Sorted(slices.Values(q.Permissions))
+		q.AnyScope, q.Roles = slices.Sorted(slices.Values(q.AnyScope)), slices.Sorted(slices.Values(q.Roles))
+		q.RequiredClaims = slices.Sorted(slices.Values(q.RequiredClaims))
 		claims := make(map[string][]string, len(q.Claims))
 		for name, values := range q.Claims {
 			claims[name] = slices.Sorted(slices.Values(values))
@@ -132,6 +134,9 @@ func (j *judgement) String() string {
 	for i := range j.asks.AnyOf {
 		ways = append(ways, wayText(&j.asks.AnyOf[i]))
 	}
+	if j.asks.AllowAnonymous {
+		ways = append(ways, "anonymous")
+	}
 	text := strings.Join(ways, " or ")
 	if len(ways) == 0 {
 		text = "public"
@@ -143,7 +148,7 @@ func (j *judgement) String() string {
 }
 
 func wayText(q *authz.Requirement) string {
-	named := &config.Requirement{Scopes: q.Scopes, Claims: q.Claims, Permissions: q.Permissions}
+	named := &config.Requirement{Scopes: q.Scopes, AnyScope: q.AnyScope, Roles: q.Roles, RequiredClaims: q.RequiredClaims, Claims: q.Claims, Permissions: q.Permissions, Rule: q.Rule}
 	switch {
 	case q.JWT != nil:
 		named.JWT = q.JWT.Name

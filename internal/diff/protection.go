@@ -2,8 +2,10 @@ package diff
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz"
@@ -51,6 +53,9 @@ func newWaysIn(before, after *authz.Policy) []string {
 		return []string{"it is public now"}
 	}
 	var all []string
+	if after.AllowAnonymous && !before.AllowAnonymous {
+		all = append(all, "new way in: without a credential")
+	}
 	for i := range after.AnyOf {
 		way := &after.AnyOf[i]
 		if !slices.ContainsFunc(before.AnyOf, func(old authz.Requirement) bool { return asksAtLeast(way, &old) }) {
@@ -70,7 +75,17 @@ func asksAtLeast(q, other *authz.Requirement) bool {
 	}
 	return (q.JWT == nil) == (other.JWT == nil) && believesNoMore(q.JWT, other.JWT) && reflect.DeepEqual(q.APIKey, other.APIKey) &&
 		vouchesNoMore(q.Introspection, other.Introspection) &&
-		subset(other.Scopes, q.Scopes) && subset(other.Permissions, q.Permissions)
+		subset(other.Scopes, q.Scopes) && subset(other.Permissions, q.Permissions) && asksAsMuchOfToken(q, other) &&
+		(other.Rule == "" || q.Rule == other.Rule)
+}
+
+// asksAsMuchOfToken tells so of what is asked beside scopes and claims' values.
+func asksAsMuchOfToken(q, other *authz.Requirement) bool {
+	anyScope := len(other.AnyScope) == 0 || len(q.AnyScope) > 0 && subset(q.AnyScope, other.AnyScope) ||
+		slices.ContainsFunc(q.Scopes, func(s string) bool { return slices.Contains(other.AnyScope, s) })
+	roles := len(other.Roles) == 0 || len(q.Roles) > 0 && subset(q.Roles, other.Roles) && q.JWT != nil && other.JWT != nil && q.JWT.RolesClaim == other.JWT.RolesClaim
+	required := subset(other.RequiredClaims, append(slices.Collect(maps.Keys(q.Claims)), q.RequiredClaims...))
+	return anyScope && roles && required
 }
 
 // believesNoMore tells whether each token that a provider vouches for another
@@ -80,7 +95,14 @@ func believesNoMore(p, other *config.JWT) bool {
 		return p == other
 	}
 	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
-		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+}
+
+// typeFits tells whether tokens of a type are of another type, too. Empty is the
+// default: JWT, at+jwt, and none said.
+func typeFits(typ, other string) bool {
+	typ, other = strings.ToLower(config.ShortMediaType(typ)), strings.ToLower(config.ShortMediaType(other))
+	return typ == other || other == "" && (typ == "jwt" || typ == "at+jwt")
 }
 
 // vouchesNoMore is believesNoMore for introspection: whose answers are taken,

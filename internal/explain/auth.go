@@ -14,6 +14,8 @@ import (
 // Auth is what the route asks of a caller, and what the request has of it.
 type Auth struct {
 	Public bool `json:"public"`
+	// Anonymous tells that the request passes as nobody's, for want of any credential.
+	Anonymous bool `json:"anonymous,omitempty"`
 	// Verdict is passes, denied or unknown.
 	Verdict Verdict `json:"verdict"`
 	// Denied is the answer of a denial.
@@ -61,7 +63,7 @@ type Token struct {
 }
 
 func auth(p *authz.Policy, x authz.Examination, at time.Time) *Auth {
-	a := &Auth{Public: len(p.AnyOf) == 0}
+	a := &Auth{Public: len(p.AnyOf) == 0, Anonymous: x.Anonymous}
 	switch denied, ok := x.Overall(); {
 	case ok:
 		a.Verdict = Passes
@@ -90,6 +92,9 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 		r.Provider, r.Kind, r.LookedFor = q.JWT.Name, "jwt", "the header Authorization, as Bearer TOKEN"
 		r.Asks = append([]string{"issuer " + q.JWT.Issuer, "audience " + oneOf(q.JWT.Audiences),
 			"algorithm " + oneOf(algorithms(q.JWT.Algorithms))}, grants(q)...)
+		if q.JWT.TokenType != "" {
+			r.Asks = append(r.Asks, "type "+q.JWT.TokenType)
+		}
 	case q.Introspection != nil:
 		r.Provider, r.Kind, r.LookedFor = q.Introspection.Name, "introspection", "the header Authorization, as Bearer TOKEN"
 		r.Asks = []string{"active at " + q.Introspection.URL}
@@ -140,11 +145,23 @@ func grants(q *authz.Requirement) []string {
 	for _, s := range q.Scopes {
 		all = append(all, "scope "+s)
 	}
+	if len(q.AnyScope) > 0 {
+		all = append(all, "scope "+oneOf(q.AnyScope))
+	}
+	if len(q.Roles) > 0 {
+		all = append(all, "role "+oneOf(q.Roles))
+	}
+	for _, name := range q.RequiredClaims {
+		all = append(all, "claim "+name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(q.Claims)) {
 		all = append(all, "claim "+name+" "+oneOf(q.Claims[name]))
 	}
 	for _, p := range q.Permissions {
 		all = append(all, "permission "+p)
+	}
+	if q.Rule != "" {
+		all = append(all, "rule "+q.Rule)
 	}
 	return all
 }

@@ -65,6 +65,8 @@ func (a *Auth) write(b *page) {
 		b.line(0, "auth: denied, %s", a.Denied)
 	case a.Verdict == Unknown:
 		b.line(0, "auth: unknown, it depends on what cannot be verified here")
+	case a.Anonymous:
+		b.line(0, "auth: passes without identity, since there is no credential")
 	default:
 		b.line(0, "auth: passes")
 	}

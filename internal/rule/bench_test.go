@@ -1,0 +1,27 @@
+package rule
+
+import "testing"
+
+const usual = `claims.tier == "gold" && request.method != "DELETE"`
+
+func BenchmarkCompile(b *testing.B) {
+	for b.Loop() {
+		if _, err := Compile(usual, Token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHolds(b *testing.B) {
+	r, err := Compile(usual, Token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := facts()
+	b.ReportAllocs()
+	for b.Loop() {
+		if holds, err := r.Holds(f); !holds || err != nil {
+			b.Fatal(holds, err)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+// Package rule is the rule language of requirements: CEL
+// (https://cel.dev), over what is known of a caller and its request. A rule is
+// compiled and type-checked when its config is loaded, and costs a bounded
+// time whatever a request holds.
+package rule
+
+import (
+	"errors"
+	"fmt"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+)
+
+const (
+	// maxText is the longest rule, in bytes.
+	maxText = 4096
+	// maxEstimate is the highest cost, in CEL's units, that a rule may be
+	// estimated at with the largest of requests. Two loops over a claim, one
+	// within the other, are above it.
+	maxEstimate = 2_000_000
+	// maxCost is the highest cost of one evaluation: some milliseconds. A claim
+	// of a thousand elements can be searched; one that was made to be slow ends
+	// in an error.
+	maxCost = 50_000
+)
+
+// Subject is whose caller a rule is about: what it can know beside the request.
+type Subject int
+
+// The subjects.
+const (
+	// Token has claims.
+	Token Subject = iota
+	// Key is an API key: it has key.id, key.owner, key.tenant and key.permissions.
+	Key
+)
+
+// Rule is a compiled rule. It is immutable, and may be evaluated by many
+// goroutines at once.
+type Rule struct{ program cel.Program }
+
+// Compile reads a rule. The error says what is wrong with it, and where in the
+// text.
+func Compile(text string, about Subject) (*Rule, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("must be at most %d bytes", maxText)
+	}
+	env, err := environment(about)
+	if err != nil {
+		return nil, err
+	}
+	checked, issues := env.Compile(text)
+	if issues.Err() != nil {
+		return nil, first(issues)
+	}
+	if !checked.OutputType().IsExactType(types.BoolType) {
+		return nil, fmt.Errorf("must be true or false, and is of type %s: compare it, as with == true", checked.OutputType())
+	}
+	if err := checkPatterns(checked); err != nil {
+		return nil, err
+	}
+	if err := checkCost(env, checked); err != nil {
+		return nil, err
+	}
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be compiled: %w", err)
+	}
+	return &Rule{program}, nil
+}
+
+// errResult cannot be: the checker knows that the result is a bool.
+var errResult = errors.New("the rule came to neither true nor false")
+
+// Holds tells what a rule comes to. An error is that it comes to nothing: it
+// asks for what is not there, compares what cannot be compared, or takes too
+// long. The error may quote the request.
+func (r *Rule) Holds(f *Facts) (bool, error) {
+	value, _, err := r.program.Eval(activation{f})
+	if err != nil {
+		return false, fmt.Errorf("evaluating the rule: %w", err)
+	}
+	holds, ok := value.(types.Bool)
+	if !ok {
+		return false, errResult
+	}
+	return bool(holds), nil
+}
+
+// first is the first issue of a text, without CEL's drawing of where it is.
+func first(issues *cel.Issues) error {
+	all := issues.Errors()
+	if len(all) == 0 {
+		return issues.Err()
+	}
+	at := all[0].Location
+	if at.Line() < 1 { // it is about the text as a whole
+		return fmt.Errorf("must be a rule in CEL: %s", all[0].Message)
+	}
+	return fmt.Errorf("must be a rule in CEL: line %d, column %d: %s", at.Line(), at.Column()+1, all[0].Message)
+}
