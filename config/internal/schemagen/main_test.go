@@ -48,14 +48,14 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 		t.Errorf("required of a route are %q", got)
 	}
 	for field, want := range map[string]string{
-		schema.Properties["trustedHops"].Description:                       "Not yet supported: trusted proxies. TrustedHops is how many proxies",
-		schema.Defs["Route"].Properties["compress"].Description:            "Not yet supported: compression. ",
-		schema.Defs["Backend"].Properties["tls"].Description:               "Not yet supported: TLS to backends. ",
-		schema.Defs["Limit"].Properties["slidingWindow"].Description:       "Not yet supported: sliding windows. ",
-		schema.Defs["Backend"].Properties["endpoints"].Description:         "Endpoints are host:port. ",
-		schema.Defs["Backend"].Properties["loadBalancing"].Description:     "LoadBalancing picks the endpoint. Left out, it means round_robin.",
-		schema.Defs["Listener"].Properties["rateLimit"].Description:        "RateLimit says who asks",
-		schema.Defs["Route"].Properties["compress"].Description:            "Not yet supported: compression.",
+		schema.Properties["trustedHops"].Description:                   "Not yet supported: trusted proxies. TrustedHops is how many proxies",
+		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression. ",
+		schema.Defs["Backend"].Properties["tls"].Description:           "Not yet supported: TLS to backends. ",
+		schema.Defs["Limit"].Properties["slidingWindow"].Description:   "Not yet supported: sliding windows. ",
+		schema.Defs["Backend"].Properties["endpoints"].Description:     "Endpoints are host:port. ",
+		schema.Defs["Backend"].Properties["loadBalancing"].Description: "LoadBalancing picks the endpoint. Left out, it means round_robin.",
+		schema.Defs["Listener"].Properties["rateLimit"].Description:    "RateLimit says who asks",
+		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression.",
 	} {
 		if !strings.HasPrefix(field, want) {
 			t.Errorf("description %q does not begin with %q", field, want)
