@@ -140,6 +140,10 @@ func (s *introspector) answer(q *question, hash tokenHash, access *issuerAccess,
 		q.err = fmt.Errorf("waiting to ask the issuer: %w", ctx.Err())
 		return
 	}
+	if ctx.Err() != nil { // both came at once: nobody waits for the answer
+		q.err = fmt.Errorf("waiting to ask the issuer: %w", ctx.Err())
+		return
+	}
 	q.found, q.err = access.ask(ctx, token)
 	if q.err == nil {
 		s.cache.put(hash, q.found, time.Now())
