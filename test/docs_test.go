@@ -55,7 +55,7 @@ func TestRouteDocumentsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) != 2 {
+	if len(blocks) != 3 {
 		t.Fatalf("docs/routes.md shows %d blocks", len(blocks))
 	}
 	const around = `
@@ -65,8 +65,10 @@ auth: {jwt: {main: {issuer: https://id.example.com/, audiences: [api], jwks: {ur
 routes:
 - {name: r, match: {path: /}, auth: public, to: [{backend: app}]}
 `
-	route, policy := string(blocks[0][1]), strings.ReplaceAll(string(blocks[1][1]), "\n", "\n  ")
-	content := around + route + "- name: page\n  match: {path: /page}\n  auth: public\n  to: [{backend: app}]\n  " + policy
+	inRoute := func(i int) string { return "  " + strings.ReplaceAll(string(blocks[i][1]), "\n", "\n  ") }
+	content := around + string(blocks[0][1]) +
+		"- name: ruled\n  match: {path: /ruled}\n  to: [{backend: app}]\n" + inRoute(1) + "\n" +
+		"- name: page\n  match: {path: /page}\n  auth: public\n  to: [{backend: app}]\n" + inRoute(2)
 	if _, err := config.Parse("gateway.yaml", []byte(content)); err != nil {
 		t.Errorf("%v\n%s", err, content)
 	}
