@@ -29,10 +29,13 @@ type Examination struct {
 	Anonymous bool
 	// Findings are one for each requirement of the policy, in its order.
 	Findings []Finding
+	// Shadow is what its requirements in shadow make of it; nil where it has none.
+	Shadow *Examination
 	// Charges are what limits would be charged, and by which keys.
 	Charges []Charge
 	// CallerKnown tells that the keys of Charges have the caller in them: that
-	// the policy asks for none, or that a finding names one.
+	// the policy asks for none, or that a finding names one, or that none in
+	// shadow does where those are all that there are.
 	CallerKnown bool
 }
 
@@ -80,7 +83,7 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	if refused != nil {
 		return Examination{Refused: denial(refused)}
 	}
-	x := Examination{Anonymous: p.AllowAnonymous && shown.none()}
+	x := Examination{Anonymous: len(p.AnyOf) > 0 && p.AllowAnonymous && shown.none()}
 	x.CallerKnown = len(p.AnyOf) == 0 || x.Anonymous
 	var id Identity
 	doubt := false // of who the caller is
@@ -96,6 +99,24 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 		}
 	}
 	x.Charges = s.charges(p, rq, &id, headers)
+	return s.examineShadow(ctx, p, e, x)
+}
+
+// examineShadow adds to an examination what the requirements in shadow make of
+// the request.
+func (s *Server) examineShadow(ctx context.Context, p *Policy, e Examined, x Examination) Examination {
+	if len(p.Shadow) == 0 {
+		return x
+	}
+	shadow := s.Examine(ctx, p.InForce(), e)
+	if shadow.Refused != nil { // its form is judged in force
+		return Examination{Refused: shadow.Refused}
+	}
+	x.Shadow = &shadow
+	if len(p.AnyOf) == 0 {
+		denied, _ := shadow.Overall()
+		x.Charges, x.CallerKnown = shadow.Charges, shadow.CallerKnown || denied != nil
+	}
 	return x
 }
 

@@ -12,6 +12,11 @@ type Policy struct {
 	// AnyOf is tried in order; the first requirement that holds decides who
 	// the caller is. Empty: the route is public.
 	AnyOf []Requirement
+	// Shadow are requirements that are judged and counted, as if they stood in the
+	// place of AnyOf, and never enforced: they protect nothing. Where AnyOf is
+	// empty, the first of them that holds tells who the caller is, and a request
+	// for which none does is nobody's.
+	Shadow []Requirement
 	// AllowAnonymous: a request that has no credential at all passes, as
 	// nobody's. One that has any is judged as if this were not set.
 	AllowAnonymous bool
@@ -76,8 +81,10 @@ func (q *Requirement) keepsToken() bool {
 // are looked up, not checked. limitsInFilter is whether the route's listener
 // asks for limits by Envoy's ratelimit filter (config.RateLimitFilter).
 func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
+	enforced, shadow := requirements(c, r.Auth)
 	p := &Policy{
-		AnyOf:          requirements(c, r.Auth),
+		AnyOf:          enforced,
+		Shadow:         shadow,
 		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
@@ -86,9 +93,10 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 }
 
 // Needed reports whether a request of the route has to be judged. If not, the
-// route is public and unlimited, and Envoy need not call.
+// route is public, unlimited and without anything in shadow, and Envoy need not
+// call.
 func (p *Policy) Needed() bool {
-	return len(p.AnyOf) > 0 || len(p.Limits) > 0
+	return len(p.AnyOf) > 0 || len(p.Shadow) > 0 || len(p.Limits) > 0
 }
 
 // Hash is the policy's content address: 32 hexadecimal digits of the SHA-256
@@ -98,18 +106,18 @@ func (p *Policy) Hash() string {
 	return contentHash(p)
 }
 
-func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
+// requirements are those that a route enforces, and those that it has in shadow.
+func requirements(c *config.Config, auth *config.RouteAuth) (enforced, shadow []Requirement) {
 	if auth != nil && auth.Public {
-		return nil
+		return nil, nil
 	}
 	// Validation refuses a route that says nothing about auth. Should one get
 	// here all the same, it must not become public by that.
 	if auth == nil || len(auth.AnyOf) == 0 {
-		return []Requirement{{}}
+		return []Requirement{{}}, nil
 	}
-	all := make([]Requirement, len(auth.AnyOf))
-	for i, q := range auth.AnyOf {
-		all[i] = Requirement{
+	for _, q := range auth.AnyOf {
+		one := Requirement{
 			JWT:            c.Auth.JWT[q.JWT],
 			Scopes:         q.Scopes,
 			AnyScope:       q.AnyScope,
@@ -121,9 +129,14 @@ func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
 			Rule:           q.Rule,
 			Introspection:  c.Auth.Introspection[q.Introspection],
 		}
-		all[i].compile()
+		one.compile()
+		if q.InShadow() {
+			shadow = append(shadow, one)
+		} else {
+			enforced = append(enforced, one)
+		}
 	}
-	return all
+	return enforced, shadow
 }
 
 func limits(c *config.Config, names []string) []*config.Limit {

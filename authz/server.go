@@ -74,6 +74,7 @@ type Server struct {
 	clock         func() time.Time
 	log           *slog.Logger
 	metrics       *checkMetrics
+	shadow        *shadowCounts
 	troubles      sparingly
 }
 
@@ -93,6 +94,7 @@ func New(o Options) *Server {
 		clock:         o.Clock,
 		log:           o.Log,
 		metrics:       newCheckMetrics(o.Registerer),
+		shadow:        newShadowCounts(o.Registerer),
 	}
 	s.fillAbsent()
 	return s
@@ -175,7 +177,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if refused != nil {
 		return v.denied(refused)
 	}
-	if len(policy.AnyOf) > 0 {
+	if len(policy.AnyOf) > 0 || len(policy.Shadow) > 0 {
 		if v, refused = s.authenticate(ctx, rq, policy, v); refused != nil {
 			return v.denied(refused)
 		}
@@ -199,17 +201,26 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 }
 
 // authenticate returns the verdict with the caller in it, or why there is none.
+// What is in shadow is judged after the requirements that decide, and cannot
+// change what they have decided.
 func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Verdict) (Verdict, *refusal) {
 	shown, refused := readCredentials(rq, p)
 	if refused != nil {
 		return v, refused
 	}
-	if p.AllowAnonymous && shown.none() {
-		v.removeHeaders = removedHeaders(p, &caller{})
-		v.removeQuery = removedQuery(p)
-		return v, nil
+	shadow, refused := readInShadow(rq, p)
+	if refused != nil {
+		return v, refused
 	}
-	found, none := s.identify(ctx, shown, p, s.clock())
+	found, none := s.callerBy(ctx, shown, p, s.clock())
+	if shadow.policy != nil {
+		who, result := s.judgeInShadow(ctx, rq, shadow)
+		s.shadow.add(s.routeLabel(rq), none == nil, result)
+		v.shadow = result
+		if len(p.AnyOf) == 0 && who != nil {
+			found = who
+		}
+	}
 	if none != nil {
 		v.Challenge = challenge(p, none)
 		if none.known != nil {
@@ -217,23 +228,37 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 		}
 		return v, none.refusal
 	}
+	all := p.reads()
 	v.Identity = found.Identity
 	v.headers = found.headers
-	v.removeHeaders = removedHeaders(p, found)
-	v.removeQuery = removedQuery(p)
+	v.removeHeaders = removedHeaders(all, found)
+	v.removeQuery = removedQuery(all)
 	return v, nil
 }
 
-func (s *Server) observe(rq *request, v Verdict, took time.Duration) {
-	route := unknownRoute
-	if s.knownRoute(rq.route) {
-		route = rq.route
+// callerBy is who the caller is by the policy's requirements, nobody where it
+// asks for none, or why it is none whom they let pass.
+func (s *Server) callerBy(ctx context.Context, c *credentials, p *Policy, now time.Time) (*caller, *unidentified) {
+	if len(p.AnyOf) == 0 || p.AllowAnonymous && c.none() {
+		return &caller{}, nil
 	}
+	return s.identify(ctx, c, p, now)
+}
+
+// routeLabel is the route as metrics name it.
+func (s *Server) routeLabel(rq *request) string {
+	if s.knownRoute(rq.route) {
+		return rq.route
+	}
+	return unknownRoute
+}
+
+func (s *Server) observe(rq *request, v Verdict, took time.Duration) {
 	reason := v.Reason
 	if reason != ReasonAllowed {
 		reason, _ = problemOf(reason)
 	}
-	s.metrics.count(route, reason)
+	s.metrics.count(s.routeLabel(rq), reason)
 	s.metrics.seconds.Observe(took.Seconds())
 	if v.cause != nil && s.troubles.due(time.Now()) {
 		s.log.Error("a request could not be judged",

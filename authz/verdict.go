@@ -22,6 +22,9 @@ type Verdict struct {
 	// Nil where Check charges the limits itself.
 	LimitKeys map[string]string
 
+	// shadow is what the route's requirements in shadow would answer; empty where
+	// there are none, or where the request did not come to them.
+	shadow Reason
 	// headers are set on the request, for the backend.
 	headers []header
 	// removeHeaders and removeQuery are taken out of the request.

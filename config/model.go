@@ -527,6 +527,7 @@ type RouteAuth struct {
 	// Public asks nothing. Then all else is empty; otherwise AnyOf is not.
 	Public bool `yaml:"-"`
 	// AnyOf is tried in order; the first that holds decides who the caller is.
+	// Where all of them are in shadow, every request passes.
 	AnyOf []*Requirement `yaml:"anyOf" required:"true"`
 	// AllowAnonymous lets a request without any credential pass, as nobody's. A
 	// credential that is there must be good.
@@ -558,7 +559,22 @@ type Requirement struct {
 	// over claims (JWT) or key (APIKey), and request. One line: a long one is
 	// folded, as by YAML's >-.
 	Rule string `yaml:"rule"`
+	// Mode is whether the requirement is enforced. The empty string means enforce.
+	Mode RequirementMode `yaml:"mode"`
 }
+
+// InShadow tells that the requirement is judged and counted, and not enforced.
+func (q *Requirement) InShadow() bool { return q.Mode == ModeShadow }
+
+// RequirementMode is whether a requirement is enforced.
+type RequirementMode string
+
+// The modes. A requirement in shadow is judged and counted, and protects
+// nothing: what it would answer is in metrics, access log and status alone.
+const (
+	ModeEnforce RequirementMode = "enforce"
+	ModeShadow  RequirementMode = "shadow"
+)
 
 // Destination is one side of a split.
 type Destination struct {

@@ -48,6 +48,7 @@ func (c *checker) requirement(at *place, q *Requirement) {
 
 // asked are what a requirement asks of its credential.
 func (c *checker) asked(at *place, q *Requirement) {
+	oneOf(c, at.key("mode"), q.Mode, ModeEnforce, ModeShadow)
 	c.grants(at.key("scopes"), q.Scopes)
 	c.grants(at.key("anyScope"), q.AnyScope)
 	c.someOf(at.key("anyScope"), q.AnyScope)
@@ -96,6 +97,8 @@ func (c *checker) grants(at *place, names []string) {
 // its callers would share one bucket, which is not what was meant.
 func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 	byKey := func(q *Requirement) bool { return q.APIKey != "" }
+	naming := auth.naming()
+	shadow := len(naming) > 0 && naming[0].InShadow()
 	apart := false // whether nobody's requests have something to be told apart by
 	for _, part := range key {
 		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
@@ -104,14 +107,32 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 		switch {
 		case identity && auth.Public:
 			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
-		case claim && slices.ContainsFunc(auth.AnyOf, byKey):
+		case claim && slices.ContainsFunc(naming, byKey):
 			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
-		case part == KeyAPIKey && !slices.ContainsFunc(auth.AnyOf, byKey):
+		case part == KeyAPIKey && !slices.ContainsFunc(naming, byKey):
 			return "counts by apiKey, and the route takes no API keys"
 		}
+	}
+	if shadow && !apart && !slices.Equal(key, []KeyPart{KeyRoute}) {
+		return "counts all who satisfy no requirement together, and they pass, since all requirements are in shadow: its key needs clientIP or a header, too"
 	}
 	if auth.AllowAnonymous && !apart && !slices.Equal(key, []KeyPart{KeyRoute}) {
 		return "counts all who come without a credential together, and the route allows them: its key needs clientIP or a header, too"
 	}
 	return ""
+}
+
+// naming are the requirements that tell who a caller is: those that are
+// enforced, or those in shadow where there are no others.
+func (a *RouteAuth) naming() []*Requirement {
+	var enforced []*Requirement
+	for _, q := range a.AnyOf {
+		if !q.InShadow() {
+			enforced = append(enforced, q)
+		}
+	}
+	if len(enforced) == 0 {
+		return a.AnyOf
+	}
+	return enforced
 }

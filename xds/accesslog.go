@@ -79,6 +79,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"user_agent":  "%REQ(USER-AGENT)%",
 		"limit":       verdict("limit"),
 		"policy":      verdict("policy"),
+		"shadow":      verdict("shadow"),
 	})
 }
 

@@ -48,6 +48,7 @@ type service struct {
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
 	judging       judging
+	judge         *authz.Server
 	router        router
 	outcomes      *outcome.Metrics
 	xds           *xds.Server
@@ -165,7 +166,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 func (svc *service) newGRPC() *grpc.Server {
 	server := grpc.NewServer(svc.door.ServerOptions()...)
 	svc.xds.Register(server)
-	authz.Register(server, authz.New(authz.Options{
+	svc.judge = authz.New(authz.Options{
 		Policies:      &svc.judging,
 		Router:        &svc.router,
 		KeySets:       svc.keySets,
@@ -179,7 +180,8 @@ func (svc *service) newGRPC() *grpc.Server {
 		Log:           svc.log,
 		Registerer:    svc.registry,
 		KnownRoute:    svc.judging.HasRoute,
-	}))
+	})
+	authz.Register(server, svc.judge)
 	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.judging.limit))
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
 	return server

@@ -37,6 +37,9 @@ type statusReport struct {
 	Envoys []xds.EnvoyStatus `json:"envoys"`
 	// KeySets are those of the issuers, by which tokens are judged.
 	KeySets []authz.KeySetStatus `json:"keySets"`
+	// Shadow is what requirements in shadow have made of requests, by route, since
+	// the process started.
+	Shadow []authz.ShadowStatus `json:"shadow"`
 }
 
 // wellKept reports whether what was read last is what every Envoy runs.
@@ -61,6 +64,7 @@ func (svc *service) status() any {
 	}
 	r.Envoys = svc.xds.Envoys()
 	r.KeySets = svc.keySets.Status(time.Now())
+	r.Shadow = svc.judge.ShadowStatus()
 	return r
 }
 
@@ -139,14 +143,19 @@ func printStatus(w io.Writer, r statusReport) error {
 	for _, e := range r.Envoys {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Node, e.Version, date(e.ConnectedAt), envoyState(e))
 	}
-	if err := table.Flush(); err != nil || len(r.KeySets) == 0 {
+	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(table, "ISSUERS\tKEYS\tSTATE")
-	for _, k := range r.KeySets {
-		fmt.Fprintf(table, "%s\t%d\t%s\n", strings.Join(k.Providers, ", "), k.Keys, keySetState(k))
+	if len(r.KeySets) > 0 {
+		fmt.Fprintln(table, "ISSUERS\tKEYS\tSTATE")
+		for _, k := range r.KeySets {
+			fmt.Fprintf(table, "%s\t%d\t%s\n", strings.Join(k.Providers, ", "), k.Keys, keySetState(k))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
 	}
-	return table.Flush()
+	return printShadow(w, r.Shadow)
 }
 
 // keySetState is how an issuer's keys stand, and since when.

@@ -217,6 +217,9 @@ func requirementText(q *config.Requirement) string {
 	if q.Rule != "" {
 		text += ", rule " + strconv.Quote(q.Rule)
 	}
+	if q.InShadow() {
+		text += " (in shadow)"
+	}
 	return text
 }
 

@@ -65,9 +65,18 @@ func (s *side) judge(r *config.Route) *judgement {
 
 // ordered is a policy whose lists are sorted where their order means nothing.
 func ordered(p *authz.Policy) *authz.Policy {
-	out := &authz.Policy{AnyOf: slices.Clone(p.AnyOf), AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits)}
-	for i := range out.AnyOf {
-		q := &out.AnyOf[i]
+	out := &authz.Policy{
+		AnyOf: orderedRequirements(p.AnyOf), Shadow: orderedRequirements(p.Shadow),
+		AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits),
+	}
+	slices.SortFunc(out.Limits, func(a, b *config.Limit) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func orderedRequirements(all []authz.Requirement) []authz.Requirement {
+	out := slices.Clone(all)
+	for i := range out {
+		q := &out[i]
 		q.Scopes, q.Permissions = slices.Sorted(slices.Values(q.Scopes)), slices.Sorted(slices.Values(q.Permissions))
 		q.AnyScope, q.Roles = slices.Sorted(slices.Values(q.AnyScope)), slices.Sorted(slices.Values(q.Roles))
 		q.RequiredClaims = slices.Sorted(slices.Values(q.RequiredClaims))
@@ -88,7 +97,6 @@ func ordered(p *authz.Policy) *authz.Policy {
 			q.Introspection = &provider
 		}
 	}
-	slices.SortFunc(out.Limits, func(a, b *config.Limit) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -130,21 +138,29 @@ func (j *judgement) String() string {
 	if j.asks == nil {
 		return "no route (404)"
 	}
-	var ways []string
-	for i := range j.asks.AnyOf {
-		ways = append(ways, wayText(&j.asks.AnyOf[i]))
-	}
-	if j.asks.AllowAnonymous {
-		ways = append(ways, "anonymous")
-	}
-	text := strings.Join(ways, " or ")
-	if len(ways) == 0 {
-		text = "public"
+	text := waysText(j.asks)
+	if len(j.asks.Shadow) > 0 {
+		text += ", in shadow " + waysText(j.asks.InForce())
 	}
 	for _, l := range j.asks.Limits {
 		text += ", limit " + l.Name
 	}
 	return fmt.Sprintf("route %s (%s), %s", j.route, text, j.goes)
+}
+
+// waysText is what a policy asks for.
+func waysText(p *authz.Policy) string {
+	if len(p.AnyOf) == 0 {
+		return "public"
+	}
+	var ways []string
+	for i := range p.AnyOf {
+		ways = append(ways, wayText(&p.AnyOf[i]))
+	}
+	if p.AllowAnonymous {
+		ways = append(ways, "anonymous")
+	}
+	return strings.Join(ways, " or ")
 }
 
 func wayText(q *authz.Requirement) string {

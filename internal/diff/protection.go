@@ -44,10 +44,14 @@ func protection(before, after *judgement) (Protection, []string) {
 }
 
 // newWaysIn are the requirements of a policy that somebody may satisfy who
-// satisfied none of the policy before.
+// satisfied none of the policy before. Those in shadow are none: they let nobody
+// in, and keep nobody out.
 func newWaysIn(before, after *authz.Policy) []string {
 	if len(before.AnyOf) == 0 {
 		return nil
+	}
+	if len(after.AnyOf) == 0 && len(after.Shadow) > 0 {
+		return []string{"everybody passes now: all that it asks for is in shadow"}
 	}
 	if len(after.AnyOf) == 0 {
 		return []string{"it is public now"}

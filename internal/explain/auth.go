@@ -22,6 +22,9 @@ type Auth struct {
 	Denied *Answer `json:"denied,omitempty"`
 	// AnyOf are the requirements, in the order in which they are tried.
 	AnyOf []Requirement `json:"anyOf,omitempty"`
+	// Shadow is what those in shadow would answer, were they enforced; nil where
+	// there are none.
+	Shadow *Auth `json:"shadow,omitempty"`
 }
 
 // Verdict is how a judgement ends, as far as it can be told.
@@ -81,6 +84,9 @@ func auth(p *authz.Policy, x authz.Examination, at time.Time) *Auth {
 			f.Denial = x.Refused
 		}
 		a.AnyOf = append(a.AnyOf, requirement(q, f, at))
+	}
+	if x.Shadow != nil {
+		a.Shadow = auth(p.InForce(), *x.Shadow, at)
 	}
 	return a
 }

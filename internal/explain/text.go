@@ -58,20 +58,36 @@ func (a *Answer) String() string {
 
 func (a *Auth) write(b *page) {
 	switch {
+	case a.Public && a.Denied == nil && a.Shadow != nil:
+		b.line(0, "auth: passes, all that is asked is in shadow")
 	case a.Public && a.Denied == nil:
 		b.line(0, "auth: public, nothing is asked")
 		return
-	case a.Denied != nil:
-		b.line(0, "auth: denied, %s", a.Denied)
-	case a.Verdict == Unknown:
-		b.line(0, "auth: unknown, it depends on what cannot be verified here")
-	case a.Anonymous:
-		b.line(0, "auth: passes without identity, since there is no credential")
 	default:
-		b.line(0, "auth: passes")
+		b.line(0, "auth: %s", a.outcome())
 	}
 	for _, q := range a.AnyOf {
 		q.write(b)
+	}
+	if a.Shadow != nil {
+		b.line(0, "in shadow, not enforced: %s", a.Shadow.outcome())
+		for _, q := range a.Shadow.AnyOf {
+			q.write(b)
+		}
+	}
+}
+
+// outcome is what requirements come to, in words.
+func (a *Auth) outcome() string {
+	switch {
+	case a.Denied != nil:
+		return "denied, " + a.Denied.String()
+	case a.Verdict == Unknown:
+		return "unknown, it depends on what cannot be verified here"
+	case a.Anonymous:
+		return "passes without identity, since there is no credential"
+	default:
+		return "passes"
 	}
 }
 

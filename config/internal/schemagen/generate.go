@@ -74,6 +74,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.Exact, config.Lease, config.Sync)
 	case config.OnStoreFailure:
 		return enum(config.FailLocal, config.FailAllow, config.FailDeny)
+	case config.RequirementMode:
+		return enum(config.ModeEnforce, config.ModeShadow)
 	}
 	return nil
 }
