@@ -86,9 +86,9 @@ func TestDecodeEveryField(t *testing.T) {
 				},
 				Priority: -5,
 				Auth: &RouteAuth{AnyOf: []*Requirement{
-					{Introspection: "legacy"},
+					{Introspection: "legacy", Mode: ModeShadow},
 					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}, AnyScope: []string{"users:all", "users:some"}, Roles: []string{"staff"},
-						RequiredClaims: []string{"jti"}, Rule: `claims.tier == "gold" && request.method != "DELETE"`},
+						RequiredClaims: []string{"jti"}, Mode: ModeEnforce, Rule: `claims.tier == "gold" && request.method != "DELETE"`},
 				}},
 				Limits: []string{"per-user", "per-plan"},
 				To: []*Destination{

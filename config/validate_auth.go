@@ -109,6 +109,8 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
 		case claim && slices.ContainsFunc(naming, byKey):
 			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
+		case part == KeyAPIKey && !slices.ContainsFunc(naming, byKey) && slices.ContainsFunc(auth.AnyOf, byKey):
+			return "counts by apiKey, and the route takes API keys in shadow alone: its enforced requirements say who is counted"
 		case part == KeyAPIKey && !slices.ContainsFunc(naming, byKey):
 			return "counts by apiKey, and the route takes no API keys"
 		}
