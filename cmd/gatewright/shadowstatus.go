@@ -20,7 +20,9 @@ func printShadow(w io.Writer, all []authz.ShadowStatus) error {
 	for _, r := range all {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", r.Route, r.Judged, r.WouldDeny, r.WouldAdmit)
 		for _, reason := range r.Reasons {
-			fmt.Fprintf(table, "  %s\t\t%d\t\n", reason.Reason, reason.Passing)
+			if reason.Passing > 0 { // the others are denied as it is
+				fmt.Fprintf(table, "  %s\t\t%d\t\n", reason.Reason, reason.Passing)
+			}
 		}
 	}
 	return table.Flush()
