@@ -13,6 +13,7 @@ import (
 
 // Auth is what the route asks of a caller, and what the request has of it.
 type Auth struct {
+	// Public tells that nothing is enforced.
 	Public bool `json:"public"`
 	// Anonymous tells that the request passes as nobody's, for want of any credential.
 	Anonymous bool `json:"anonymous,omitempty"`
