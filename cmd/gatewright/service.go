@@ -112,7 +112,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Log: svc.log}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
