@@ -230,7 +230,8 @@ func (svc *service) run(ctx context.Context) error {
 }
 
 func (svc *service) serveEnvoys(l net.Listener) error {
-	if err := svc.grpc.Serve(l); err != nil {
+	// Stopped is what it says, too, where the end came before it began.
+	if err := svc.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving Envoys: %w", err)
 	}
 	return nil
