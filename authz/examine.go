@@ -88,7 +88,7 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	x := Examination{Anonymous: p.AllowAnonymous && shown.none()}
 	x.CallerKnown = p.Public() || x.Anonymous
 	var id Identity
-	doubt := false      // of who the caller is
+	doubt := false     // of who the caller is
 	var ways []*caller // those of AnyOf, as far as they are known
 	for i := range p.AnyOf {
 		found, who := s.finding(ctx, shown, &p.AnyOf[i])
