@@ -10,8 +10,11 @@ import (
 // zero value is public and unlimited.
 type Policy struct {
 	// AnyOf is tried in order; the first requirement that holds decides who
-	// the caller is. Empty: the route is public.
+	// the caller is. Empty: AllOf decides. Both are: the route is public.
 	AnyOf []Requirement
+	// AllOf must all hold, beside one of AnyOf where that has any, and speak of
+	// no two callers. Without AnyOf the caller is the first's.
+	AllOf []Requirement
 	// AllowAnonymous: a request that has no credential at all passes, as
 	// nobody's. One that has any is judged as if this were not set.
 	AllowAnonymous bool
@@ -76,8 +79,10 @@ func (q *Requirement) keepsToken() bool {
 // are looked up, not checked. limitsInFilter is whether the route's listener
 // asks for limits by Envoy's ratelimit filter (config.RateLimitFilter).
 func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
+	anyOf, allOf := requirements(c, r.Auth)
 	p := &Policy{
-		AnyOf:          requirements(c, r.Auth),
+		AnyOf:          anyOf,
+		AllOf:          allOf,
 		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
@@ -88,7 +93,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 // Needed reports whether a request of the route has to be judged. If not, the
 // route is public and unlimited, and Envoy need not call.
 func (p *Policy) Needed() bool {
-	return len(p.AnyOf) > 0 || len(p.Limits) > 0
+	return !p.Public() || len(p.Limits) > 0
 }
 
 // Hash is the policy's content address: 32 hexadecimal digits of the SHA-256
@@ -98,17 +103,25 @@ func (p *Policy) Hash() string {
 	return contentHash(p)
 }
 
-func requirements(c *config.Config, auth *config.RouteAuth) []Requirement {
+func requirements(c *config.Config, auth *config.RouteAuth) (anyOf, allOf []Requirement) {
 	if auth != nil && auth.Public {
-		return nil
+		return nil, nil
 	}
 	// Validation refuses a route that says nothing about auth. Should one get
 	// here all the same, it must not become public by that.
-	if auth == nil || len(auth.AnyOf) == 0 {
-		return []Requirement{{}}
+	if auth == nil || len(auth.AnyOf) == 0 && len(auth.AllOf) == 0 {
+		return []Requirement{{}}, nil
 	}
-	all := make([]Requirement, len(auth.AnyOf))
-	for i, q := range auth.AnyOf {
+	return resolved(c, auth.AnyOf), resolved(c, auth.AllOf)
+}
+
+// resolved are requirements with their providers; nil for none.
+func resolved(c *config.Config, named []*config.Requirement) []Requirement {
+	if len(named) == 0 {
+		return nil
+	}
+	all := make([]Requirement, len(named))
+	for i, q := range named {
 		all[i] = Requirement{
 			JWT:            c.Auth.JWT[q.JWT],
 			Scopes:         q.Scopes,

@@ -175,7 +175,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if refused != nil {
 		return v.denied(refused)
 	}
-	if len(policy.AnyOf) > 0 {
+	if !policy.Public() {
 		if v, refused = s.authenticate(ctx, rq, policy, v); refused != nil {
 			return v.denied(refused)
 		}

@@ -65,9 +65,8 @@ func (s *side) judge(r *config.Route) *judgement {
 
 // ordered is a policy whose lists are sorted where their order means nothing.
 func ordered(p *authz.Policy) *authz.Policy {
-	out := &authz.Policy{AnyOf: slices.Clone(p.AnyOf), AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits)}
-	for i := range out.AnyOf {
-		q := &out.AnyOf[i]
+	out := &authz.Policy{AnyOf: slices.Clone(p.AnyOf), AllOf: slices.Clone(p.AllOf), AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits)}
+	for q := range out.Requirements() {
 		q.Scopes, q.Permissions = slices.Sorted(slices.Values(q.Scopes)), slices.Sorted(slices.Values(q.Permissions))
 		q.AnyScope, q.Roles = slices.Sorted(slices.Values(q.AnyScope)), slices.Sorted(slices.Values(q.Roles))
 		q.RequiredClaims = slices.Sorted(slices.Values(q.RequiredClaims))
@@ -130,15 +129,8 @@ func (j *judgement) String() string {
 	if j.asks == nil {
 		return "no route (404)"
 	}
-	var ways []string
-	for i := range j.asks.AnyOf {
-		ways = append(ways, wayText(&j.asks.AnyOf[i]))
-	}
-	if j.asks.AllowAnonymous {
-		ways = append(ways, "anonymous")
-	}
-	text := strings.Join(ways, " or ")
-	if len(ways) == 0 {
+	text := askedText(each(j.asks.AnyOf, wayText), each(j.asks.AllOf, wayText), j.asks.AllowAnonymous)
+	if j.asks.Public() {
 		text = "public"
 	}
 	for _, l := range j.asks.Limits {

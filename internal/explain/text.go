@@ -70,7 +70,16 @@ func (a *Auth) write(b *page) {
 	default:
 		b.line(0, "auth: passes")
 	}
+	if len(a.AnyOf) > 0 && len(a.AllOf) > 0 {
+		b.line(1, "one of these:")
+	}
 	for _, q := range a.AnyOf {
+		q.write(b)
+	}
+	if len(a.AllOf) > 0 {
+		b.line(1, "all of these, of one caller:")
+	}
+	for _, q := range a.AllOf {
 		q.write(b)
 	}
 }
