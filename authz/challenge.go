@@ -25,8 +25,8 @@ func challenge(p *Policy, u *unidentified) string {
 }
 
 func takesToken(p *Policy) bool {
-	for i := range p.AnyOf {
-		if p.AnyOf[i].takesToken() {
+	for q := range p.Requirements() {
+		if q.takesToken() {
 			return true
 		}
 	}
@@ -34,8 +34,8 @@ func takesToken(p *Policy) bool {
 }
 
 func takesKey(p *Policy) bool {
-	for i := range p.AnyOf {
-		if p.AnyOf[i].APIKey != nil {
+	for q := range p.Requirements() {
+		if q.APIKey != nil {
 			return true
 		}
 	}
@@ -43,10 +43,11 @@ func takesKey(p *Policy) bool {
 }
 
 // bearerChallenge follows RFC 6750, section 3: no error where there was no
-// token, and the scopes that are needed where the token lacks one.
+// token, or nothing is wrong with it alone, and the scopes that are needed where
+// the token lacks one.
 func bearerChallenge(u *unidentified) string {
 	c := "Bearer " + realm
-	if !u.by.takesToken() || u.reason == ReasonCredentialMissing {
+	if !u.by.takesToken() || u.reason == ReasonCredentialMissing || u.reason == ReasonIdentityMismatch {
 		return c
 	}
 	_, p := problemOf(u.reason)

@@ -51,8 +51,7 @@ type presentedKey struct {
 func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 	c := &credentials{request: rq}
 	c.verified = c.verifiedRoom[:0]
-	for i := range p.AnyOf {
-		q := &p.AnyOf[i]
+	for q := range p.Requirements() {
 		if q.takesToken() && !c.hasToken {
 			if refused := c.readToken(rq); refused != nil {
 				return nil, refused

@@ -27,8 +27,13 @@ type Examination struct {
 	// Anonymous tells that the request passes as nobody's, for want of any
 	// credential. The findings are then of no weight.
 	Anonymous bool
-	// Findings are one for each requirement of the policy, in its order.
+	// Findings are one for each requirement of the policy's AnyOf, in its order.
 	Findings []Finding
+	// AllOf are the same of its AllOf.
+	AllOf []Finding
+	// Mismatch is that what holds in both speaks of two callers; nil where it
+	// does not, or where that cannot be told.
+	Mismatch *Denial
 	// Shadow is what its requirements in shadow make of it; nil where it has none.
 	Shadow *Examination
 	// Charges are what limits would be charged, and by which keys.
@@ -83,10 +88,11 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	if refused != nil {
 		return Examination{Refused: denial(refused)}
 	}
-	x := Examination{Anonymous: len(p.AnyOf) > 0 && p.AllowAnonymous && shown.none()}
-	x.CallerKnown = len(p.AnyOf) == 0 || x.Anonymous
+	x := Examination{Anonymous: !p.Public() && p.AllowAnonymous && shown.none()}
+	x.CallerKnown = p.Public() || x.Anonymous
 	var id Identity
-	doubt := false // of who the caller is
+	doubt := false     // of who the caller is
+	var ways []*caller // those of AnyOf, as far as they are known
 	for i := range p.AnyOf {
 		found, who := s.finding(ctx, shown, &p.AnyOf[i])
 		x.Findings = append(x.Findings, found)
@@ -97,6 +103,10 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 		default:
 			x.CallerKnown, id = true, who.Identity
 		}
+		ways = append(ways, who)
+	}
+	if first := s.examineAll(ctx, shown, p, ways, &x); first != nil && len(p.AnyOf) == 0 && !x.CallerKnown {
+		x.CallerKnown, id = true, first.Identity
 	}
 	x.Charges = s.charges(p, rq, &id, headers)
 	return s.examineShadow(ctx, p, e, x)
@@ -113,7 +123,7 @@ func (s *Server) examineShadow(ctx context.Context, p *Policy, e Examined, x Exa
 		return Examination{Refused: shadow.Refused}
 	}
 	x.Shadow = &shadow
-	if len(p.AnyOf) == 0 {
+	if p.Public() {
 		denied, _ := shadow.Overall()
 		x.Charges, x.CallerKnown = shadow.Charges, shadow.CallerKnown || denied != nil
 	}
@@ -191,8 +201,27 @@ func (x Examination) Overall() (denied *Denial, ok bool) {
 	if x.Anonymous {
 		return nil, true
 	}
+	denied, ok = anyHolds(x.Findings)
+	if denied != nil {
+		return denied, false
+	}
+	for _, f := range x.AllOf {
+		if f.Denial != nil {
+			return f.Denial, false
+		}
+		ok = ok && f.Holds()
+	}
+	if x.Mismatch != nil {
+		return x.Mismatch, false
+	}
+	return nil, ok
+}
+
+// anyHolds is what the findings of AnyOf come to. Where there are none it asks
+// for nothing.
+func anyHolds(findings []Finding) (denied *Denial, ok bool) {
 	unknown := false
-	for _, f := range x.Findings {
+	for _, f := range findings {
 		switch {
 		case f.Holds():
 			return nil, true

@@ -73,10 +73,9 @@ func forwardText(claim any) string {
 // this caller. No client's own X-User-ID passes because the caller has none.
 func removedHeaders(p *Policy, c *caller) []string {
 	// A token stays only if it has just been verified, and its provider says so.
-	keepToken := c.by != nil && c.by.keepsToken()
-	names := make([]string, 0, 4*len(p.AnyOf))
-	for i := range p.AnyOf {
-		q := &p.AnyOf[i]
+	keepToken := c.keep == keptInRequest
+	names := make([]string, 0, 4*(len(p.AnyOf)+len(p.AllOf)))
+	for q := range p.Requirements() {
 		switch {
 		case q.takesToken():
 			if !keepToken {
@@ -108,8 +107,8 @@ func appendLower(names []string, forward map[string]string) []string {
 // removedQuery are the query parameters that the backend must not see.
 func removedQuery(p *Policy) []string {
 	var names []string
-	for i := range p.AnyOf {
-		if key := p.AnyOf[i].APIKey; key != nil && key.From.Query != "" && !slices.Contains(names, key.From.Query) {
+	for q := range p.Requirements() {
+		if key := q.APIKey; key != nil && key.From.Query != "" && !slices.Contains(names, key.From.Query) {
 			names = append(names, key.From.Query)
 		}
 	}

@@ -32,6 +32,10 @@ type caller struct {
 	Identity
 	by      *Requirement
 	headers []header
+	// ownerless: User is an API key's id, for want of an owner.
+	ownerless bool
+	// keep is what becomes of the token.
+	keep tokenUse
 }
 
 // unidentified is why no requirement holds: the most telling refusal, the
@@ -43,8 +47,8 @@ type unidentified struct {
 	known *caller
 }
 
-// identify tries the policy's requirements in their order.
-func (s *Server) identify(ctx context.Context, c *credentials, p *Policy, now time.Time) (*caller, *unidentified) {
+// identifyAny tries the requirements of AnyOf in their order.
+func (s *Server) identifyAny(ctx context.Context, c *credentials, p *Policy, now time.Time) (*caller, *unidentified) {
 	var worst *unidentified
 	for i := range p.AnyOf {
 		q := &p.AnyOf[i]
@@ -106,7 +110,7 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 func callerOf(claims claims, shown *credentials, q *Requirement) (*caller, *refusal) {
 	user, _ := claims.text("sub") // judged already
 	provider, forward := q.provider()
-	c := &caller{by: q, Identity: Identity{
+	c := &caller{by: q, keep: q.tokenUse(), Identity: Identity{
 		Provider: provider,
 		User:     user,
 		Tenant:   claimText(claims["tenant"]),
@@ -181,7 +185,7 @@ func (s *Server) satisfyAPIKey(ctx context.Context, shown *credentials, q *Requi
 	if key.refused != nil {
 		return nil, key.refused
 	}
-	c := &caller{by: q, Identity: Identity{
+	c := &caller{by: q, ownerless: key.record.Owner == "", Identity: Identity{
 		Provider: q.APIKey.Name,
 		User:     cmp.Or(key.record.Owner, key.record.ID),
 		Tenant:   key.record.Tenant,

@@ -10,12 +10,15 @@ import (
 // zero value is public and unlimited.
 type Policy struct {
 	// AnyOf is tried in order; the first requirement that holds decides who
-	// the caller is. Empty: the route is public.
+	// the caller is. Empty: AllOf decides. Both are: the route is public.
 	AnyOf []Requirement
+	// AllOf must all hold, beside one of AnyOf where that has any, and speak of
+	// no two callers. Without AnyOf the caller is the first's.
+	AllOf []Requirement
 	// Shadow are requirements that are judged and counted, as if they stood in the
-	// place of AnyOf, and never enforced: they protect nothing. Where AnyOf is
-	// empty, the first of them that holds tells who the caller is, and a request
-	// for which none does is nobody's.
+	// place of AnyOf, beside AllOf, and never enforced: they protect nothing. Where
+	// nothing is enforced, the first of them that holds tells who the caller is,
+	// and a request for which none does is nobody's.
 	Shadow []Requirement
 	// AllowAnonymous: a request that has no credential at all passes, as
 	// nobody's. One that has any is judged as if this were not set.
@@ -81,9 +84,10 @@ func (q *Requirement) keepsToken() bool {
 // are looked up, not checked. limitsInFilter is whether the route's listener
 // asks for limits by Envoy's ratelimit filter (config.RateLimitFilter).
 func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
-	enforced, shadow := requirements(c, r.Auth)
+	anyOf, allOf, shadow := requirements(c, r.Auth)
 	p := &Policy{
-		AnyOf:          enforced,
+		AnyOf:          anyOf,
+		AllOf:          allOf,
 		Shadow:         shadow,
 		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
 		Limits:         limits(c, r.Limits),
@@ -96,7 +100,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 // route is public, unlimited and without anything in shadow, and Envoy need not
 // call.
 func (p *Policy) Needed() bool {
-	return len(p.AnyOf) > 0 || len(p.Shadow) > 0 || len(p.Limits) > 0
+	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0
 }
 
 // Hash is the policy's content address: 32 hexadecimal digits of the SHA-256
@@ -106,18 +110,37 @@ func (p *Policy) Hash() string {
 	return contentHash(p)
 }
 
-// requirements are those that a route enforces, and those that it has in shadow.
-func requirements(c *config.Config, auth *config.RouteAuth) (enforced, shadow []Requirement) {
+// requirements are those that a route enforces, of either kind, and those that
+// it has in shadow. What stands in allOf is enforced, whatever its mode:
+// validation refuses shadow there.
+func requirements(c *config.Config, auth *config.RouteAuth) (anyOf, allOf, shadow []Requirement) {
 	if auth != nil && auth.Public {
-		return nil, nil
+		return nil, nil, nil
 	}
 	// Validation refuses a route that says nothing about auth. Should one get
 	// here all the same, it must not become public by that.
-	if auth == nil || len(auth.AnyOf) == 0 {
-		return []Requirement{{}}, nil
+	if auth == nil || len(auth.AnyOf) == 0 && len(auth.AllOf) == 0 {
+		return []Requirement{{}}, nil, nil
 	}
+	var enforced, tried []*config.Requirement
 	for _, q := range auth.AnyOf {
-		one := Requirement{
+		if q.InShadow() {
+			tried = append(tried, q)
+		} else {
+			enforced = append(enforced, q)
+		}
+	}
+	return resolved(c, enforced), resolved(c, auth.AllOf), resolved(c, tried)
+}
+
+// resolved are requirements with their providers; nil for none.
+func resolved(c *config.Config, named []*config.Requirement) []Requirement {
+	if len(named) == 0 {
+		return nil
+	}
+	all := make([]Requirement, len(named))
+	for i, q := range named {
+		all[i] = Requirement{
 			JWT:            c.Auth.JWT[q.JWT],
 			Scopes:         q.Scopes,
 			AnyScope:       q.AnyScope,
@@ -129,14 +152,9 @@ func requirements(c *config.Config, auth *config.RouteAuth) (enforced, shadow []
 			Rule:           q.Rule,
 			Introspection:  c.Auth.Introspection[q.Introspection],
 		}
-		one.compile()
-		if q.InShadow() {
-			shadow = append(shadow, one)
-		} else {
-			enforced = append(enforced, one)
-		}
+		all[i].compile()
 	}
-	return enforced, shadow
+	return all
 }
 
 func limits(c *config.Config, names []string) []*config.Limit {

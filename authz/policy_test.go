@@ -122,16 +122,24 @@ func TestEveryChangeShowsInTheHash(t *testing.T) {
 		"claim's name": func(_ *config.Config, r *config.Route) {
 			r.Auth.AnyOf[0].Claims = map[string][]string{"rol": {"buyer", "admin"}, "level": {"7"}}
 		},
-		"token type":      func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].TokenType = "at+jwt" },
-		"roles claim":     func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].RolesClaim = "groups" },
-		"any scope":       func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].AnyScope = []string{"x"} },
-		"role":            func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Roles = []string{"x"} },
-		"required claim":  func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].RequiredClaims = []string{"x"} },
-		"rule":            func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "true" },
-		"another rule":    func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "false" },
-		"anonymous":       func(_ *config.Config, r *config.Route) { r.Auth.AllowAnonymous = true },
-		"permission":      func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[1].Permissions = nil },
-		"order":           func(_ *config.Config, r *config.Route) { slices.Reverse(r.Auth.AnyOf) },
+		"token type":     func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].TokenType = "at+jwt" },
+		"roles claim":    func(c *config.Config, _ *config.Route) { c.Auth.JWT["main"].RolesClaim = "groups" },
+		"any scope":      func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].AnyScope = []string{"x"} },
+		"role":           func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Roles = []string{"x"} },
+		"required claim": func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].RequiredClaims = []string{"x"} },
+		"rule":           func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "true" },
+		"another rule":   func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[0].Rule = "false" },
+		"anonymous":      func(_ *config.Config, r *config.Route) { r.Auth.AllowAnonymous = true },
+		"permission":     func(_ *config.Config, r *config.Route) { r.Auth.AnyOf[1].Permissions = nil },
+		"order":          func(_ *config.Config, r *config.Route) { slices.Reverse(r.Auth.AnyOf) },
+		"one of all":     func(_ *config.Config, r *config.Route) { r.Auth.AllOf = []*config.Requirement{{JWT: "main"}} },
+		"two of all": func(_ *config.Config, r *config.Route) {
+			r.Auth.AllOf = []*config.Requirement{{JWT: "main"}, {APIKey: "partners"}}
+		},
+		"order of all": func(_ *config.Config, r *config.Route) {
+			r.Auth.AllOf = []*config.Requirement{{APIKey: "partners"}, {JWT: "main"}}
+		},
+		"all, not any":    func(_ *config.Config, r *config.Route) { r.Auth.AnyOf, r.Auth.AllOf = nil, r.Auth.AnyOf },
 		"one requirement": func(_ *config.Config, r *config.Route) { r.Auth.AnyOf = r.Auth.AnyOf[:1] },
 		"public":          func(_ *config.Config, r *config.Route) { r.Auth = &config.RouteAuth{Public: true} },
 	} {

@@ -90,6 +90,9 @@ const (
 	ReasonRuleFailed Reason = "rule-failed"
 	// ReasonPermissionMissing: the key lacks a permission.
 	ReasonPermissionMissing Reason = "permission-missing"
+	// ReasonIdentityMismatch: credentials that are all asked for are of two
+	// users, or of two tenants.
+	ReasonIdentityMismatch Reason = "identity-mismatch"
 )
 
 // ReasonRateLimited: a limit is used up (429).
@@ -158,6 +161,7 @@ var problems = map[Reason]problem{
 	ReasonRuleDenied:        {403, "Forbidden", "The rule of this route does not allow this request."},
 	ReasonRuleFailed:        {403, "Forbidden", "The rule of this route cannot be applied to this request."},
 	ReasonPermissionMissing: {403, "Forbidden", "The API key lacks a permission that this route needs."},
+	ReasonIdentityMismatch:  {403, "Forbidden", "The credentials are not of one and the same caller."},
 
 	ReasonRateLimited: {429, "Too Many Requests", "The rate limit is used up."},
 

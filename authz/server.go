@@ -177,7 +177,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if refused != nil {
 		return v.denied(refused)
 	}
-	if len(policy.AnyOf) > 0 || len(policy.Shadow) > 0 {
+	if !policy.Public() || len(policy.Shadow) > 0 {
 		if v, refused = s.authenticate(ctx, rq, policy, v); refused != nil {
 			return v.denied(refused)
 		}
@@ -217,7 +217,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 		who, result := s.judgeInShadow(ctx, rq, shadow)
 		s.shadow.add(s.routeLabel(rq), none == nil, result)
 		v.shadow = result
-		if len(p.AnyOf) == 0 && who != nil {
+		if p.Public() && who != nil {
 			found = who
 		}
 	}
@@ -228,7 +228,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 		}
 		return v, none.refusal
 	}
-	all := p.reads()
+	all := p.Reads()
 	v.Identity = found.Identity
 	v.headers = found.headers
 	v.removeHeaders = removedHeaders(all, found)
@@ -239,7 +239,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 // callerBy is who the caller is by the policy's requirements, nobody where it
 // asks for none, or why it is none whom they let pass.
 func (s *Server) callerBy(ctx context.Context, c *credentials, p *Policy, now time.Time) (*caller, *unidentified) {
-	if len(p.AnyOf) == 0 || p.AllowAnonymous && c.none() {
+	if p.Public() || p.AllowAnonymous && c.none() {
 		return &caller{}, nil
 	}
 	return s.identify(ctx, c, p, now)

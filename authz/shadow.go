@@ -13,18 +13,18 @@ import (
 const shadowPatience = 100 * time.Millisecond
 
 // InForce is the policy that p would be, were its requirements in shadow those
-// that it enforces, and were there no others.
+// that it enforces in the place of AnyOf. What all must have stays.
 func (p *Policy) InForce() *Policy {
-	return &Policy{AnyOf: p.Shadow, AllowAnonymous: p.AllowAnonymous, Limits: p.Limits, LimitsInFilter: p.LimitsInFilter}
+	return &Policy{AnyOf: p.Shadow, AllOf: p.AllOf, AllowAnonymous: p.AllowAnonymous, Limits: p.Limits, LimitsInFilter: p.LimitsInFilter}
 }
 
-// reads is a policy with all the requirements of p: what is read of a request,
+// Reads is a policy with all the requirements of p: what is read of a request,
 // and taken out of it, is that of every one, in whichever mode.
-func (p *Policy) reads() *Policy {
+func (p *Policy) Reads() *Policy {
 	if len(p.Shadow) == 0 {
 		return p
 	}
-	return &Policy{AnyOf: slices.Concat(p.AnyOf, p.Shadow)}
+	return &Policy{AnyOf: slices.Concat(p.AnyOf, p.Shadow), AllOf: p.AllOf}
 }
 
 // shadowed is the policy that p would be in force, and what a request shows to

@@ -108,7 +108,7 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			{
 				Name: "keys", Match: Match{Path: "/keys/"},
-				Auth:   &RouteAuth{AnyOf: []*Requirement{{APIKey: "header", Permissions: []string{"keys:read"}}, {APIKey: "query"}}, AllowAnonymous: true},
+				Auth:   &RouteAuth{AnyOf: []*Requirement{{APIKey: "header", Permissions: []string{"keys:read"}}, {APIKey: "query"}}, AllOf: []*Requirement{{JWT: "main", Scopes: []string{"keys:use"}}}, AllowAnonymous: true},
 				Limits: []string{"per-key"}, To: []*Destination{{Backend: "users-v1"}},
 			},
 			{

@@ -521,14 +521,21 @@ func (m ValueMatch) IsExact() bool {
 	return m.Prefix == "" && m.Regex == "" && !m.Present && !m.Absent
 }
 
-// RouteAuth is what a route asks of a caller: nothing, or one of several
-// requirements. In the file it is the word "public", or {anyOf: [...]}.
+// RouteAuth is what a route asks of a caller: nothing, one of several
+// requirements, or all of several. In the file it is the word "public",
+// {anyOf: [...]}, {allOf: [...]}, or both.
 type RouteAuth struct {
-	// Public asks nothing. Then all else is empty; otherwise AnyOf is not.
+	// Public asks nothing. Then all else is empty; otherwise AnyOf or AllOf is not.
 	Public bool `yaml:"-"`
 	// AnyOf is tried in order; the first that holds decides who the caller is.
-	// Where all of them are in shadow, every request passes.
-	AnyOf []*Requirement `yaml:"anyOf" required:"true"`
+	// Those in shadow decide nothing: where all that is asked for is in shadow,
+	// every request passes.
+	AnyOf []*Requirement `yaml:"anyOf"`
+	// AllOf must all hold, beside one of AnyOf where one is enforced there, and
+	// must not speak of two users or two tenants. Where none is, the caller is the
+	// one of the first. Headers of the others are set where the caller's are not.
+	// None of them can be in shadow.
+	AllOf []*Requirement `yaml:"allOf"`
 	// AllowAnonymous lets a request without any credential pass, as nobody's. A
 	// credential that is there must be good.
 	AllowAnonymous bool `yaml:"allowAnonymous"`

@@ -204,4 +204,4 @@ func (d *decoder) valueMatch(n *yaml.Node, out reflect.Value, at *place, f field
 	}
 }
 
-var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf`)
+var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf or allOf`)

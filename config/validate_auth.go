@@ -9,9 +9,18 @@ import (
 )
 
 func (c *checker) routeAuth(at *place, a *RouteAuth) {
-	for i, q := range a.AnyOf {
-		c.requirement(at.key("anyOf").index(i), q)
+	c.must(a.Public || a.AnyOf != nil || a.AllOf != nil, at, "must be the word public, or have anyOf, allOf or both")
+	for _, list := range []struct {
+		name string
+		of   []*Requirement
+	}{{"anyOf", a.AnyOf}, {"allOf", a.AllOf}} {
+		at := at.key(list.name)
+		someOf(c, at, list.of)
+		for i, q := range list.of {
+			c.requirement(at.index(i), q)
+		}
 	}
+	c.allOf(at, a)
 }
 
 // requirement holds a requirement to one provider, and to what that kind of
@@ -51,10 +60,10 @@ func (c *checker) asked(at *place, q *Requirement) {
 	oneOf(c, at.key("mode"), q.Mode, ModeEnforce, ModeShadow)
 	c.grants(at.key("scopes"), q.Scopes)
 	c.grants(at.key("anyScope"), q.AnyScope)
-	c.someOf(at.key("anyScope"), q.AnyScope)
+	someOf(c, at.key("anyScope"), q.AnyScope)
 	c.grants(at.key("permissions"), q.Permissions)
 	c.words(at.key("roles"), q.Roles)
-	c.someOf(at.key("roles"), q.Roles)
+	someOf(c, at.key("roles"), q.Roles)
 	c.words(at.key("requiredClaims"), q.RequiredClaims)
 	for _, claim := range sorted(q.Claims) {
 		at := at.key("claims").key(claim)
@@ -80,8 +89,8 @@ func ruleRule(q *Requirement) string {
 }
 
 // someOf refuses a list of nothing where one of it is asked for.
-func (c *checker) someOf(at *place, names []string) {
-	c.must(names == nil || len(names) > 0, at, "must list at least one")
+func someOf[T any](c *checker, at *place, list []T) {
+	c.must(list == nil || len(list) > 0, at, "must list at least one")
 }
 
 // grants holds scopes and permissions to words without spaces: in a token,
@@ -97,8 +106,8 @@ func (c *checker) grants(at *place, names []string) {
 // its callers would share one bucket, which is not what was meant.
 func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 	byKey := func(q *Requirement) bool { return q.APIKey != "" }
-	naming := auth.naming()
-	shadow := len(naming) > 0 && naming[0].InShadow()
+	callers := auth.callers()
+	shadow := len(callers) > 0 && callers[0].InShadow()
 	apart := false // whether nobody's requests have something to be told apart by
 	for _, part := range key {
 		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
@@ -107,11 +116,13 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 		switch {
 		case identity && auth.Public:
 			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
-		case claim && slices.ContainsFunc(naming, byKey):
+		case claim && slices.ContainsFunc(callers, byKey):
 			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
-		case part == KeyAPIKey && !slices.ContainsFunc(naming, byKey) && slices.ContainsFunc(auth.AnyOf, byKey):
+		case part == KeyAPIKey && !slices.ContainsFunc(callers, byKey) && slices.ContainsFunc(auth.AllOf, byKey):
+			return "counts by apiKey, and the caller of the route is none of an API key: it is one of anyOf, or else the first of allOf"
+		case part == KeyAPIKey && !slices.ContainsFunc(callers, byKey) && slices.ContainsFunc(auth.AnyOf, byKey):
 			return "counts by apiKey, and the route takes API keys in shadow alone: its enforced requirements say who is counted"
-		case part == KeyAPIKey && !slices.ContainsFunc(naming, byKey):
+		case part == KeyAPIKey && !slices.ContainsFunc(callers, byKey):
 			return "counts by apiKey, and the route takes no API keys"
 		}
 	}
@@ -122,19 +133,4 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 		return "counts all who come without a credential together, and the route allows them: its key needs clientIP or a header, too"
 	}
 	return ""
-}
-
-// naming are the requirements that tell who a caller is: those that are
-// enforced, or those in shadow where there are no others.
-func (a *RouteAuth) naming() []*Requirement {
-	var enforced []*Requirement
-	for _, q := range a.AnyOf {
-		if !q.InShadow() {
-			enforced = append(enforced, q)
-		}
-	}
-	if len(enforced) == 0 {
-		return a.AnyOf
-	}
-	return enforced
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,14 +15,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatewright/gatewright/keys"
 )
 
 // Settings come from the environment.
 type Settings struct {
 	// Addr is where the admin port listens.
 	Addr string `envconfig:"GATEWRIGHT_ADMIN_ADDR" default:"127.0.0.1:9002"`
-	// Token lets callers from elsewhere than this machine read. Without one,
-	// they get nothing but the probes.
+	// Token lets callers from elsewhere than this machine read, and whoever has
+	// it write. Without one, callers from elsewhere get nothing but the probes,
+	// and nobody writes.
 	Token string `envconfig:"GATEWRIGHT_ADMIN_TOKEN"`
 }
 
@@ -33,6 +37,11 @@ type Options struct {
 	Ready func() error
 	// Status is what GET /api/v1/status answers, as JSON.
 	Status func() any
+	// Keys are the API keys and the revocations of tokens. Without them there is
+	// no API for either.
+	Keys *keys.Store
+	// Log is told of what the database cannot answer.
+	Log *slog.Logger
 }
 
 // NewHandler returns the admin port's handler.
@@ -41,6 +50,7 @@ type Options struct {
 //	/readyz   200 when the gateway serves; else 503 and the reason
 //	/metrics  Prometheus; from this machine, or with the admin token
 //	/api/v1/status  what is served, and how each Envoy stands; likewise
+//	/api/v1/keys, /api/v1/tokens/revocations  see keysAPI
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,6 +68,9 @@ func NewHandler(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(o.Status()) // the caller may be gone
 	})))
+	if o.Keys != nil {
+		keysAPI{o.Keys, o.Log}.register(mux, o.Token)
+	}
 	return mux
 }
 
@@ -73,6 +86,22 @@ func guarded(token string, next http.Handler) http.Handler {
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="gatewright admin"`)
 			problem(w, http.StatusUnauthorized, "admin-token-required", "send the admin token as a bearer token")
+		}
+	})
+}
+
+// writing lets holders of the token through, and nobody else: who is on this
+// machine may be a page in somebody's browser.
+func writing(token string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case token == "":
+			problem(w, http.StatusForbidden, "admin-writes-disabled", "without GATEWRIGHT_ADMIN_TOKEN the admin port changes nothing")
+		case !bears(r, token):
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gatewright admin"`)
+			problem(w, http.StatusUnauthorized, "admin-token-required", "send the admin token as a bearer token")
+		default:
+			next.ServeHTTP(w, r)
 		}
 	})
 }

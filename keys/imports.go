@@ -97,7 +97,7 @@ func (s *Store) importable(imports []Import) ([]Record, error) {
 		records = append(records, record)
 	}
 	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+		return nil, invalid(errors.Join(faults...))
 	}
 	return records, nil
 }
@@ -123,7 +123,7 @@ func (s *Store) presentFault(ctx context.Context, tx *sql.Tx, imports []Import, 
 	for _, id := range present {
 		faults = append(faults, fmt.Errorf("line %d: the key is there already, as %s", lines[id], id))
 	}
-	return errors.Join(faults...)
+	return invalid(errors.Join(faults...))
 }
 
 // presentIDs returns those of ids that are keys.

@@ -27,7 +27,7 @@ type Filter struct {
 func (s *Store) Create(ctx context.Context, spec Spec) (Record, Secret, error) {
 	now := s.now()
 	if err := spec.validate(now); err != nil {
-		return Record{}, Secret{}, fmt.Errorf("creating a key: %w", err)
+		return Record{}, Secret{}, fmt.Errorf("creating a key: %w", invalid(err))
 	}
 	key, err := New(s.random)
 	if err != nil {

@@ -18,7 +18,7 @@ const maxRevocationText = 1024
 func (s *Store) RevokeTokens(ctx context.Context, r Revocation) (Revocation, error) {
 	r.At = s.now().UTC().Truncate(time.Millisecond)
 	if err := r.fault(r.At); err != nil {
-		return Revocation{}, fmt.Errorf("revoking tokens: %w", err)
+		return Revocation{}, fmt.Errorf("revoking tokens: %w", invalid(err))
 	}
 	if err := s.ready(ctx); err != nil {
 		return Revocation{}, fmt.Errorf("revoking tokens: %w", err)

@@ -20,7 +20,7 @@ func (s *Store) Rotate(ctx context.Context, id string, overlap time.Duration) (R
 		return Record{}, Secret{}, err
 	}
 	if overlap < 0 {
-		return Record{}, Secret{}, fmt.Errorf("rotating key %s: overlap: %s, must not be negative", id, overlap)
+		return Record{}, Secret{}, invalid(fmt.Errorf("rotating key %s: overlap: %s, must not be negative", id, overlap))
 	}
 	key, err := newSecretOf(id, s.random)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Store) rotate(ctx context.Context, tx *sql.Tx, key Key, overlap time.Du
 	}
 	now := s.now()
 	if err := before.rotationFault(now, overlap); err != nil {
-		return Record{}, err
+		return Record{}, invalid(err)
 	}
 	after := before
 	after.hash = s.secrets.hashOf(digestOf(key.Secret.Reveal()))
@@ -63,7 +63,7 @@ func (s *Store) rotate(ctx context.Context, tx *sql.Tx, key Key, overlap time.Du
 		return Record{}, err
 	}
 	if changed != 1 {
-		return Record{}, errors.New("somebody else changed it meanwhile: try again")
+		return Record{}, invalid(errors.New("somebody else changed it meanwhile: try again"))
 	}
 	return after, s.note(ctx, tx, actionRotate, key.ID, map[string]any{"previousUntil": after.PreviousUntil})
 }

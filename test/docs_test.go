@@ -55,20 +55,21 @@ func TestRouteDocumentsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) != 3 {
+	if len(blocks) != 4 {
 		t.Fatalf("docs/routes.md shows %d blocks", len(blocks))
 	}
 	const around = `
 listeners: [{name: public, address: 0.0.0.0:8080}]
 backends: {orders: {endpoints: [10.0.0.5:80], protocol: grpc}, app: {endpoints: [10.0.0.6:80]}}
-auth: {jwt: {main: {issuer: https://id.example.com/, audiences: [api], jwks: {url: "https://id.example.com/jwks.json"}}}}
+auth: {jwt: {main: {issuer: https://id.example.com/, audiences: [api], jwks: {url: "https://id.example.com/jwks.json"}}}, apiKey: {partners: {}, devices: {from: {header: X-Device-Key}}}}
 routes:
 - {name: r, match: {path: /}, auth: public, to: [{backend: app}]}
 `
 	inRoute := func(i int) string { return "  " + strings.ReplaceAll(string(blocks[i][1]), "\n", "\n  ") }
 	content := around + string(blocks[0][1]) +
 		"- name: ruled\n  match: {path: /ruled}\n  to: [{backend: app}]\n" + inRoute(1) + "\n" +
-		"- name: page\n  match: {path: /page}\n  auth: public\n  to: [{backend: app}]\n" + inRoute(2)
+		"- name: together\n  match: {path: /together}\n  to: [{backend: app}]\n" + inRoute(2) + "\n" +
+		"- name: page\n  match: {path: /page}\n  auth: public\n  to: [{backend: app}]\n" + inRoute(3)
 	if _, err := config.Parse("gateway.yaml", []byte(content)); err != nil {
 		t.Errorf("%v\n%s", err, content)
 	}

@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"breakerpolicy":             {"config"},
 	"xds":                       {"config"},
 	"envoy":                     {},
-	"console":                   {},
+	"console":                   {"keys"},
 	"internal/door":             {},
 	"internal/heap":             {},
 	"internal/outcome":          {},

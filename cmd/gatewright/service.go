@@ -113,7 +113,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Log: svc.log}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
@@ -232,7 +232,8 @@ func (svc *service) run(ctx context.Context) error {
 }
 
 func (svc *service) serveEnvoys(l net.Listener) error {
-	if err := svc.grpc.Serve(l); err != nil {
+	// Stopped is what it says, too, where the end came before it began.
+	if err := svc.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving Envoys: %w", err)
 	}
 	return nil

@@ -171,17 +171,17 @@ func (f *comparison) auth(path string, a, b config.RouteAuth) {
 		switch {
 		case x.Public:
 			return "public"
-		case len(x.AnyOf) == 0:
+		case len(x.AnyOf) == 0 && len(x.AllOf) == 0:
 			return unset
 		}
-		var all []string
+		var anyOf, allOf []string
 		for _, q := range x.AnyOf {
-			all = append(all, requirementText(q))
+			anyOf = append(anyOf, requirementText(q))
 		}
-		if x.AllowAnonymous {
-			all = append(all, "anonymous")
+		for _, q := range x.AllOf {
+			allOf = append(allOf, requirementText(q))
 		}
-		return strings.Join(all, " or ")
+		return askedText(anyOf, allOf, x.AllowAnonymous)
 	}
 	if x, y := say(a), say(b); x != y {
 		f.add(path, "%s → %s", x, y)

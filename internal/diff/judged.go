@@ -66,7 +66,7 @@ func (s *side) judge(r *config.Route) *judgement {
 // ordered is a policy whose lists are sorted where their order means nothing.
 func ordered(p *authz.Policy) *authz.Policy {
 	out := &authz.Policy{
-		AnyOf: orderedRequirements(p.AnyOf), Shadow: orderedRequirements(p.Shadow),
+		AnyOf: orderedRequirements(p.AnyOf), AllOf: orderedRequirements(p.AllOf), Shadow: orderedRequirements(p.Shadow),
 		AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits),
 	}
 	slices.SortFunc(out.Limits, func(a, b *config.Limit) int { return cmp.Compare(a.Name, b.Name) })
@@ -150,17 +150,10 @@ func (j *judgement) String() string {
 
 // waysText is what a policy asks for.
 func waysText(p *authz.Policy) string {
-	if len(p.AnyOf) == 0 {
+	if p.Public() {
 		return "public"
 	}
-	var ways []string
-	for i := range p.AnyOf {
-		ways = append(ways, wayText(&p.AnyOf[i]))
-	}
-	if p.AllowAnonymous {
-		ways = append(ways, "anonymous")
-	}
-	return strings.Join(ways, " or ")
+	return askedText(each(p.AnyOf, wayText), each(p.AllOf, wayText), p.AllowAnonymous)
 }
 
 func wayText(q *authz.Requirement) string {

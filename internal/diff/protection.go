@@ -43,32 +43,6 @@ func protection(before, after *judgement) (Protection, []string) {
 	return Other, nil
 }
 
-// newWaysIn are the requirements of a policy that somebody may satisfy who
-// satisfied none of the policy before. Those in shadow are none: they let nobody
-// in, and keep nobody out.
-func newWaysIn(before, after *authz.Policy) []string {
-	if len(before.AnyOf) == 0 {
-		return nil
-	}
-	if len(after.AnyOf) == 0 && len(after.Shadow) > 0 {
-		return []string{"everybody passes now: all that it asks for is in shadow"}
-	}
-	if len(after.AnyOf) == 0 {
-		return []string{"it is public now"}
-	}
-	var all []string
-	if after.AllowAnonymous && !before.AllowAnonymous {
-		all = append(all, "new way in: without a credential")
-	}
-	for i := range after.AnyOf {
-		way := &after.AnyOf[i]
-		if !slices.ContainsFunc(before.AnyOf, func(old authz.Requirement) bool { return asksAtLeast(way, &old) }) {
-			all = append(all, "new way in: "+wayText(way))
-		}
-	}
-	return all
-}
-
 // asksAtLeast tells whether whoever satisfies a requirement satisfies another.
 func asksAtLeast(q, other *authz.Requirement) bool {
 	for name, values := range other.Claims {

@@ -50,6 +50,10 @@ func TestShadowProtectsNothing(t *testing.T) {
 	if got, want := any(enforced(), shadow("a")).String(), "route users (jwt main, in shadow jwt main, scope a), to users"; got != want {
 		t.Errorf("in words %q, want %q", got, want)
 	}
+	both := judged(&config.RouteAuth{AnyOf: []*config.Requirement{shadow("a")}, AllOf: []*config.Requirement{enforced()}})
+	if got, want := both.String(), "route users (jwt main, in shadow jwt main, scope a and jwt main), to users"; got != want {
+		t.Errorf("in words %q, want %q", got, want)
+	}
 	if got, want := requirementText(shadow("a")), "jwt main, scope a (in shadow)"; got != want {
 		t.Errorf("in words %q, want %q", got, want)
 	}

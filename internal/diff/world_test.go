@@ -45,6 +45,7 @@ func drawRoute(t *rapid.T, name string) *config.Route {
 			{Public: true},
 			{AnyOf: []*config.Requirement{{JWT: "main"}}},
 			{AnyOf: []*config.Requirement{{JWT: "main", Scopes: []string{"a"}}, {APIKey: "keys"}}},
+			{AllOf: []*config.Requirement{{JWT: "main"}, {APIKey: "keys"}}},
 		}).Draw(t, "auth"),
 		Respond: &config.Respond{Status: 200},
 	}

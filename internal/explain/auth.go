@@ -23,8 +23,10 @@ type Auth struct {
 	Denied *Answer `json:"denied,omitempty"`
 	// AnyOf are the requirements, in the order in which they are tried.
 	AnyOf []Requirement `json:"anyOf,omitempty"`
-	// Shadow is what those in shadow would answer, were they enforced; nil where
-	// there are none.
+	// AllOf are those that must all hold, and be of one caller.
+	AllOf []Requirement `json:"allOf,omitempty"`
+	// Shadow is what those in shadow would answer, were they enforced in the place
+	// of AnyOf; nil where there are none.
 	Shadow *Auth `json:"shadow,omitempty"`
 }
 
@@ -38,7 +40,7 @@ const (
 	Unknown Verdict = "unknown"
 )
 
-// Requirement is one alternative, and what the request has of it.
+// Requirement is one of those of the route, and what the request has of it.
 type Requirement struct {
 	Provider string `json:"provider"`
 	// Kind is jwt, introspection or apiKey.
@@ -67,7 +69,7 @@ type Token struct {
 }
 
 func auth(p *authz.Policy, x authz.Examination, at time.Time) *Auth {
-	a := &Auth{Public: len(p.AnyOf) == 0, Anonymous: x.Anonymous}
+	a := &Auth{Public: p.Public(), Anonymous: x.Anonymous}
 	switch denied, ok := x.Overall(); {
 	case ok:
 		a.Verdict = Passes
@@ -76,20 +78,26 @@ func auth(p *authz.Policy, x authz.Examination, at time.Time) *Auth {
 	default:
 		a.Verdict = Unknown
 	}
-	for i := range p.AnyOf {
-		q := &p.AnyOf[i]
-		var f authz.Finding
-		if x.Refused == nil {
-			f = x.Findings[i]
-		} else {
-			f.Denial = x.Refused
-		}
-		a.AnyOf = append(a.AnyOf, requirement(q, f, at))
-	}
+	a.AnyOf = requirements(p.AnyOf, x.Findings, x.Refused, at)
+	a.AllOf = requirements(p.AllOf, x.AllOf, x.Refused, at)
 	if x.Shadow != nil {
 		a.Shadow = auth(p.InForce(), *x.Shadow, at)
 	}
 	return a
+}
+
+// requirements are what the findings say of a list. There are none where the
+// request is refused before it is judged.
+func requirements(list []authz.Requirement, findings []authz.Finding, refused *authz.Denial, at time.Time) []Requirement {
+	var all []Requirement
+	for i := range list {
+		f := authz.Finding{Denial: refused}
+		if refused == nil {
+			f = findings[i]
+		}
+		all = append(all, requirement(&list[i], f, at))
+	}
+	return all
 }
 
 func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requirement {

@@ -30,6 +30,7 @@ limits:
 routes:
 - {name: users, match: {methods: [GET], path: "/users/{id}"}, auth: {anyOf: [{jwt: here, scopes: [users:read]}, {apiKey: partners}]}, limits: [per-user], to: [{backend: app}], timeout: 5s, rewrite: {path: "/v2/{id}", host: app.internal}}
 - {name: afar, match: {path: /afar}, auth: {anyOf: [{jwt: afar, scopes: [a]}]}, limits: [per-plan], to: [{backend: app}]}
+- {name: both, match: {path: /both}, auth: {anyOf: [{jwt: here}, {jwt: here, scopes: [b]}], allOf: [{apiKey: partners}]}, respond: {status: 204}}
 - {name: split, match: {path: /split}, auth: public, to: [{backend: app, weight: 9}, {backend: next, weight: 1}], pin: {header: X-Side, values: {new: next}}, mirror: {backend: next, percent: 5}, request: {set: {X-Secret: hush}}}
 - {name: old, match: {path: /old/**}, auth: {anyOf: [{apiKey: legacy}]}, redirect: {status: 308, path: "/new/**"}}
 - {name: bearer, match: {path: /old/**, headers: {Authorization: {prefix: "Basic "}}, query: {api_key: {prefix: x}}}, auth: public, respond: {status: 204}}

@@ -86,7 +86,7 @@ func hidden(path string, names, gone []string) string {
 // withoutKeys are the query parameters that a policy takes away once they are judged.
 func withoutKeys(p *authz.Policy) []string {
 	var names []string
-	for _, q := range slices.Concat(p.AnyOf, p.Shadow) {
+	for q := range p.Reads().Requirements() {
 		if q.APIKey != nil && q.APIKey.From.Query != "" {
 			names = append(names, q.APIKey.From.Query)
 		}

@@ -11,6 +11,7 @@ import (
 // make the request a denied one.
 func TestExplainShadow(t *testing.T) {
 	t.Parallel()
+	var all []*config.Requirement // what is asked of everybody
 	explain := func(modes ...config.RequirementMode) (*Auth, string) {
 		var asks []*config.Requirement
 		for _, mode := range modes {
@@ -19,7 +20,7 @@ func TestExplainShadow(t *testing.T) {
 		c := &config.Config{
 			Auth: config.Providers{JWT: map[string]*config.JWT{"main": {Name: "main", Issuer: "i", Audiences: []string{"a"}}}},
 			Routes: []*config.Route{{
-				Name: "shop", Match: config.Match{Path: "/shop"}, Auth: &config.RouteAuth{AnyOf: asks}, Respond: &config.Respond{Status: 204},
+				Name: "shop", Match: config.Match{Path: "/shop"}, Auth: &config.RouteAuth{AnyOf: asks, AllOf: all}, Respond: &config.Respond{Status: 204},
 			}},
 		}
 		r := Explain(t.Context(), Options{Config: c}, Asked{Method: "GET", Scheme: "http", Host: "x", Path: "/shop"})
@@ -39,6 +40,14 @@ func TestExplainShadow(t *testing.T) {
 		!strings.Contains(text, "auth: denied, 401 credential-missing") || !strings.Contains(text, "in shadow, not enforced: denied") {
 		t.Errorf("beside another: %+v\n%s", a, text)
 	}
+	all = []*config.Requirement{{JWT: "main"}}
+	a, text = explain(config.ModeShadow)
+	if a.Public || a.Verdict != Denied || len(a.AnyOf) != 0 || len(a.AllOf) != 1 || a.Shadow == nil || len(a.Shadow.AnyOf) != 1 || len(a.Shadow.AllOf) != 1 ||
+		!strings.Contains(text, "auth: denied, 401 credential-missing") ||
+		!strings.Contains(text, "one of these, beside all that the route asks of everybody:") {
+		t.Errorf("beside all: %+v\n%s", a, text)
+	}
+	all = nil
 	if a, text = explain(config.ModeEnforce); a.Shadow != nil || strings.Contains(text, "shadow") {
 		t.Errorf("nothing in shadow: %+v\n%s", a, text)
 	}

@@ -66,14 +66,27 @@ func (a *Auth) write(b *page) {
 	default:
 		b.line(0, "auth: %s", a.outcome())
 	}
+	if len(a.AnyOf) > 0 && len(a.AllOf) > 0 {
+		b.line(1, "one of these:")
+	}
 	for _, q := range a.AnyOf {
 		q.write(b)
 	}
-	if a.Shadow != nil {
-		b.line(0, "in shadow, not enforced: %s", a.Shadow.outcome())
-		for _, q := range a.Shadow.AnyOf {
-			q.write(b)
-		}
+	if len(a.AllOf) > 0 {
+		b.line(1, "all of these, of one caller:")
+	}
+	for _, q := range a.AllOf {
+		q.write(b)
+	}
+	if a.Shadow == nil {
+		return
+	}
+	b.line(0, "in shadow, not enforced: %s", a.Shadow.outcome())
+	if len(a.AllOf) > 0 {
+		b.line(1, "one of these, beside all that the route asks of everybody:")
+	}
+	for _, q := range a.Shadow.AnyOf {
+		q.write(b)
 	}
 }
 

@@ -157,6 +157,11 @@ func publicOrRequirements(definitions jsonschema.Definitions) {
 		},
 	}
 	requirements.Description = ""
+	for _, list := range []string{"anyOf", "allOf"} {
+		property, _ := requirements.Properties.Get(list)
+		notEmpty(property)
+		requirements.AnyOf = append(requirements.AnyOf, &jsonschema.Schema{Required: []string{list}})
+	}
 }
 
 // textOrMatch lets what a value must be be its text, too.
