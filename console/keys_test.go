@@ -67,7 +67,7 @@ func want[T any](a admin, w *httptest.ResponseRecorder, status int) (v T) {
 
 type answered struct {
 	Key, ID, Name, Tenant, Reason, Detail string
-	RevokedAt                                            string
+	RevokedAt                             string
 }
 
 // TestKeysByTheAPI: a key's life, and who had a hand in it.
