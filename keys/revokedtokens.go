@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/internal/wholefile"
 )
 
 // forgetEvery is the time between looks for revocations that are over.
@@ -176,22 +178,10 @@ func (t *RevokedTokens) keep() error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(t.file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(t.file), 0o700); err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(dir, ".revocations-*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = next.Write(b)
-	if err = errors.Join(err, next.Sync(), next.Close()); err == nil {
-		err = os.Rename(next.Name(), t.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(next.Name()))
-	}
-	return nil
+	return wholefile.Write(t.file, b)
 }
 
 // kept are the revocations of the file.

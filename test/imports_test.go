@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
 	"authz":                     {"config", "internal/rule", "internal/wholefile"},
-	"keys":                      {},
+	"keys":                      {"internal/wholefile"},
 	"store":                     {"config"},
 	"ratelimit":                 {"config"},
 	"breakerpolicy":             {"config"},
