@@ -1,0 +1,39 @@
+// Package inline is the word between a server that answers calls on the
+// goroutine that reads their connection, and whatever such a call may have to
+// wait for.
+//
+// To answer where one reads is what makes a short call cheap: nothing is handed
+// from goroutine to goroutine. But a call that waits would keep all those behind
+// it waiting. So who is about to wait says so, and another goroutine goes on
+// reading.
+package inline
+
+import "context"
+
+type key struct{}
+
+// Reader is a call that keeps its connection from being read.
+type Reader interface {
+	// LeaveReading has another goroutine read from here on. Only its first call
+	// does something. It does not block.
+	LeaveReading()
+}
+
+// Blocks tells the server of a call that the call is about to wait (for a
+// database, for another server), or to compute for longer than a goroutine
+// costs. It is called on the goroutine of the call's handler, and is cheap
+// enough to be called where it is not sure. After it the handler must not read
+// the message that it was given any more; see the server. A context that is not
+// of such a call is left alone.
+func Blocks(ctx context.Context) {
+	if r, ok := ctx.Value(key{}).(Reader); ok {
+		r.LeaveReading()
+	}
+}
+
+// IsKey reports whether a context's Value is asked for the Reader, which it
+// returns where it is one.
+func IsKey(k any) bool {
+	_, ok := k.(key)
+	return ok
+}
