@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 const (
@@ -90,6 +91,7 @@ func (s *introspector) ask(ctx context.Context, token string) (found introspecte
 	if err != nil {
 		return introspected{}, false, err
 	}
+	inline.Blocks(ctx)
 	select {
 	case <-q.landed:
 		return q.found, false, q.err

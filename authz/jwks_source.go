@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 const (
@@ -183,6 +185,7 @@ func (s *keySource) refetch(ctx context.Context) bool {
 	if f == nil {
 		return false
 	}
+	inline.Blocks(ctx)
 	wait := time.NewTimer(time.Until(f.until)) // at once, where that is past
 	defer wait.Stop()
 	select {

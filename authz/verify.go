@@ -65,7 +65,7 @@ func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t tok
 	if refused != nil {
 		return nil, nil, refused
 	}
-	if !t.verifies(key) {
+	if !t.verifies(ctx, key) {
 		return nil, nil, refuse(ReasonTokenSignatureInvalid)
 	}
 	if err != nil {

@@ -65,6 +65,24 @@ func (s *Server) checkWire(ctx context.Context, in *wireRequest) (out wireReply,
 	return encodeReply(s.verdict(ctx, rq, began))
 }
 
+// Answer is Check for a server that has no use for messages but as they are on
+// the wire: it appends the CheckResponse to reply. It is a handler of package
+// unary.
+func (s *Server) Answer(ctx context.Context, message, reply []byte) (out []byte, err error) {
+	began := time.Now()
+	in := &wireRequest{text: string(message)}
+	defer func() {
+		if fault := recover(); fault != nil {
+			out, err = appendReply(reply, s.afterPanic(&in.request, fault))
+		}
+	}()
+	rq, err := in.read()
+	if err != nil {
+		return nil, status.Errorf(codes.Internal, "reading the CheckRequest: %v", err)
+	}
+	return appendReply(reply, s.verdict(ctx, rq, began))
+}
+
 // wireRequest is a CheckRequest as it came.
 type wireRequest struct {
 	text string
@@ -101,17 +119,21 @@ type wireReply []byte
 // MarshalBinary returns the message.
 func (w wireReply) MarshalBinary() ([]byte, error) { return w, nil }
 
-// encodeReply is reply(v) as it goes over the wire. Only a pass, the most
-// frequent by far, has an encoder of its own.
 func encodeReply(v Verdict) (wireReply, error) {
+	return appendReply(make([]byte, 0, 512), v)
+}
+
+// appendReply appends reply(v) as it goes over the wire. Only a pass, the most
+// frequent by far, has an encoder of its own.
+func appendReply(b []byte, v Verdict) ([]byte, error) {
 	if v.Reason == ReasonAllowed {
-		return appendAllowed(make([]byte, 0, 512), v), nil
+		return appendAllowed(b, v), nil
 	}
-	data, err := proto.Marshal(reply(v))
+	b, err := proto.MarshalOptions{}.MarshalAppend(b, reply(v))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the verdict %s: %w", v.Reason, err)
 	}
-	return data, nil
+	return b, nil
 }
 
 // kept is a part of a request that may stay in memory after it, on its own: the

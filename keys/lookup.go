@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // The times of a Cache. Together they keep the promise of the package comment:
@@ -195,6 +197,7 @@ func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	inline.Blocks(ctx)
 	timeout := time.NewTimer(waitTimeout)
 	defer timeout.Stop()
 	select {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // redisPrefix begins every key: the version of the value's format, and a
@@ -113,6 +115,7 @@ func (r *redisStore) take(ctx context.Context, items []item) ([]Result, error) {
 		keys[i] = redisPrefix + it.key
 		args = append(args, it.Bucket.capacity, it.Bucket.unit, it.Bucket.rate, max(it.Cost, 0))
 	}
+	inline.Blocks(ctx)
 	reply, err := r.script.Run(ctx, r.client, keys, args...).Int64Slice()
 	if err != nil {
 		return nil, fmt.Errorf("taking from Redis: %w", err)

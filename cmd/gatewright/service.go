@@ -12,11 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-
-	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
@@ -25,6 +24,7 @@ import (
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/internal/telemetry"
+	"github.com/gatewright/gatewright/internal/unary"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/store"
@@ -77,7 +77,7 @@ type service struct {
 	stopping atomic.Bool
 
 	door      *door.Door
-	grpc      *grpc.Server
+	grpc      *door.Server
 	grpcAddr  net.Listener
 	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr has TLS
 	admin     *http.Server
@@ -163,8 +163,8 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 }
 
 // newGRPC is the one port for Envoys: config, judgement, limits, outcomes.
-func (svc *service) newGRPC() *grpc.Server {
-	server := grpc.NewServer(svc.door.ServerOptions()...)
+func (svc *service) newGRPC() *door.Server {
+	server := svc.door.NewServer()
 	svc.xds.Register(server)
 	svc.judge = authz.New(authz.Options{
 		Policies:      &svc.judging,
@@ -182,7 +182,10 @@ func (svc *service) newGRPC() *grpc.Server {
 		KnownRoute:    svc.judging.HasRoute,
 	})
 	authz.Register(server, svc.judge)
-	rlsv3.RegisterRateLimitServiceServer(server, ratelimit.NewService(svc.limiter, svc.judging.limit))
+	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
+	limits := ratelimit.NewService(svc.limiter, svc.judging.limit)
+	rlsv3.RegisterRateLimitServiceServer(server, limits)
+	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, unary.Of(limits.ShouldRateLimit))
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
 	return server
 }
@@ -232,8 +235,7 @@ func (svc *service) run(ctx context.Context) error {
 }
 
 func (svc *service) serveEnvoys(l net.Listener) error {
-	// Stopped is what it says, too, where the end came before it began.
-	if err := svc.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := svc.grpc.Serve(l); err != nil {
 		return fmt.Errorf("serving Envoys: %w", err)
 	}
 	return nil

@@ -11,6 +11,9 @@ const (
 	// maxMessage bounds one message from an Envoy. The largest is an ADS
 	// request that lists all resources that a reconnecting Envoy has.
 	maxMessage = 64 << 20
+	// maxCall bounds the message of a call that is answered for one request: its
+	// headers, and of other people's Envoys its body where they send it.
+	maxCall = 4 << 20
 	// maxHeaders bounds the headers of one call.
 	maxHeaders = 64 << 10
 	// maxStreams bounds the calls at once on one connection; grpc-go has no

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // Door guards one gRPC server, on any number of listeners.
@@ -34,6 +35,8 @@ type Door struct {
 	refusals  *refusals
 	handshake credentials.TransportCredentials
 
+	registerer prometheus.Registerer
+
 	// served is what handshakes are made with.
 	served  atomic.Pointer[material]
 	reloads *prometheus.CounterVec
@@ -46,7 +49,7 @@ func New(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Door, error)
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Door{settings: s, log: log, now: time.Now, handshakeTime: handshakeTime}
+	d := &Door{settings: s, log: log, now: time.Now, handshakeTime: handshakeTime, registerer: reg}
 	if !s.TLS() {
 		return d, nil
 	}
@@ -78,16 +81,15 @@ func (d *Door) register(reg prometheus.Registerer) {
 	}, func() float64 { return float64(d.served.Load().leaf.NotAfter.Unix()) }))
 }
 
-// ServerOptions are what the server must be made with. They may be followed by
-// others: interceptors are chained, after these.
-func (d *Door) ServerOptions() []grpc.ServerOption {
+// serverOptions are what grpc-go is made with.
+func (d *Door) serverOptions() []grpc.ServerOption {
 	options := append(bounds(d.handshakeTime), speed()...)
 	if !d.settings.TLS() {
 		return options
 	}
 	g := guard{refusals: d.refusals, bindNodeID: d.settings.BindNodeID}
 	return append(options,
-		grpc.Creds(d.handshake),
+		grpc.Creds(beforehand{insecure.NewCredentials()}),
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 	)

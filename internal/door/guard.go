@@ -71,12 +71,17 @@ func callerOf(ctx context.Context) (caller, *refusal) {
 	if !ok {
 		return caller{}, &refusal{noCertificate, "the call is of nobody known"}
 	}
-	c := caller{addr: p.Addr}
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
+	return callerBy(p.Addr, p.AuthInfo)
+}
+
+// callerBy is the caller on a connection.
+func callerBy(addr net.Addr, info credentials.AuthInfo) (caller, *refusal) {
+	c := caller{addr: addr}
+	if info, ok := info.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
 		c.certificate = info.State.VerifiedChains[0][0]
 		return c, nil
 	}
-	if isLocal(p.Addr) {
+	if isLocal(addr) {
 		return c, nil
 	}
 	return c, &refusal{noCertificate, "the connection has no verified client certificate"}

@@ -74,10 +74,12 @@ func build(t testing.TB, ca *testenv.CA, s door.Settings, change ...func(*door.D
 	for _, c := range change {
 		c(h.Door)
 	}
-	server := grpc.NewServer(h.ServerOptions()...)
+	server := h.NewServer()
 	ctx, cancel := context.WithCancel(context.Background())
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, newDiscovery(ctx, t))
-	authz.Register(server, authz.New(authz.Options{Policies: noPolicies{}}))
+	judge := authz.New(authz.Options{Policies: noPolicies{}})
+	authz.Register(server, judge)
+	server.Handle(authv3.Authorization_Check_FullMethodName, judge.Answer)
 	outcome.NewServer(func(o outcome.Outcome) { h.outcomes <- o }).Register(server)
 
 	var wg sync.WaitGroup
