@@ -29,9 +29,10 @@ import (
 type BootstrapOptions struct {
 	// NodeID names this Envoy to the control plane.
 	NodeID string
-	// ControlCluster is the name under which the resources that Gatewright
-	// serves refer to it.
-	ControlCluster string
+	// ControlCluster and CallCluster are the names under which the resources that
+	// Gatewright serves refer to it: for streams, and for the calls that a request
+	// waits for.
+	ControlCluster, CallCluster string
 	// ControlAddr is Gatewright's gRPC address: host:port, or unix:PATH.
 	ControlAddr string
 	// ControlTLS has Envoy speak TLS there. The zero value does not.
@@ -92,7 +93,10 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 			},
 		},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Clusters: []*clusterv3.Cluster{controlCluster(o.ControlCluster, control, o.ControlTLS)},
+			Clusters: []*clusterv3.Cluster{
+				controlCluster(o.ControlCluster, control, o.ControlTLS),
+				controlCluster(o.CallCluster, control, o.ControlTLS),
+			},
 		},
 		OverloadManager: overloadManager(),
 		LayeredRuntime:  layeredRuntime(),

@@ -17,7 +17,7 @@ func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
 		t.Run(control, func(t *testing.T) {
 			t.Parallel()
 			yaml, err := envoy.BootstrapYAML(envoy.BootstrapOptions{
-				NodeID: "edge", ControlCluster: "gatewright", ControlAddr: control, Admin: "127.0.0.1:0",
+				NodeID: "edge", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: control, Admin: "127.0.0.1:0",
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -36,7 +36,7 @@ func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
 func TestBootstrapRefusesBadAddresses(t *testing.T) {
 	for _, addr := range []string{"", "9001", "host:", "host:99999", "host:x"} {
 		if _, err := envoy.Bootstrap(envoy.BootstrapOptions{
-			NodeID: "n", ControlCluster: "gatewright", ControlAddr: addr, Admin: "127.0.0.1:0",
+			NodeID: "n", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: addr, Admin: "127.0.0.1:0",
 		}); err == nil {
 			t.Errorf("address %q was accepted", addr)
 		}
@@ -77,7 +77,7 @@ func TestEnvoyAcceptsTheBootstrapWithTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if files["envoy.yaml"], err = envoy.BootstrapYAML(envoy.BootstrapOptions{
-				NodeID: "edge", ControlCluster: "gatewright", ControlAddr: c.control, ControlTLS: tls, Admin: "127.0.0.1:0",
+				NodeID: "edge", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: c.control, ControlTLS: tls, Admin: "127.0.0.1:0",
 			}); err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,7 @@ func TestBootstrapRefusesHalfOfTLS(t *testing.T) {
 	noKey.Key = ""
 	for control, tls := range map[string]envoy.ControlTLS{"127.0.0.1:9001": noKey, "unix:/run/gatewright.sock": whole} {
 		if _, err := envoy.Bootstrap(envoy.BootstrapOptions{
-			NodeID: "n", ControlCluster: "gatewright", ControlAddr: control, ControlTLS: tls, Admin: "127.0.0.1:0",
+			NodeID: "n", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: control, ControlTLS: tls, Admin: "127.0.0.1:0",
 		}); err == nil {
 			t.Errorf("%s with %+v was accepted", control, tls)
 		}

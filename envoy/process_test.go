@@ -28,7 +28,7 @@ func newTestProcess(t *testing.T, binary string) *Process {
 	t.Helper()
 	p, err := NewProcess(ProcessOptions{
 		Binary:    binary,
-		Bootstrap: BootstrapOptions{NodeID: "n", ControlCluster: "gatewright", ControlAddr: "127.0.0.1:1"},
+		Bootstrap: BootstrapOptions{NodeID: "n", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: "127.0.0.1:1"},
 		Stdout:    io.Discard,
 		Stderr:    io.Discard,
 		Log:       slog.New(slog.DiscardHandler),

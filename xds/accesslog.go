@@ -37,7 +37,7 @@ func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 		accessLog("envoy.access_loggers.http_grpc", &grpclogv3.HttpGrpcAccessLogConfig{
 			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
 				LogName:             l.Name,
-				GrpcService:         controlService(0),
+				GrpcService:         controlService(),
 				TransportApiVersion: corev3.ApiVersion_V3,
 				BufferFlushInterval: durationpb.New(outcomeFlush),
 			},

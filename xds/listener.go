@@ -115,7 +115,7 @@ func tracing() *hcmv3.HttpConnectionManager_Tracing {
 			ConfigType: &tracev3.Tracing_Http_TypedConfig{
 				TypedConfig: mustAny(&tracev3.OpenTelemetryConfig{
 					ServiceName: "gatewright",
-					GrpcService: controlService(0),
+					GrpcService: controlService(),
 					Sampler: &corev3.TypedExtensionConfig{
 						Name:        "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
 						TypedConfig: mustAny(&samplersv3.TraceIdRatioBasedSamplerConfig{SamplingPercentage: &typev3.FractionalPercent{Numerator: 0}}),

@@ -40,7 +40,7 @@ which writes all three into a folder. docs/control-plane-tls.md tells the whole.
 			if err != nil {
 				return err
 			}
-			o.ControlCluster = xds.ControlCluster
+			o.ControlCluster, o.CallCluster = xds.ControlCluster, xds.CallCluster
 			if o.ControlAddr == "" {
 				o.ControlAddr = s.process.GRPCAddr
 			}

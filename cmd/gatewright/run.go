@@ -68,7 +68,7 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	process, err := envoy.NewProcess(envoy.ProcessOptions{
 		Binary: binary,
 		Bootstrap: envoy.BootstrapOptions{
-			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, ControlAddr: control,
+			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control,
 		},
 		Concurrency:  s.envoy.Concurrency,
 		DrainTimeout: s.envoy.DrainTimeout,

@@ -119,7 +119,7 @@ func validate(t *testing.T, r xds.Resources) {
 func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
 	t.Helper()
 	b, err := envoy.Bootstrap(envoy.BootstrapOptions{
-		NodeID: "golden", ControlCluster: xds.ControlCluster, ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0",
+		NodeID: "golden", ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0",
 	})
 	if err != nil {
 		t.Fatal(err)
