@@ -122,7 +122,7 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	unread, err := b.noop(ctx, kindBytes)
+	loop, err := b.noop(ctx, kindLoop)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	}
 	rows := []*row{
 		{what: noopDefault, server: asIs, messages: seen}, {what: noopTuned, server: tuned, messages: seen},
-		{what: noopBytes, server: unread, messages: seen},
+		{what: noopLoop, server: loop, messages: seen},
 		{what: jwtSeen, server: ours, messages: seen}, {what: keySeen, server: ours, messages: keyed},
 		{what: jwtFresh, server: forgetful, messages: fresh},
 	}

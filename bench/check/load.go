@@ -20,7 +20,7 @@ type connection struct {
 	out     *bufio.Writer
 	in      *bufio.Reader
 	frames  *http2.Framer
-	headers []byte
+	headers callHeaders
 	next    uint32 // stream
 	window  int64  // of what may be sent on the connection
 	waiting [][]byte
@@ -46,26 +46,38 @@ func dial(addr string) (*connection, error) {
 	}
 	c.frames = http2.NewFramer(c.out, c.in)
 	c.frames.SetReuseFrames()
-	c.headers = callHeaders(addr)
+	c.headers = newCallHeaders(addr)
 	_, err = c.out.WriteString(http2.ClientPreface)
 	return c, errors.Join(err,
 		c.frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}),
 		c.frames.WriteWindowUpdate(0, 1<<30))
 }
 
-// callHeaders are those of Envoy, encoded so that they can be sent again: with
-// nothing that refers to what was sent before.
-func callHeaders(addr string) []byte {
+// callHeaders are those of Envoy, as it sends them: the first time in full, and
+// then as references to what was sent before.
+type callHeaders struct{ first, again []byte }
+
+func newCallHeaders(addr string) callHeaders {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
-	e.SetMaxDynamicTableSize(0)
-	for _, h := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":path", "/envoy.service.auth.v3.Authorization/Check"}, {":authority", addr},
-		{"te", "trailers"}, {"grpc-timeout", "1000m"}, {"content-type", "application/grpc"}, {"x-envoy-internal", "true"}, {"x-forwarded-for", "10.0.0.1"},
-	} {
-		_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // a buffer takes all
+	encoded := func() []byte {
+		b.Reset()
+		for _, h := range [][2]string{
+			{":method", "POST"}, {":scheme", "http"}, {":path", "/envoy.service.auth.v3.Authorization/Check"}, {":authority", addr},
+			{"te", "trailers"}, {"grpc-timeout", "1000m"}, {"content-type", "application/grpc"}, {"x-envoy-internal", "true"}, {"x-forwarded-for", "10.0.0.1"},
+		} {
+			_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // a buffer takes all
+		}
+		return bytes.Clone(b.Bytes())
 	}
-	return b.Bytes()
+	return callHeaders{first: encoded(), again: encoded()}
+}
+
+// next are those of the next call.
+func (h *callHeaders) next() []byte {
+	now := h.first
+	h.first = h.again
+	return now
 }
 
 // load makes calls with the messages in turn, so many at once, until more says
@@ -108,7 +120,7 @@ func (c *connection) send() error {
 		data := binary.BigEndian.AppendUint32(make([]byte, 1, len(message)+5), uint32(len(message)))
 		data = append(data, message...)
 		if err := errors.Join(
-			c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: c.headers, EndHeaders: true}),
+			c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: c.headers.next(), EndHeaders: true}),
 			c.frames.WriteData(c.next, true, data)); err != nil {
 			return fmt.Errorf("sending a call: %w", err)
 		}

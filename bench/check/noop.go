@@ -26,11 +26,12 @@ import (
 const childVariable = "BENCH_CHECK_CHILD"
 
 // The kinds of such a server: gRPC as it comes; with the options and the heap of
-// Gatewright; and those without even reading the message.
+// Gatewright; and Gatewright's port, on which calls are not grpc-go's, with a
+// handler that does not even read the message.
 const (
 	kindDefault = "default"
 	kindTuned   = "tuned"
-	kindBytes   = "bytes"
+	kindLoop    = "loop"
 )
 
 // noop lets everybody pass, by the generated types.
@@ -45,21 +46,37 @@ func (noop) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse,
 	}, nil
 }
 
-// unread is a message of which nothing is read, and an answer that is ready.
-type unread struct{}
+// unread answers without reading the message.
+func unread(_ context.Context, _, reply []byte) ([]byte, error) {
+	return append(reply, "\x0a\x00\x1a\x00"...), nil
+}
 
-func (*unread) UnmarshalBinary([]byte) error { return nil }
+// port is a server that can be asked.
+type port interface {
+	Serve(net.Listener) error
+}
 
-func (*unread) MarshalBinary() ([]byte, error) { return []byte("\x0a\x00\x1a\x00"), nil }
-
-// bytesService is what is left of a call without its content: gRPC's own work.
-var bytesService = grpc.ServiceDesc{
-	ServiceName: authv3.Authorization_ServiceDesc.ServiceName,
-	HandlerType: (*authv3.AuthorizationServer)(nil),
-	Methods: []grpc.MethodDesc{{MethodName: "Check", Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		message := &unread{}
-		return message, decode(message)
-	}}},
+// newNoop is the server of a kind.
+func newNoop(kind string) (port, error) {
+	if kind == kindDefault {
+		server := grpc.NewServer()
+		authv3.RegisterAuthorizationServer(server, noop{})
+		return server, nil
+	}
+	d, err := door.New(door.Settings{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return nil, err
+	}
+	server := d.NewServer()
+	switch kind {
+	case kindTuned: // what has no handler is grpc-go's
+		authv3.RegisterAuthorizationServer(server, noop{})
+	case kindLoop:
+		server.Handle(authv3.Authorization_Check_FullMethodName, unread)
+	default:
+		return nil, fmt.Errorf("no server is called %q", kind)
+	}
+	return server, nil
 }
 
 func runChild(asked string) error {
@@ -67,28 +84,16 @@ func runChild(asked string) error {
 	if len(fields) != 3 {
 		return fmt.Errorf("%s=%q: want KIND ADDRESS ADDRESS", childVariable, asked)
 	}
-	var options []grpc.ServerOption
-	switch fields[0] {
-	case kindDefault:
-	case kindTuned, kindBytes:
-		d, err := door.New(door.Settings{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-		if err != nil {
-			return err
-		}
-		options = d.ServerOptions()
+	server, err := newNoop(fields[0])
+	if err != nil {
+		return err
+	}
+	if fields[0] != kindDefault {
 		defer heap.Raise(heap.Floor)()
-	default:
-		return fmt.Errorf("no server is called %q", fields[0])
 	}
 	listener, err := net.Listen("tcp", fields[1])
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
-	}
-	server := grpc.NewServer(options...)
-	if fields[0] == kindBytes {
-		server.RegisterService(&bytesService, noop{})
-	} else {
-		authv3.RegisterAuthorizationServer(server, noop{})
 	}
 	var group errgroup.Group
 	group.Go(func() error { return server.Serve(listener) })
