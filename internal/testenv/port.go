@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -30,10 +34,20 @@ func Addr(t testing.TB) string {
 	return addr
 }
 
-// FreeAddr is Addr for programs that are no tests, as benches are.
+// FreeAddr is Addr for programs that are no tests, as benches are. The port stays
+// this process's own among all that ask here, until it ends: other tests run at the
+// same time, and a process that is stopped for a while wants its port again.
 func FreeAddr() (string, error) {
 	for range 2000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", nextPort.Add(1))
+		port := nextPort.Add(1)
+		mine, err := reserve(port)
+		if err != nil {
+			return "", err
+		}
+		if !mine {
+			continue
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
@@ -44,4 +58,29 @@ func FreeAddr() (string, error) {
 		return addr, nil
 	}
 	return "", errors.New("no free port")
+}
+
+// reserved are the lock files of this process's ports. They are closed by its end.
+var (
+	reservedMu sync.Mutex
+	reserved   []*os.File
+)
+
+// reserve takes a port for this process, if no other one has it.
+func reserve(port int32) (mine bool, err error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("gatewright-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, fmt.Errorf("reserving a port: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(int(port))), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("reserving a port: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return false, f.Close() // another process has it
+	}
+	reservedMu.Lock()
+	defer reservedMu.Unlock()
+	reserved = append(reserved, f)
+	return true, nil
 }
