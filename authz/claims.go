@@ -144,6 +144,34 @@ func (c claims) scopes() ([]string, bool) {
 	}
 }
 
+// grants tells whether a scope is one of scopes(), which has judged them already.
+// It is asked of every request, and so makes nothing.
+func (c claims) grants(scope string) bool {
+	granted, _ := c["scope"].(string)
+	if hasWord(granted, scope) {
+		return true
+	}
+	switch scp := c["scp"].(type) {
+	case string:
+		return hasWord(scp, scope)
+	case []any:
+		return slices.ContainsFunc(scp, func(s any) bool { return s == scope })
+	default:
+		return false
+	}
+}
+
+// hasWord tells whether a word is one of words(s).
+func hasWord(s, word string) bool {
+	for s != "" {
+		var next string
+		if next, s, _ = strings.Cut(s, " "); next == word && word != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // words splits at spaces alone: a tab or a line break is part of a word, and
 // then of no scope.
 func words(s string) []string {

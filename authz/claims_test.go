@@ -2,8 +2,11 @@ package authz
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -123,4 +126,34 @@ func TestClaimHolds(t *testing.T) {
 			t.Errorf("%s in %q: %t, want %t", x.claim, x.values, got, x.want)
 		}
 	}
+}
+
+// TestGrantsIsScopes: a scope is granted where it is one of the scopes, and
+// nowhere else.
+func TestGrantsIsScopes(t *testing.T) {
+	t.Parallel()
+	word := rapid.SampledFrom([]string{"a", "b", "ab", "a\tb", "", "ü"})
+	text := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(word, 0, 4).Draw(t, "words"), rapid.SampledFrom([]string{" ", "  ", "\t"}).Draw(t, "space"))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		c := claims{}
+		if rapid.Bool().Draw(t, "scope") {
+			c["scope"] = text.Draw(t, "scope's text")
+		}
+		switch rapid.IntRange(0, 2).Draw(t, "scp") {
+		case 1:
+			c["scp"] = text.Draw(t, "scp's text")
+		case 2:
+			var all []any
+			for _, w := range rapid.SliceOfN(text, 0, 3).Draw(t, "scp's elements") {
+				all = append(all, w)
+			}
+			c["scp"] = all
+		}
+		granted, ok := c.scopes()
+		if asked := text.Draw(t, "asked"); ok && c.grants(asked) != slices.Contains(granted, asked) {
+			t.Errorf("%v grants %q: %v, and has the scopes %q", c, asked, c.grants(asked), granted)
+		}
+	})
 }
