@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -191,7 +192,9 @@ func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
 	if err := c.health.Load().err; err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	call, err := c.waiting.join(id)
+	// What is remembered is the id alone: as a part of the text that was shown it
+	// would keep that, which is a key, in memory.
+	call, err := c.waiting.join(strings.Clone(id))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
