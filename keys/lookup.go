@@ -147,10 +147,13 @@ func (c *Cache) findImported(ctx context.Context, text string, now time.Time) (F
 	return Found{State: Unknown}, nil
 }
 
+// nobodys is the record of no key. No text is its.
+var nobodys Record
+
 // verdict judges what a request shows by what is stored under its id.
 func (c *Cache) verdict(record *Record, shown digest, now time.Time) Found {
 	if record == nil {
-		return Found{State: Unknown}
+		record = &nobodys
 	}
 	state := record.stateOf(shown, c.source.ring(), now)
 	switch state {
