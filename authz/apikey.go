@@ -10,7 +10,8 @@ import (
 type KeyFinder interface {
 	// Find returns the record and the state of a key as a client sent it. The
 	// record is set when the state is Valid. An error means that the store
-	// cannot answer: the request is then a 503, never a pass.
+	// cannot answer: the request is then a 503, never a pass. It keeps neither the
+	// key nor a part of it: both are parts of the whole request.
 	Find(ctx context.Context, key string) (APIKeyRecord, APIKeyState, error)
 }
 
@@ -58,7 +59,7 @@ func checkAPIKey(ctx context.Context, finder KeyFinder, key string) (APIKeyRecor
 	if !isKeyText(key) {
 		return APIKeyRecord{}, refuse(ReasonAPIKeyInvalid)
 	}
-	record, state, err := finder.Find(ctx, kept(key))
+	record, state, err := finder.Find(ctx, key)
 	if err != nil {
 		return APIKeyRecord{}, refuseFor(ReasonKeyStoreUnavailable, err)
 	}

@@ -35,6 +35,47 @@ func FuzzCheck(f *testing.F) {
 	} {
 		f.Add(must(proto.Marshal(m)), "authorization", []byte("Bearer a.b.c"))
 	}
+	fuzzDenied(f, s, hash)
+}
+
+// FuzzRuledCheck: no bytes of a request make a rule hold that asks for another
+// caller, though the token and the key are good, and what the route has in
+// shadow would let them pass.
+func FuzzRuledCheck(f *testing.F) {
+	const ofRequest = `request.path.matches("^/[a-z]*$") || request.headers.exists(h, request.headers[h].contains("x")) || request.query.size() > 3 || request.host == "a"`
+	p := &Policy{
+		AnyOf: []Requirement{
+			{JWT: mainJWT(), Rule: `claims.sub == "root" && (` + ofRequest + `)`},
+			{JWT: mainJWT(), Rule: `(` + ofRequest + `) && "root" in claims.roles`},
+		},
+		AllOf:  []Requirement{{APIKey: partnersKey(), Rule: `key.owner == "nobody" && (` + ofRequest + `)`}},
+		Shadow: []Requirement{{JWT: mainJWT(), Rule: ofRequest}, {APIKey: partnersKey()}},
+		Limits: []*config.Limit{everyPart()},
+	}
+	for _, all := range [][]Requirement{p.AnyOf, p.AllOf, p.Shadow} {
+		for i := range all {
+			if all[i].compile(); all[i].Rule != "" && all[i].compiled == nil {
+				f.Fatalf("%s is no rule", all[i].Rule)
+			}
+		}
+	}
+	hash := p.Hash()
+	s := New(Options{
+		Policies: knownPolicies{hash: p}, KeySets: keySetsFor(f, mainJWT()), KeyFinder: newFakeStore(),
+		Limiter: &fakeLimiter{answer: LimitResult{Allowed: true}}, Clock: func() time.Time { return noon },
+	})
+	good := withToken(rsaSigner().token(map[string]any{"roles": []string{"reader"}}))
+	for _, m := range []*authv3.CheckRequest{
+		ask(hash, "/abc?d=e", good, withKey("gw_good")), ask(hash, "/", good, withKey("gw_bare"), line{"x-foo", "x"}),
+		askJoined(hash, "/?key=x", good, withKey("gw_good")), ask(hash, "/", withKey("gw_good")), ask(hash, "/x"),
+	} {
+		f.Add(must(proto.Marshal(m)), "x-foo", []byte("bar"))
+	}
+	fuzzDenied(f, s, hash)
+}
+
+// fuzzDenied sends what a fuzzer makes up to a route, which must deny it.
+func fuzzDenied(f *testing.F, s *Server, hash string) {
 	f.Fuzz(func(t *testing.T, message []byte, name string, value []byte) {
 		m := &authv3.CheckRequest{}
 		if proto.Unmarshal(message, m) != nil {

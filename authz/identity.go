@@ -168,9 +168,11 @@ func (s *Server) verified(ctx context.Context, sum tokenSum, t token, provider *
 		return nil, refused
 	case refused != nil:
 		return nil, refused
-	case s.revoked != nil && s.revoked(claims):
-		return nil, refuse(ReasonTokenRevoked)
-	case s.tokens != nil && t.seen == nil:
+	}
+	if refused := s.checkRevoked(claims); refused != nil {
+		return nil, refused
+	}
+	if s.tokens != nil && t.seen == nil {
 		s.tokens.add(sum, seenOf(t, claims, key))
 	}
 	return claims, nil

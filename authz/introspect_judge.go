@@ -54,8 +54,8 @@ func (s *Server) vouchedFor(ctx context.Context, p *config.Introspection, token 
 	if refused := found.claims.judgeIntrospected(p, now); refused != nil {
 		return nil, refused
 	}
-	if s.revoked != nil && s.revoked(found.claims) {
-		return nil, refuse(ReasonTokenRevoked)
+	if refused := s.checkRevoked(found.claims); refused != nil {
+		return nil, refused
 	}
 	return found.claims, nil
 }

@@ -107,6 +107,8 @@ const (
 	ReasonIntrospectionUnavailable Reason = "introspection-unavailable"
 	// ReasonKeyStoreUnavailable: the API key store does not answer.
 	ReasonKeyStoreUnavailable Reason = "key-store-unavailable"
+	// ReasonRevocationsUnavailable: nobody can tell whether the token was revoked.
+	ReasonRevocationsUnavailable Reason = "revocations-unavailable"
 	// ReasonLimitStoreUnavailable: a limit's store does not answer, and the
 	// limit says onStoreFailure: deny.
 	ReasonLimitStoreUnavailable Reason = "limit-store-unavailable"
@@ -168,6 +170,7 @@ var problems = map[Reason]problem{
 	ReasonJWKSUnavailable:          {503, "Service Unavailable", "The issuer's keys are not available."},
 	ReasonIntrospectionUnavailable: {503, "Service Unavailable", "The token's issuer is not available."},
 	ReasonKeyStoreUnavailable:      {503, "Service Unavailable", "The API key store is not available."},
+	ReasonRevocationsUnavailable:   {503, "Service Unavailable", "The gateway does not know yet which tokens have been revoked."},
 	ReasonLimitStoreUnavailable:    {503, "Service Unavailable", "The rate limit store is not available."},
 	ReasonPolicyUnknown:            {503, "Service Unavailable", "The gateway does not know this route's policy."},
 	ReasonDeadlineExceeded:         {503, "Service Unavailable", "The gateway ran out of time."},

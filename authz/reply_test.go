@@ -92,7 +92,7 @@ func TestProblemOfEveryReason(t *testing.T) {
 		404: {"route-not-found"},
 		405: {"method-refused"},
 		429: {"rate-limited"},
-		503: {"jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
+		503: {"jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
 	}
 	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}

@@ -50,7 +50,7 @@ func TestSeenTokensAreJudgedAsNewOnes(t *testing.T) {
 		known := knownPolicies{}
 		o := Options{
 			Policies: known, KeySets: keys, Clock: func() time.Time { return now },
-			TokenRevoked: func(c map[string]any) bool { return revoked && c["sub"] == "taken-back" },
+			TokenRevoked: func(c map[string]any) (bool, error) { return revoked && c["sub"] == "taken-back", nil },
 		}
 		fresh := New(o)
 		o.Tokens = rapid.SampledFrom([]int{1, 32, 1000}).Draw(t, "entries")

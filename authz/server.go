@@ -40,8 +40,9 @@ type Options struct {
 	// their signatures are not verified again. 0 is none.
 	Tokens int
 	// TokenRevoked tells of the claims of a token that holds whether it has been
-	// taken back. It is asked for every request, and must not block. Nil is never.
-	TokenRevoked func(claims map[string]any) bool
+	// taken back. It is asked for every request, and must not block. An error
+	// says that it cannot tell: the request is then a 503. Nil is never.
+	TokenRevoked func(claims map[string]any) (bool, error)
 	// ClientIPKey turns a client's address into what limits count by, as an
 	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
 	ClientIPKey func(address string) string
@@ -68,7 +69,7 @@ type Server struct {
 	limiter       Limiter
 	finder        KeyFinder
 	tokens        *tokenTable
-	revoked       func(map[string]any) bool
+	revoked       func(map[string]any) (bool, error)
 	clientIPKey   func(string) string
 	knownRoute    func(string) bool
 	clock         func() time.Time

@@ -12,6 +12,9 @@ const (
 	// headers up to 60 KiB; no issuer's token is near this, and what a hostile
 	// one can cost is bounded by it.
 	MaxTokenBytes = 8 << 10
+	// maxHeaderBytes is the longest header of a token. It is read before anything
+	// is known of who has made it.
+	maxHeaderBytes = 1 << 10
 	// maxKIDBytes is the longest key id that is looked up.
 	maxKIDBytes = 256
 )
@@ -44,7 +47,7 @@ func parseToken(raw string) (token, *refusal) {
 		return token{}, refuse(ReasonTokenMalformed)
 	}
 	header, err := decodeSegment(head)
-	if err != nil {
+	if err != nil || len(header) > maxHeaderBytes {
 		return token{}, refuse(ReasonTokenMalformed)
 	}
 	payload, err := decodeSegment(body)

@@ -45,7 +45,8 @@ func algAllowed(provider *config.JWT, alg string) bool {
 // verifyToken returns the claims of a token that the provider vouches for at
 // the time now, and the key that has signed it.
 //
-// The issuer is compared before the signature is verified. That believes
+// Claims are decoded after the signature has verified: what anybody can make up
+// costs no more than that. The issuer alone is looked at before. That believes
 // nothing: it can only refuse. It keeps one issuer's tokens, on a route that
 // takes several, from looking like forgeries with unknown keys to another one.
 func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t token, now time.Time) (claims, crypto.PublicKey, *refusal) {
@@ -55,9 +56,11 @@ func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t tok
 	if !algAllowed(provider, t.alg) {
 		return nil, nil, refuse(ReasonTokenAlgNotAllowed)
 	}
-	c, err := t.claims()
-	if err == nil {
-		if refused := c.checkIssuer(provider.Issuer); refused != nil {
+	if t.seen == nil && issuerIsOther(t.payload, provider.Issuer) {
+		return nil, nil, refuse(ReasonTokenIssuerMismatch)
+	}
+	if t.seen != nil {
+		if refused := t.seen.claims.checkIssuer(provider.Issuer); refused != nil {
 			return nil, nil, refused
 		}
 	}
@@ -68,8 +71,12 @@ func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t tok
 	if !t.verifies(ctx, key) {
 		return nil, nil, refuse(ReasonTokenSignatureInvalid)
 	}
+	c, err := t.claims()
 	if err != nil {
 		return nil, nil, refuse(ReasonTokenClaimsInvalid)
+	}
+	if refused := c.checkIssuer(provider.Issuer); refused != nil {
+		return nil, nil, refused
 	}
 	if refused := c.judge(provider, now); refused != nil {
 		return nil, nil, refused

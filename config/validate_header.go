@@ -121,6 +121,8 @@ func (c *checker) matchedHeaderRule(name string) string {
 		return "must not be a pseudo-header: match by hosts, methods and path"
 	case c.identity[strings.ToLower(name)]:
 		return "must not be a header that identity is forwarded in: clients cannot send it"
+	case tracing.has(name):
+		return "must not be a header of tracing: clients cannot send it"
 	}
 	return headerNameRule(name)
 }

@@ -91,7 +91,7 @@ func (a keysAPI) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &bad):
 		problem(w, bad.status, "bad-request", bad.detail)
-	case errors.Is(err, keys.ErrNotFound):
+	case errors.Is(err, keys.ErrNotFound), errors.Is(err, keys.ErrNoRevocation):
 		problem(w, http.StatusNotFound, "not-found", err.Error())
 	case errors.Is(err, keys.ErrInvalid):
 		problem(w, http.StatusUnprocessableEntity, "invalid", err.Error())
@@ -238,7 +238,7 @@ func (a keysAPI) revokeTokens(r *http.Request) (any, error) {
 func (a keysAPI) restoreTokens(r *http.Request) (any, error) {
 	number, err := strconv.ParseInt(r.PathValue("number"), 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("no revocation has the number %q: %w", strings.ToValidUTF8(r.PathValue("number"), "?"), keys.ErrNotFound)
+		return nil, fmt.Errorf("%w %q: want a number", keys.ErrNoRevocation, strings.ToValidUTF8(r.PathValue("number"), "?"))
 	}
 	return a.store.RestoreTokens(r.Context(), number)
 }

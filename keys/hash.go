@@ -46,9 +46,6 @@ func (h hash) equal(sum [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(h.sum[:], sum[:]) == 1
 }
 
-// isZero reports whether there is no hash.
-func (h hash) isZero() bool { return h.secret == "" }
-
 // stored returns the form that the database holds.
 func (h hash) stored() string { return keyedMarker + h.secret + ":" + hex.EncodeToString(h.sum[:]) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -148,10 +149,13 @@ func (c *Cache) findImported(ctx context.Context, text string, now time.Time) (F
 	return Found{State: Unknown}, nil
 }
 
+// nobodys is the record of no key. No text is its.
+var nobodys Record
+
 // verdict judges what a request shows by what is stored under its id.
 func (c *Cache) verdict(record *Record, shown digest, now time.Time) Found {
 	if record == nil {
-		return Found{State: Unknown}
+		record = &nobodys
 	}
 	state := record.stateOf(shown, c.source.ring(), now)
 	switch state {
@@ -193,7 +197,9 @@ func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
 	if err := c.health.Load().err; err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	call, err := c.waiting.join(id)
+	// What is remembered is the id alone: as a part of the text that was shown it
+	// would keep that, which is a key, in memory.
+	call, err := c.waiting.join(strings.Clone(id))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

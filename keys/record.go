@@ -55,12 +55,14 @@ func (r Record) StateAt(now time.Time) State {
 	}
 }
 
-// stateOf returns the verdict on a text: Unknown where it is not the key's.
-func (r Record) stateOf(d digest, secrets *ring, now time.Time) State {
+// stateOf returns the verdict on a text: Unknown where it is not the key's. That
+// takes two hashes, whatever the record is: one that was never rotated, or the
+// zero Record, which is nobody's, as long as any other.
+func (r *Record) stateOf(d digest, secrets *ring, now time.Time) State {
 	switch {
 	case secrets.verifies(r.hash, d):
 		return r.StateAt(now)
-	case r.previous.isZero() || !secrets.verifies(r.previous, d):
+	case !secrets.verifies(r.previous, d):
 		return Unknown
 	case r.StateAt(now) == Valid && !now.Before(r.PreviousUntil):
 		return Expired

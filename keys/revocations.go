@@ -12,6 +12,9 @@ import (
 // issuer's ids have.
 const maxRevocationText = 1024
 
+// ErrNoRevocation says that no revocation has the number that was asked for.
+var ErrNoRevocation = errors.New("there is no revocation")
+
 // RevokeTokens puts a revocation into force, on every gateway that has the
 // database open, and returns it with its number. Revocations of which all tokens
 // have expired are deleted on the way.
@@ -38,8 +41,8 @@ func (s *Store) RevokeTokens(ctx context.Context, r Revocation) (Revocation, err
 }
 
 // RestoreTokens takes a revocation back, on every gateway: what it was about
-// holds again as far as it has not expired. The error wraps ErrNotFound where
-// there is no such revocation.
+// holds again as far as it has not expired. The error wraps
+// ErrNoRevocation where there is no such revocation.
 func (s *Store) RestoreTokens(ctx context.Context, number int64) (Revocation, error) {
 	if err := s.ready(ctx); err != nil {
 		return Revocation{}, fmt.Errorf("restoring tokens: %w", err)
@@ -47,7 +50,7 @@ func (s *Store) RestoreTokens(ctx context.Context, number int64) (Revocation, er
 	const statement = `DELETE FROM token_revocations WHERE id = $1 RETURNING ` + revocationColumns
 	r, err := scanRevocation(s.db.QueryRowContext(ctx, statement, number))
 	if errors.Is(err, sql.ErrNoRows) {
-		err = fmt.Errorf("no revocation has the number %d: %w", number, ErrNotFound)
+		err = fmt.Errorf("%w %d", ErrNoRevocation, number)
 	}
 	if err != nil {
 		return Revocation{}, fmt.Errorf("restoring tokens: %w", err)

@@ -40,7 +40,9 @@ type RevokedTokens struct {
 	now    func() time.Time
 	log    *slog.Logger
 
-	known  revoked
+	known revoked
+	// read: known is what was in force at some time, by the database or the file.
+	read   atomic.Bool
 	synced atomic.Int64 // when the database was last read, Unix nanoseconds
 
 	// Only Start and Run touch the rest.
@@ -77,6 +79,14 @@ func newRevokedTokens(source revocationSource, file string, now func() time.Time
 	return &RevokedTokens{source: source, file: file, now: now, log: log}
 }
 
+// Known tells whether the revocations have been read, from the database or from
+// the file. Once they have been, they stay known.
+func (t *RevokedTokens) Known() bool { return t.read.Load() }
+
+// None tells that no revocation is in force, so that no token needs to be asked
+// about.
+func (t *RevokedTokens) None() bool { return t.known.len() == 0 }
+
 // Revoked tells whether a token has been revoked.
 func (t *RevokedTokens) Revoked(token Token) bool { return t.known.covers(token) }
 
@@ -89,10 +99,11 @@ func (t *RevokedTokens) Start(ctx context.Context) {
 	}
 	kept, err := t.kept()
 	if err != nil {
-		t.log.ErrorContext(ctx, "the revocations of tokens are not known: the key database does not answer, and there is no copy of them; revoked tokens pass until it does", "error", err)
+		t.log.ErrorContext(ctx, "the revocations of tokens are not known: the key database does not answer, and there is no copy of them; until it does revoked tokens pass, or none with GATEWRIGHT_REVOCATIONS_REQUIRED", "error", err)
 		return
 	}
 	t.known.replace(kept)
+	t.read.Store(true)
 	t.log.WarnContext(ctx, "the revocations of tokens are those of the last run, until the key database answers", "revocations", len(kept))
 }
 
@@ -166,6 +177,7 @@ func (t *RevokedTokens) follow(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	t.state = &state
+	t.read.Store(true)
 	return true, nil
 }
 

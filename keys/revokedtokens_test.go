@@ -105,7 +105,7 @@ func TestRevokedTokensAreSeenByEveryGateway(t *testing.T) {
 		}
 		execute(t, db.url, `DELETE FROM token_revocations`)
 		judged(false, early, late, never, bob, other)
-		if _, err := command.RestoreTokens(t.Context(), byID.ID); !errors.Is(err, ErrNotFound) {
+		if _, err := command.RestoreTokens(t.Context(), byID.ID); !errors.Is(err, ErrNoRevocation) {
 			t.Errorf("restoring what is no longer there: %v", err)
 		}
 	})

@@ -17,6 +17,11 @@ type Settings struct {
 	// StaleFor is how long keys that a Cache remembers go on working once the
 	// database has not answered for 1.5 s. 0 is not at all.
 	StaleFor time.Duration `envconfig:"GATEWRIGHT_KEYS_STALE_FOR" default:"60s"`
+	// RevocationsRequired refuses tokens with 503 revocations-unavailable as long
+	// as the revocations are not known: after a start at which the database did
+	// not answer and no copy of them was there. Otherwise tokens pass meanwhile,
+	// those that were revoked among them.
+	RevocationsRequired bool `envconfig:"GATEWRIGHT_REVOCATIONS_REQUIRED"`
 }
 
 // DefaultCacheEntries is how many keys a Cache remembers unless told otherwise.

@@ -10,13 +10,7 @@ listeners:
 backends:
   app: {endpoints: ["{{.app}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      algorithms: [RS256, ES256]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-      forward: {sub: X-User-ID, tenant: X-Tenant-ID}
+` + jwtMain + `      forward: {sub: X-User-ID, tenant: X-Tenant-ID}
   apiKey:
     partners: {forward: {tenant: X-Tenant-ID, id: X-Key-ID, owner: X-User-ID}}
 routes:

@@ -24,12 +24,7 @@ listeners:
 backends:
   app: {endpoints: ["{{.app}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-      forward: {sub: X-User-ID, plan: X-Plan}
+` + jwtMain + `      forward: {sub: X-User-ID, plan: X-Plan}
 limits:
   three-a-day: {key: ["header:X-Region", route], tokenBucket: {capacity: 3, refill: 1/d}}
   by-forged: {key: ["header:X-Tenant-ID"], tokenBucket: {capacity: 3, refill: 1/d}}

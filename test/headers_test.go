@@ -2,7 +2,6 @@ package test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -212,46 +211,31 @@ func TestStrangers(t *testing.T) {
 // raw sends bytes as they are and reads one response.
 func (g *gateway) raw(listener, request string) reply {
 	g.t.Helper()
+	r, err := g.tryRaw(listener, request)
+	if err != nil {
+		g.t.Fatalf("%.1000q: %v", request, err)
+	}
+	return r
+}
+
+// tryRaw is raw where there may be no response.
+func (g *gateway) tryRaw(listener, request string) (reply, error) {
 	conn, err := net.Dial("tcp", g.listeners[listener])
 	if err != nil {
-		g.t.Fatal(err)
+		return reply{}, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		g.t.Fatal(err)
+		return reply{}, err
 	}
 	if _, err := io.WriteString(conn, request); err != nil {
-		g.t.Fatal(err)
+		return reply{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		g.t.Fatalf("%q: %v", request, err)
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
-}
-
-// TestLogIsNotForged: each request is one line of JSON, whatever is in it.
-func TestLogIsNotForged(t *testing.T) {
-	t.Parallel()
-	g := start(t, setup{config: identity, values: map[string]string{"app": backend(t, "app").Addr()}})
-	for _, evil := range []string{`"}`, `\"`, "\x1b[2J", `{"status":200}`, "\xff\xfe", "\u2028"} {
-		g.raw("public", "GET /public/1 HTTP/1.1\r\nHost: a\r\nUser-Agent: "+evil+"\r\nConnection: close\r\n\r\n")
-	}
-	g.raw("public", "GET /public/last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	g.logged("/public/last")
-	n := 0
-	for line := range strings.Lines(g.stdout.String()) {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("not JSON: %s", line)
-		}
-		n++
-	}
-	if n < 7 {
-		t.Errorf("%d lines for 7 requests", n)
-	}
+	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}, err
 }

@@ -19,13 +19,7 @@ listeners:
 backends:
   users: {endpoints: ["{{.users}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      algorithms: [RS256, ES256]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-      forward: {sub: X-User-ID, role: X-User-Role}
+` + jwtMain + `      forward: {sub: X-User-ID, role: X-User-Role}
 routes:
   - name: users
     match: {path: /users/**}

@@ -20,12 +20,7 @@ listeners:
 backends:
   app: {endpoints: ["{{.app}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-limits:
+` + jwtMain + `limits:
   five-a-day: {key: [user], tokenBucket: {capacity: 5, refill: 1/d}}
   ten-a-day: {key: [user], tokenBucket: {capacity: 10, refill: 1/d}}
   one-a-second: {key: [clientIP, route], tokenBucket: {capacity: 1, refill: 1/s}}

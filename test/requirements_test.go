@@ -11,13 +11,7 @@ listeners:
 backends:
   users: {endpoints: ["{{.users}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      algorithms: [RS256, ES256]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-      rolesClaim: role
+` + jwtMain + `      rolesClaim: role
       forward: {sub: X-User-ID}
 routes:
   - name: gold

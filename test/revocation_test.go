@@ -89,6 +89,16 @@ func jsonText(v any) string {
 	return string(b)
 }
 
+// TestRestoringNoRevocation names what is not there.
+func TestRestoringNoRevocation(t *testing.T) {
+	t.Parallel()
+	g := prepared(t, setup{config: "{}"})
+	out, err := g.command("tokens", "restore", "17").CombinedOutput()
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), "there is no revocation 17") {
+		t.Errorf("tokens restore 17: %v, %s", err, out)
+	}
+}
+
 // TestTokensThatCannotBeRevoked say why.
 func TestTokensThatCannotBeRevoked(t *testing.T) {
 	t.Parallel()

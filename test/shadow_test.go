@@ -16,13 +16,7 @@ listeners:
 backends:
   users: {endpoints: ["{{.users}}"]}
 auth:
-  jwt:
-    main:
-      issuer: "{{.issuer}}"
-      audiences: [api]
-      algorithms: [RS256, ES256]
-      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
-      forward: {sub: X-User-ID}
+` + jwtMain + `      forward: {sub: X-User-ID}
   apiKey:
     partners: {from: {header: X-API-Key}, forward: {id: X-Key-ID}}
   introspection:
@@ -105,6 +99,75 @@ func TestShadow(t *testing.T) {
 			continue
 		}
 		r.denied(t, c.whenEnforced, c.shadow.(string))
+	}
+}
+
+const shadowedBesideAll = `
+listeners:
+  - {name: public, address: "{{listen "public"}}"}
+backends:
+  users: {endpoints: ["{{.users}}"]}
+auth:
+` + jwtMain + `      forward: {sub: X-User-ID}
+  apiKey:
+    devices: {forward: {id: X-Key-ID, owner: X-User-ID}}
+routes:
+  - name: all
+    match: {path: /all/**}
+    auth: {anyOf: [{jwt: main, scopes: [a], mode: shadow}], allOf: [{apiKey: devices}]}
+    to: [{backend: users}]
+  - name: both
+    match: {path: /both/**}
+    auth: {anyOf: [{jwt: main}, {jwt: main, scopes: [a], mode: shadow}], allOf: [{apiKey: devices}]}
+    to: [{backend: users}]
+`
+
+// TestShadowBesideAllOf: what all must have is enforced, and what is in shadow
+// beside it is judged together with it: one caller, of both.
+func TestShadowBesideAllOf(t *testing.T) {
+	t.Parallel()
+	p, users := idp(t), backend(t, "users")
+	g := start(t, setup{config: shadowedBesideAll, values: map[string]string{"issuer": p.Issuer(), "users": users.Addr()}})
+	key := g.createKey("--owner", "alice")
+	reader, other, bob := bearer(token(t, p, "sub=alice", "scope=a")), bearer(token(t, p, "sub=alice")), bearer(token(t, p, "sub=bob", "scope=a"))
+	forged := header{"X-User-ID", "admin"}
+	for _, c := range []struct {
+		path    string
+		headers []header
+		reason  string // empty: it passes
+		shadow  any
+	}{
+		{"/all/key", []header{key.header()}, "", "credential-missing"},
+		{"/all/key-and-token", []header{key.header(), reader}, "", nil},
+		{"/all/no-scope", []header{key.header(), other}, "", "scope-missing"},
+		{"/all/two-callers", []header{key.header(), bob}, "", "identity-mismatch"},
+		{"/all/token", []header{reader}, "credential-missing", "credential-missing"},
+		{"/all/made-up-key", []header{{"X-API-Key", "made-up"}, reader}, "api-key-invalid", "api-key-invalid"},
+		{"/both/key-and-token", []header{key.header(), reader}, "", nil},
+		{"/both/no-scope", []header{key.header(), other}, "", "scope-missing"},
+		{"/both/key", []header{key.header()}, "credential-missing", "credential-missing"},
+		{"/both/two-callers", []header{key.header(), bob}, "identity-mismatch", "identity-mismatch"},
+	} {
+		r := get(t, g.url("public", c.path), append(c.headers, forged)...)
+		if line := g.logged(c.path); line["shadow"] != c.shadow {
+			t.Errorf("%s: the access log says %v in shadow, want %v", c.path, line["shadow"], c.shadow)
+		}
+		if c.reason != "" {
+			if r.Status == http.StatusOK || !strings.Contains(r.Body, `"`+c.reason+`"`) {
+				t.Errorf("%s: %d %s, want %s", c.path, r.Status, r.Body, c.reason)
+			}
+			continue
+		}
+		got := r.ok(t).echo(t)
+		if got.header("X-User-ID") != "alice" || got.header("X-Key-ID") != key.ID {
+			t.Errorf("%s: the backend sees user %q, key %q", c.path, got.header("X-User-ID"), got.header("X-Key-ID"))
+		}
+		if got.header("Authorization") != "" || got.header("X-API-Key") != "" {
+			t.Errorf("%s: the backend sees a credential", c.path)
+		}
+	}
+	if m := g.metrics(); !strings.Contains(m, `gatewright_shadow_total{result="identity-mismatch",route="all",verdict="allowed"} 1`) {
+		t.Errorf("metrics: %s", only(m, "gatewright_shadow"))
 	}
 }
 

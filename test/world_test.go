@@ -50,6 +50,16 @@ func idp(t testing.TB) *demo.IDP {
 	return p
 }
 
+// jwtMain is how a config names the demo identity provider at {{.issuer}}, as
+// auth.jwt.main. More may be said of it in the lines that follow.
+const jwtMain = `  jwt:
+    main:
+      issuer: "{{.issuer}}"
+      audiences: [api]
+      algorithms: [RS256, ES256]
+      jwks: {url: "{{.issuer}}/.well-known/jwks.json"}
+`
+
 // token is a token with these claims, each "name=value", beside the usual ones.
 func token(t testing.TB, p *demo.IDP, claims ...string) string {
 	t.Helper()

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"strings"
 	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -20,6 +21,14 @@ const metadataReason = "reason"
 
 // routeMetadata is the namespace of the metadata that routes carry.
 const routeMetadata = "gatewright"
+
+// The bounds of what a client writes into the log, in bytes. A request may have
+// 60 KiB of headers, and a flood of those would fill the disk of whoever keeps the
+// lines, or make them longer than a collector takes.
+const (
+	maxLoggedPath = ":2048"
+	maxLoggedText = ":512"
+)
 
 // outcomeFlush is how long Envoy gathers outcomes before it sends them.
 const outcomeFlush = 50 * time.Millisecond
@@ -46,18 +55,20 @@ func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 }
 
 // logLine is the line of JSON. The path is logged without its query, which may
-// hold a secret; of the credential only the key's public id is known here.
+// hold a secret; of the credential only the key's public id is known here. What a
+// client has chosen is cut off where it is too long, so that a line has some 10 KiB
+// at most.
 func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
-	path := "%PATH(NQ)%"
+	path := "%PATH(NQ)" + maxLoggedPath + "%"
 	if b.rewritesPaths() {
-		path = firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ")
+		path = strings.TrimSuffix(firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ"), "%") + maxLoggedPath + "%"
 	}
 	return stringStruct(map[string]string{
 		"time":        "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
 		"listener":    l.Name,
-		"method":      "%REQ(:METHOD)%",
-		"host":        "%REQ(:AUTHORITY)%",
+		"method":      "%REQ(:METHOD)" + maxLoggedText + "%",
+		"host":        "%REQ(:AUTHORITY)" + maxLoggedText + "%",
 		"path":        path,
 		"protocol":    "%PROTOCOL%",
 		"status":      "%RESPONSE_CODE%",
@@ -76,7 +87,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"key_id":      verdict("key_id"),
 		"trace_id":    "%TRACE_ID%",
 		"request_id":  "%REQ(X-REQUEST-ID)%",
-		"user_agent":  "%REQ(USER-AGENT)%",
+		"user_agent":  "%REQ(USER-AGENT)" + maxLoggedText + "%",
 		"limit":       verdict("limit"),
 		"policy":      verdict("policy"),
 		"shadow":      verdict("shadow"),

@@ -158,13 +158,13 @@ func callService(timeout time.Duration) *corev3.GrpcService {
 	return s
 }
 
-// earlyHeaderMutations take every header away that only the gateway may set,
-// before a route is matched and on every kind of route: where Check sets no
-// X-User-ID, or is not asked, a client's own would reach the backend. Then they
-// set those by which the route is looked for.
+// earlyHeaderMutations take every header away that only the gateway may set, or
+// by which clients would have themselves traced, before a route is matched and on
+// every kind of route: where Check sets no X-User-ID, or is not asked, a client's
+// own would reach the backend. Then they set those by which the route is looked for.
 func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
 	m := &earlyv3.HeaderMutation{}
-	for _, name := range GatewayHeaders(b.config) {
+	for _, name := range append(GatewayHeaders(b.config), config.TracingHeaders()...) {
 		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
 		})

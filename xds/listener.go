@@ -100,10 +100,11 @@ func http2Options() *corev3.Http2ProtocolOptions {
 	}
 }
 
-// tracing makes every request part of a W3C trace: Envoy goes on with the
-// client's traceparent, or begins one, and sends it to the backend. No span is
-// sampled, whatever the client asks for, so none is ever sent to the service
-// that the tracer must name.
+// tracing makes every request part of a W3C trace: Envoy begins one, and sends its
+// traceparent to the backend. Nothing of a client's goes on (earlyHeaderMutations
+// take it away): of a traceparent that is malformed Envoy would make no trace, and
+// send it to the backend as it is. No span is sampled, whatever the client asks
+// for, so none is ever sent to the service that the tracer must name.
 func tracing() *hcmv3.HttpConnectionManager_Tracing {
 	return &hcmv3.HttpConnectionManager_Tracing{
 		ClientSampling:    &typev3.Percent{Value: 0},

@@ -82,11 +82,15 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 			return "", err
 		}
 	}
+	flood, err := b.flood(ctx)
+	if err != nil {
+		return "", err
+	}
 	memory, err := b.memory(ctx)
 	if err != nil {
 		return "", err
 	}
-	return b.table(ctx, rows) + memory, nil
+	return b.table(ctx, rows) + flood + memory, nil
 }
 
 // rows starts the servers, and makes what they are asked.
@@ -167,11 +171,16 @@ func (b *bench) noop(ctx context.Context, kind string) (*server, error) {
 
 // gatewright starts `gatewright serve`, and returns when it has the config.
 func (b *bench) gatewright(ctx context.Context, env ...string) (*server, error) {
+	return b.gatewrightFor(ctx, b.issuer, env...)
+}
+
+// gatewrightFor is gatewright with the config of an issuer.
+func (b *bench) gatewrightFor(ctx context.Context, i *issuer, env ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "serve-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), b.issuer.config, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), i.config, 0o600); err != nil {
 		return nil, fmt.Errorf("writing the config: %w", err)
 	}
 	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GATEWRIGHT_") })

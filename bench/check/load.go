@@ -25,6 +25,9 @@ type connection struct {
 	window  int64  // of what may be sent on the connection
 	waiting [][]byte
 	began   map[uint32]time.Time
+	// refused: each call must be a denial, where otherwise each must let its
+	// request pass.
+	refused bool
 	body    map[uint32][]byte
 }
 
@@ -81,7 +84,8 @@ func (h *callHeaders) next() []byte {
 }
 
 // load makes calls with the messages in turn, so many at once, until more says
-// no, and waits for the last. Each must let its request pass.
+// no, and waits for the last. Each must let its request pass, or be a denial
+// where c.refused says so.
 func (c *connection) load(streams int, message func() []byte, more func(calls int) bool) (loaded, error) {
 	began := time.Now()
 	var l loaded
@@ -179,8 +183,8 @@ func (c *connection) ended(stream uint32) (time.Duration, error) {
 	body := c.body[stream]
 	delete(c.began, stream)
 	delete(c.body, stream)
-	if len(body) < 5 || !bytes.HasPrefix(body[5:], allowed) {
-		return 0, fmt.Errorf("a request did not pass: %q", body)
+	if len(body) < 5 || bytes.HasPrefix(body[5:], allowed) == c.refused {
+		return 0, fmt.Errorf("a request passed: %t, which is wrong: %q", c.refused, body)
 	}
 	return took, nil
 }

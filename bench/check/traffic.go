@@ -28,12 +28,13 @@ import (
 type issuer struct {
 	rsa     *rsa.PrivateKey
 	ed25519 ed25519.PrivateKey
+	jwks    []byte
 	config  []byte
 	hashes  map[string]string // of the policies, by route
 }
 
 func newIssuer() (*issuer, error) {
-	i := &issuer{hashes: map[string]string{}}
+	i := &issuer{}
 	var err error
 	if i.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
@@ -42,14 +43,21 @@ func newIssuer() (*issuer, error) {
 	if public, i.ed25519, err = ed25519.GenerateKey(rand.Reader); err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	jwks, err := json.Marshal(map[string]any{"keys": []any{
+	i.jwks, err = json.Marshal(map[string]any{"keys": []any{
 		map[string]any{"kty": "RSA", "kid": "rsa", "use": "sig", "alg": "RS256", "n": b64(i.rsa.N.Bytes()), "e": b64(big.NewInt(int64(i.rsa.E)).Bytes())},
 		map[string]any{"kty": "OKP", "kid": "ed", "use": "sig", "alg": "EdDSA", "crv": "Ed25519", "x": b64(public)},
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("writing the key set: %w", err)
 	}
-	i.config = fmt.Appendf(nil, `listeners: [{name: public, address: "127.0.0.1:8080"}]
+	return i.knownBy("inline: '" + string(i.jwks) + "'")
+}
+
+// knownBy is the issuer as a config names it that has its keys in a way.
+func (i *issuer) knownBy(jwks string) (*issuer, error) {
+	known := *i
+	known.hashes = map[string]string{}
+	known.config = fmt.Appendf(nil, `listeners: [{name: public, address: "127.0.0.1:8080"}]
 backends: {app: {endpoints: ["127.0.0.1:8081"]}}
 auth:
   jwt:
@@ -57,34 +65,30 @@ auth:
       issuer: https://id.example.com/
       audiences: [api]
       algorithms: [RS256, EdDSA]
-      jwks: {inline: '%s'}
+      jwks: {%s}
       forward: {sub: X-User-ID}
   apiKey: {partners: {from: {header: X-API-Key}, forward: {owner: X-User-ID}}}
 routes:
   - {name: token, match: {path: /token}, auth: {anyOf: [{jwt: main, scopes: [users:read]}]}, to: [{backend: app}]}
   - {name: key, match: {path: /key}, auth: {anyOf: [{apiKey: partners, permissions: [users:read]}]}, to: [{backend: app}]}
 `, jwks)
-	c, err := config.Parse("gateway.yaml", i.config)
+	c, err := config.Parse("gateway.yaml", known.config)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range c.Routes {
-		i.hashes[r.Name] = authz.NewPolicy(c, r, false).Hash()
+		known.hashes[r.Name] = authz.NewPolicy(c, r, false).Hash()
 	}
-	return i, nil
+	return &known, nil
 }
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
 // token is one of some 700 bytes, with a number that makes it another one.
 func (i *issuer) token(alg string, number int) (string, error) {
-	now := time.Now()
-	payload, err := json.Marshal(map[string]any{
-		"iss": "https://id.example.com/", "aud": "api", "sub": fmt.Sprintf("user-%d", number), "jti": fmt.Sprintf("%032d", number),
-		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "scope": "openid users:read orders:write", "role": "buyer", "tenant": "acme",
-	})
+	payload, err := i.payload(number, "https://id.example.com/")
 	if err != nil {
-		return "", fmt.Errorf("making a token: %w", err)
+		return "", err
 	}
 	kid := map[string]string{"RS256": "rsa", "EdDSA": "ed"}[alg]
 	input := b64(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, kid)) + "." + b64(payload)
@@ -98,6 +102,19 @@ func (i *issuer) token(alg string, number int) (string, error) {
 		}
 	}
 	return input + "." + b64(signature), nil
+}
+
+// payload is that of a token, with its issuer's name.
+func (i *issuer) payload(number int, name string) ([]byte, error) {
+	now := time.Now()
+	payload, err := json.Marshal(map[string]any{
+		"iss": name, "aud": "api", "sub": fmt.Sprintf("user-%d", number), "jti": fmt.Sprintf("%032d", number),
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "scope": "openid users:read orders:write", "role": "buyer", "tenant": "acme",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a token: %w", err)
+	}
+	return payload, nil
 }
 
 // messages are CheckRequests with so many different tokens.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/gatewright/gatewright/authz"
@@ -65,20 +66,36 @@ func apiKeyState(s keys.State) authz.APIKeyState {
 	}
 }
 
-// tokenRevoked tells of the claims of a token whether it has been revoked.
-func tokenRevoked(by *keys.RevokedTokens) func(claims map[string]any) bool {
-	return func(claims map[string]any) bool {
-		text := func(name string) string {
-			s, _ := claims[name].(string)
-			return s
+// errRevocationsUnknown is why tokens are refused that may have been revoked.
+var errRevocationsUnknown = errors.New("the revocations of tokens have not been read yet, and GATEWRIGHT_REVOCATIONS_REQUIRED is set")
+
+// tokenRevoked tells of the claims of a token whether it has been revoked. It is
+// an error where nobody knows, and required is set. Claims are read only where
+// something is revoked.
+func tokenRevoked(by *keys.RevokedTokens, required bool) func(claims map[string]any) (bool, error) {
+	return func(claims map[string]any) (bool, error) {
+		switch {
+		case required && !by.Known():
+			return false, errRevocationsUnknown
+		case by.None():
+			return false, nil
 		}
-		token := keys.Token{Issuer: text("iss"), ID: text("jti"), Subject: text("sub")}
-		if n, ok := claims["iat"].(json.Number); ok {
-			// What is no number of seconds counts as not said, so as issued before all.
-			if seconds, err := n.Float64(); err == nil {
-				token.IssuedAt = time.UnixMilli(int64(seconds * 1000))
-			}
-		}
-		return by.Revoked(token)
+		return by.Revoked(tokenOf(claims)), nil
 	}
+}
+
+// tokenOf is what a revocation can know of a token.
+func tokenOf(claims map[string]any) keys.Token {
+	text := func(name string) string {
+		s, _ := claims[name].(string)
+		return s
+	}
+	token := keys.Token{Issuer: text("iss"), ID: text("jti"), Subject: text("sub")}
+	if n, ok := claims["iat"].(json.Number); ok {
+		// What is no number of seconds counts as not said, so as issued before all.
+		if seconds, err := n.Float64(); err == nil {
+			token.IssuedAt = time.UnixMilli(int64(seconds * 1000))
+		}
+	}
+	return token
 }

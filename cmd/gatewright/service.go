@@ -174,7 +174,7 @@ func (svc *service) newGRPC() *door.Server {
 		Limiter:       limiter{svc.limiter},
 		KeyFinder:     keyFinder{svc.keyCache},
 		Tokens:        svc.settings.authz.TokenCacheEntries,
-		TokenRevoked:  tokenRevoked(svc.revoked),
+		TokenRevoked:  tokenRevoked(svc.revoked, svc.settings.keys.RevocationsRequired),
 		ClientIPKey:   ratelimit.ClientIPKey,
 		Clock:         time.Now,
 		Log:           svc.log,

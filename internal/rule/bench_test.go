@@ -6,8 +6,20 @@ const usual = `claims.tier == "gold" && request.method != "DELETE"`
 
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
-		if _, err := Compile(usual, Token); err != nil {
+		if _, err := compile(source{usual, Token}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCompileAgain(b *testing.B) {
+	first, err := Compile(usual, Token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if again, _ := Compile(usual, Token); again != first {
+			b.Fatal("compiled again")
 		}
 	}
 }

@@ -41,8 +41,14 @@ const (
 type Rule struct{ program cel.Program }
 
 // Compile reads a rule. The error says what is wrong with it, and where in the
-// text.
+// text. Equal texts about the same subject give the same Rule, as long as somebody
+// has it.
 func Compile(text string, about Subject) (*Rule, error) {
+	return compiled.of(source{text, about}, compile)
+}
+
+func compile(s source) (*Rule, error) {
+	text, about := s.text, s.about
 	if len(text) > maxText {
 		return nil, fmt.Errorf("must be at most %d bytes", maxText)
 	}

@@ -42,7 +42,6 @@ type conn struct {
 	ended chan struct{}
 	// heard counts what has been read; see watch.
 	heard atomic.Uint64
-	alive *time.Timer
 
 	// The reader's.
 	input   *bufio.Reader
@@ -90,9 +89,8 @@ type conn struct {
 	// last of those before it.
 	leaving   bool
 	lastTaken uint32
-	// shut: everything has been written. closed: nothing can be any more. over: it
-	// is another server's.
-	shut, closed, over bool
+	// shut: everything has been written. closed: nothing can be any more.
+	shut, closed bool
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -135,10 +133,10 @@ func (s *sink) Write(p []byte) (int, error) {
 // serve serves the connection to its end, or returns it; see Server.Serve.
 func (c *conn) serve() (rest net.Conn) {
 	c.greet()
-	c.watch()
-	defer c.alive.Stop()
+	w := newWatch(c)
 	c.read()
 	<-c.ended
+	w.end()
 	if c.foreign {
 		return c.handOver()
 	}

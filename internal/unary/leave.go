@@ -1,6 +1,7 @@
 package unary
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -47,48 +48,57 @@ func (c *conn) shutdown() {
 	}
 }
 
-// watch sees to it that a client which is gone without a word is noticed.
-func (c *conn) watch() {
-	o := c.server.options
-	heard, asked := c.heard.Load(), false
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.alive = time.AfterFunc(o.KeepaliveTime, func() {
-		switch now := c.heard.Load(); {
-		case c.isOver():
-		case c.stuck(), now == heard && asked:
-			c.close()
-		case now == heard:
-			asked = true
-			c.again(o.KeepaliveWait)
-			c.ping()
-		default:
-			heard, asked = now, false
-			c.again(o.KeepaliveTime)
-		}
-	})
+// watch sees to it that a client which is gone without a word is noticed. It
+// does not keep the connection in memory, as a timer that is stopped would, for as
+// long as it has not run out.
+type watch struct {
+	mu    sync.Mutex // held while it looks
+	conn  *conn      // nil when it has ended
+	timer *time.Timer
+	heard uint64 // when it looked last
+	asked bool
 }
 
-func (c *conn) again(after time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed && !c.over {
-		c.alive.Reset(after)
+func newWatch(c *conn) *watch {
+	w := &watch{conn: c}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(c.server.options.KeepaliveTime, w.look)
+	return w
+}
+
+// look is called when there should have been a word.
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn == nil {
+		return
+	}
+	o, heard := w.conn.server.options, w.conn.heard.Load()
+	switch silent := heard == w.heard; {
+	case w.conn.stuck(), silent && w.asked:
+		w.conn.close()
+	case silent:
+		w.asked = true
+		w.timer.Reset(o.KeepaliveWait)
+		w.conn.ping()
+	default:
+		w.heard, w.asked = heard, false
+		w.timer.Reset(o.KeepaliveTime)
 	}
 }
 
-// isOver tells that the connection is not watched any more.
-func (c *conn) isOver() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.over || c.closed
+// end returns when the connection is not looked at any more.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.conn = nil
 }
 
 func (c *conn) ping() {
 	c.mu.Lock()
-	if !c.over {
-		_ = c.framer.WritePing(false, [8]byte{})
-	}
+	_ = c.framer.WritePing(false, [8]byte{})
 	c.mu.Unlock()
 	c.flush()
 }

@@ -60,11 +60,7 @@ func (r *replay) headers(id uint32, block []byte, ends bool) {
 // handOver returns the connection as it was before anything was read from it.
 // Whoever has it may write: what we have said comes before.
 func (c *conn) handOver() net.Conn {
-	c.alive.Stop()
 	c.flush()
-	c.mu.Lock()
-	c.over = true
-	c.mu.Unlock()
 	if err := c.net.SetReadDeadline(time.Time{}); err != nil {
 		c.net.Close() // which its next owner notices
 	}
