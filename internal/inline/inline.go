@@ -15,7 +15,7 @@ type key struct{}
 // Reader is a call that keeps its connection from being read.
 type Reader interface {
 	// LeaveReading has another goroutine read from here on. Only its first call
-	// does something. It does not block.
+	// does something.
 	LeaveReading()
 }
 

@@ -49,14 +49,19 @@ type call struct {
 
 // LeaveReading implements inline.Reader.
 //
-// It stays the reader where as many handlers go on beside the reader as calls
-// may be at once. That is the bound of what a client can have us do by calls that
-// it takes back when they have begun (CVE-2023-44487).
+// It waits where as many handlers go on beside the reader as calls may be at once,
+// which is so only if some of them have been taken back: nothing more is read until
+// one of them has ended. That is the bound of what a client can have us do by calls
+// that it takes back when they have begun (CVE-2023-44487).
 func (k *call) LeaveReading() {
-	c := k.conn
-	if c.running.Load() < int64(c.server.options.MaxStreams) && k.reading.CompareAndSwap(true, false) {
-		c.running.Add(1)
-		go c.read()
+	if !k.reading.Load() {
+		return
+	}
+	k.conn.running <- struct{}{}
+	if k.reading.CompareAndSwap(true, false) {
+		go k.conn.read()
+	} else {
+		<-k.conn.running
 	}
 }
 

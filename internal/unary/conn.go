@@ -66,8 +66,8 @@ type conn struct {
 	// foreign: the first call is another server's.
 	foreign bool
 
-	// running are the handlers that another goroutine reads beside.
-	running atomic.Int64
+	// running has an element for each handler that another goroutine reads beside.
+	running chan struct{}
 
 	mu sync.Mutex // guards what follows, and the framer's writing side
 	// calls are those that have no reply yet, or not all of it.
@@ -97,6 +97,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
 		server: s, net: nc, ended: make(chan struct{}),
 		calls:      map[uint32]*call{},
+		running:    make(chan struct{}, s.options.MaxStreams),
 		sendWindow: 65535, startWindow: 65535, // RFC 9113, section 6.9.2
 	}
 	c.written.L = &c.mu

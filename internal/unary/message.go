@@ -117,7 +117,7 @@ func (c *conn) takeMessage(k *call, framed []byte, buffer *[]byte) (stillReader 
 		*buffer = reply[:0]
 	}
 	if !stillReader {
-		c.running.Add(-1)
+		<-c.running
 	}
 	if !stillReader || long {
 		c.flush()
