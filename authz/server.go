@@ -68,6 +68,7 @@ type Server struct {
 	limiter       Limiter
 	finder        KeyFinder
 	tokens        *tokenTable
+	certificates  certificateTable
 	revoked       func(map[string]any) bool
 	clientIPKey   func(string) string
 	knownRoute    func(string) bool

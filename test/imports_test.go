@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/plan", "internal/telemetry", "internal/wholefile",
+		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

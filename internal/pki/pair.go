@@ -82,3 +82,16 @@ func servable(leaf *x509.Certificate, now time.Time) string {
 	}
 	return ""
 }
+
+// ReadCertificate is the first certificate of a file, in PEM, whatever it is for.
+func ReadCertificate(path string) (string, error) {
+	content, rule := read(path)
+	if rule != "" {
+		return "", problem(Cert, path, "%s", rule)
+	}
+	chain, rule := blocks(content, "CERTIFICATE")
+	if rule != "" {
+		return "", problem(Cert, path, "%s", rule)
+	}
+	return string(encode("CERTIFICATE", chain[0])), nil
+}

@@ -184,4 +184,3 @@ func TestSPIFFEPatterns(t *testing.T) {
 		}
 	}
 }
-
