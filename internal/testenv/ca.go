@@ -144,6 +144,9 @@ func (ca *CA) Pair(l Leaf) tls.Certificate {
 	return pair
 }
 
+// DER is its own certificate, as it goes into a chain.
+func (ca *CA) DER() []byte { return ca.cert.Raw }
+
 // Pool has this authority alone.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
