@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -33,7 +34,9 @@ type peerCertificate struct {
 	// spiffeID is that of an X.509-SVID; nil where it is none.
 	spiffeID *pki.SPIFFEID
 	// serial and fingerprint, the SHA-256 of the whole, are in hexadecimal.
-	serial, fingerprint string
+	// thumbprint is the same as fingerprint, as tokens have it (RFC 8705, section
+	// 3.1).
+	serial, fingerprint, thumbprint string
 }
 
 // readCertificate reads a certificate as Envoy sends it: in PEM, percent-encoded.
@@ -62,6 +65,7 @@ func readCertificate(text string) (*peerCertificate, error) {
 	p := &peerCertificate{
 		notBefore: c.NotBefore, notAfter: c.NotAfter,
 		serial: hex.EncodeToString(c.SerialNumber.Bytes()), fingerprint: hex.EncodeToString(sum[:]),
+		thumbprint: base64.RawURLEncoding.EncodeToString(sum[:]),
 	}
 	if err := p.readNames(c); err != nil {
 		return nil, err

@@ -69,3 +69,19 @@ func forwardCertificate(q *Requirement, cert *peerCertificate, c *caller) ([]hea
 		return headerText(q.names.part(cert, config.CertificatePart(property)), "")
 	})
 }
+
+// checkBinding holds a token to the certificate of the connection that it came
+// over, where its provider asks for that (RFC 8705, section 3.1). The token is
+// stolen goods else, whatever other certificate is shown.
+func (s *Server) checkBinding(shown *credentials, c claims, provider *config.JWT) *refusal {
+	if !provider.CertificateBound {
+		return nil
+	}
+	confirmation, _ := c["cnf"].(map[string]any)
+	bound, _ := confirmation["x5t#S256"].(string)
+	cert, refused := s.peer(shown)
+	if refused != nil || bound == "" || bound != cert.thumbprint {
+		return refuse(ReasonTokenBindingMismatch)
+	}
+	return nil
+}

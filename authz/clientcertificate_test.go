@@ -168,6 +168,53 @@ func TestCertificateBesideToken(t *testing.T) {
 	}
 }
 
+// TestTokensBoundToCertificates: a token is good over the connections of its
+// owner alone, and one that is bound to nothing is not good at all.
+func TestTokensBoundToCertificates(t *testing.T) {
+	t.Parallel()
+	ca := testenv.NewCA(t)
+	now := time.Now()
+	bound := mainJWT()
+	bound.CertificateBound = true
+	g := newGate(t, keySetsFor(t, bound), func(o *Options) { o.Clock, o.Tokens = func() time.Time { return now }, 10 })
+	hash := g.publish(&Policy{AnyOf: []Requirement{{JWT: bound}}})
+	mine, other := certificateText(t, ca, testenv.Leaf{}), certificateText(t, ca, testenv.Leaf{})
+	read, err := readCertificate(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(cnf any) line {
+		return withToken(rsaSigner().token(map[string]any{"cnf": cnf, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix()}))
+	}
+	good := token(map[string]any{"x5t#S256": read.thumbprint})
+	for name, c := range map[string]struct {
+		certificate string
+		token       line
+		want        Reason
+	}{
+		"its own":              {mine, good, ReasonAllowed},
+		"another's":            {other, good, ReasonTokenBindingMismatch},
+		"none":                 {"", good, ReasonTokenBindingMismatch},
+		"none that is read":    {"x", good, ReasonTokenBindingMismatch},
+		"bound to nothing":     {mine, token(nil), ReasonTokenBindingMismatch},
+		"bound to a key":       {mine, token(map[string]any{"jkt": read.thumbprint}), ReasonTokenBindingMismatch},
+		"bound to a list":      {mine, token(map[string]any{"x5t#S256": []string{read.thumbprint}}), ReasonTokenBindingMismatch},
+		"in hexadecimal":       {mine, token(map[string]any{"x5t#S256": read.fingerprint}), ReasonTokenBindingMismatch},
+		"bound to the empty":   {"", token(map[string]any{"x5t#S256": ""}), ReasonTokenBindingMismatch},
+		"a text for an object": {mine, token(read.thumbprint), ReasonTokenBindingMismatch},
+	} {
+		for range 2 { // the second time the token has been seen
+			if r := g.check(t, withCertificate(ask(hash, "/", c.token), c.certificate)); reasonOf(r) != c.want {
+				t.Errorf("%s: %s, want %s", name, reasonOf(r), c.want)
+			}
+		}
+	}
+	plain := g.publish(&Policy{AnyOf: []Requirement{{JWT: mainJWT()}}})
+	if bound := (&Policy{AnyOf: []Requirement{{JWT: bound}}}).Hash(); bound == plain {
+		t.Error("it does not show in the hash")
+	}
+}
+
 // TestCertificateTableIsBounded, and what is asked for again stays in it.
 func TestCertificateTableIsBounded(t *testing.T) {
 	t.Parallel()

@@ -170,6 +170,9 @@ func (s *Server) unverified(shown *credentials, q *Requirement) (*caller, *refus
 	if refused := claims.judge(q.JWT, s.clock()); refused != nil {
 		return nil, refused
 	}
+	if refused := s.checkBinding(shown, claims, q.JWT); refused != nil {
+		return nil, refused
+	}
 	return callerOf(claims, shown, q)
 }
 

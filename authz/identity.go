@@ -104,6 +104,9 @@ func (s *Server) satisfy(ctx context.Context, c *credentials, q *Requirement, no
 
 func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirement, now time.Time) (*caller, *refusal) {
 	claims, refused := s.claimsFrom(ctx, shown, q.JWT, now)
+	if refused == nil {
+		refused = s.checkBinding(shown, claims, q.JWT)
+	}
 	if refused != nil {
 		return nil, refused
 	}

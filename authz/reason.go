@@ -63,6 +63,9 @@ const (
 	ReasonTokenNotYetValid Reason = "token-not-yet-valid"
 	// ReasonTokenRevoked: the token was taken back before it expired.
 	ReasonTokenRevoked Reason = "token-revoked"
+	// ReasonTokenBindingMismatch: the token is not bound to the client's certificate,
+	// and its provider takes only such.
+	ReasonTokenBindingMismatch Reason = "token-binding-mismatch"
 	// ReasonTokenInactive: the issuer says that the token is not active.
 	ReasonTokenInactive Reason = "token-inactive"
 	// ReasonAPIKeyInvalid: no such key, or not a key at all.
@@ -157,6 +160,7 @@ var problems = map[Reason]problem{
 	ReasonTokenExpired:          {401, "Unauthorized", "The token has expired."},
 	ReasonTokenNotYetValid:      {401, "Unauthorized", "The token is not valid yet."},
 	ReasonTokenRevoked:          {401, "Unauthorized", "The token has been revoked."},
+	ReasonTokenBindingMismatch:  {401, "Unauthorized", "The token is not bound to the client certificate of this connection."},
 	ReasonTokenInactive:         {401, "Unauthorized", "The token is not active."},
 	ReasonAPIKeyInvalid:         {401, "Unauthorized", "The API key is not known."},
 	ReasonAPIKeyRevoked:         {401, "Unauthorized", "The API key has been revoked."},

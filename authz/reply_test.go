@@ -88,7 +88,7 @@ func TestProblemOfEveryReason(t *testing.T) {
 		401: {"credential-missing", "token-malformed", "token-header-not-allowed", "token-alg-not-allowed", "token-key-unknown",
 			"token-signature-invalid", "token-claims-invalid", "token-issuer-mismatch", "token-audience-mismatch", "token-expired",
 			"token-not-yet-valid", "token-inactive", "token-revoked", "api-key-invalid", "api-key-revoked", "api-key-expired",
-			"client-certificate-invalid", "client-certificate-expired"},
+			"token-binding-mismatch", "client-certificate-invalid", "client-certificate-expired"},
 		403: {"scope-missing", "role-missing", "claim-missing", "claim-mismatch", "rule-denied", "rule-failed", "permission-missing", "identity-mismatch", "client-certificate-not-accepted"},
 		404: {"route-not-found"},
 		405: {"method-refused"},

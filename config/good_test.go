@@ -52,7 +52,7 @@ func TestDecodeEveryField(t *testing.T) {
 			JWT: map[string]*JWT{
 				"main": {
 					Name: "main", Issuer: "https://id.example.com/", Audiences: []string{"api", "web"}, Algorithms: []string{"PS256", "EdDSA"},
-					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", RolesClaim: "groups", ClockSkew: ms(300_000),
+					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", CertificateBound: true, RolesClaim: "groups", ClockSkew: ms(300_000),
 					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
 				},
 				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},

@@ -262,6 +262,11 @@ type JWT struct {
 	// RolesClaim is the claim that the caller's roles are in: a text, which is
 	// one role, or a list of them. Empty means roles.
 	RolesClaim string `yaml:"rolesClaim"`
+	// CertificateBound asks for tokens that are bound to the client's certificate
+	// (RFC 8705, section 3): cnf must have an x5t#S256 that is the hash of the one
+	// which the connection was made with. Who has stolen a token alone has nothing.
+	// It needs a listener with tls.clientCA.
+	CertificateBound bool `yaml:"certificateBound"`
 	// ClockSkew is allowed once on exp and once on nbf and iat. 0 means 30s.
 	ClockSkew Duration `yaml:"clockSkew"`
 	// Forward sends claims to the backend as headers: claim name to header

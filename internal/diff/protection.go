@@ -73,7 +73,8 @@ func believesNoMore(p, other *config.JWT) bool {
 		return p == other
 	}
 	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
-		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew) &&
+		(p.CertificateBound || !other.CertificateBound)
 }
 
 // typeFits tells whether tokens of a type are of another type, too. Empty is the
@@ -103,7 +104,7 @@ func acceptsNoMore(p, other *config.ClientCertificate) bool {
 		return p == other
 	}
 	within := func(list, others []string) bool { return len(others) == 0 || len(list) > 0 && subset(list, others) }
-	return p.Name == other.Name && p.UserPart() == other.UserPart() && p.Tenant == other.Tenant &&
+	return p.Name == other.Name && p.UserPart() == other.UserPart() && p.Tenant == other.Tenant && maps.Equal(p.Tenants, other.Tenants) &&
 		within(p.URIs, other.URIs) && within(p.DNSNames, other.DNSNames) && within(p.Emails, other.Emails) &&
 		within(p.CommonNames, other.CommonNames) && within(p.Organizations, other.Organizations)
 }

@@ -108,6 +108,9 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 		r.Provider, r.Kind, r.LookedFor = q.JWT.Name, "jwt", "the header Authorization, as Bearer TOKEN"
 		r.Asks = append([]string{"issuer " + q.JWT.Issuer, "audience " + oneOf(q.JWT.Audiences),
 			"algorithm " + oneOf(algorithms(q.JWT.Algorithms))}, grants(q)...)
+		if q.JWT.CertificateBound {
+			r.Asks = append(r.Asks, "bound to the client's certificate")
+		}
 		if q.JWT.TokenType != "" {
 			r.Asks = append(r.Asks, "type "+q.JWT.TokenType)
 		}
