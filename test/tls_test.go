@@ -12,6 +12,14 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -330,4 +338,62 @@ func TestTLSByStateOfTheWorld(t *testing.T) {
 		})
 		p.server("first", "api.example.com")
 	}
+}
+
+// TestPrivateKeysGoToEnvoysAlone: over a port without TLS, which any program of
+// the machine can open, nobody is given one, though `run` has its own Envoy
+// served; and `serve` does not begin what it could not do. Over mTLS they go.
+func TestPrivateKeysGoToEnvoysAlone(t *testing.T) {
+	t.Parallel()
+	p := newPEMs(t)
+	for _, name := range []string{"first", "shop", "wild"} {
+		p.server(name, "api.example.com")
+	}
+	values := map[string]string{"app": backend(t, "app").Addr(), "certs": p.folder}
+	addr := testenv.Addr(t)
+	g := start(t, setup{config: secured, values: values, env: []string{"GATEWRIGHT_GRPC_ADDR=" + addr}})
+	mustAsk(t, p.client("api.example.com", false), g.secureURL("secure", "/app")).ok(t)
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	ads := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	node := &corev3.Node{Id: "stranger"}
+	name := "certificate/" + p.path("first.crt")
+	delta, err := ads.DeltaAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := delta.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: resource.SecretType, ResourceNamesSubscribe: []string{name}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := delta.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("by incremental xDS it is answered with %d resources, %v", len(got.GetResources()), err)
+	}
+	world, err := ads.StreamAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Send(&discoveryv3.DiscoveryRequest{Node: node, TypeUrl: resource.SecretType, ResourceNames: []string{name}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := world.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("by the state of the world it is answered with %d resources, %v", len(got.GetResources()), err)
+	}
+
+	alone := launch(t, setup{config: secured, values: values, serve: true, env: []string{"GATEWRIGHT_GRPC_ADDR=" + testenv.Addr(t)}})
+	if code := alone.wait(); code != 1 || !strings.Contains(alone.stderr.String(), "listeners[1].tls (secure): its private keys would go over GATEWRIGHT_GRPC_ADDR=") {
+		t.Errorf("exit code %d:\n%s", code, alone.stderr)
+	}
+
+	keys := newDoorKeys(t)
+	keys.issue(testenv.NewCA(t), "edge-1")
+	secure := launch(t, setup{config: secured, values: values, serve: true, env: keys.env(testenv.Addr(t))})
+	secure.waitReady()
+	keys.envoyWithTLS(secure, "edge-1")
+	eventually(t, "an Envoy elsewhere has its certificates", func() error {
+		_, _, err := askedBy(p.client("api.example.com", false), secure.secureURL("secure", "/app"))
+		return err
+	})
 }

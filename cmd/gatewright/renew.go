@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/xds"
@@ -25,6 +29,9 @@ func (svc *service) leave() { <-svc.applying }
 // withSecrets are the resources of a plan with what the files hold that its
 // listeners name.
 func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error) {
+	if rule := svc.secretsRule(p.Config); rule != "" {
+		return nil, nil, errors.New(rule)
+	}
 	files, err := svc.certs.Read(p.Config)
 	if err != nil {
 		return nil, nil, err
@@ -34,6 +41,18 @@ func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error)
 		return nil, nil, fmt.Errorf("making secrets of certificates: %w", err)
 	}
 	return files, resources, nil
+}
+
+// secretsRule says why the certificates of a config could be sent to no Envoy, or
+// "". Over a port without TLS each program of the machine could ask for them.
+func (svc *service) secretsRule(c *config.Config) string {
+	addr := svc.settings.process.GRPCAddr
+	i := slices.IndexFunc(c.Listeners, func(l *config.Listener) bool { return l.TLS != nil })
+	if i < 0 || svc.ownSocket != nil || svc.settings.door.TLS() || strings.HasPrefix(addr, "unix:") {
+		return ""
+	}
+	return fmt.Sprintf("listeners[%d].tls (%s): its private keys would go over GATEWRIGHT_GRPC_ADDR=%s, where any program of this machine can ask for them: "+
+		"use unix:PATH, or set GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA", i, c.Listeners[i].Name, addr)
 }
 
 // secrets are certificates as Envoy is given them.

@@ -87,7 +87,7 @@ type service struct {
 	door      *door.Door
 	grpc      *grpc.Server
 	grpcAddr  net.Listener
-	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr has TLS
+	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr is a port
 	admin     *http.Server
 	adminAddr net.Listener
 }
