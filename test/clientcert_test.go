@@ -370,3 +370,27 @@ func TestExplainClientCertificate(t *testing.T) {
 		t.Errorf("it says:\n%s", out)
 	}
 }
+
+// TestLogIsNotForgedByTLS: neither by the name that a client asks for in its
+// handshake nor by the names in its certificate.
+func TestLogIsNotForgedByTLS(t *testing.T) {
+	t.Parallel()
+	w := startCertified(t)
+	const evil = "\"}\n{\"status\":200,\"user\":\"root\"}\r\n\x1b[2J%n\u2028"
+	certificate := w.pair(testenv.Leaf{Subject: pkix.Name{CommonName: evil, Organization: []string{"Example"}}})
+	client := w.client(evil, false, *certificate)
+	client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+	r, _, err := askedBy(client, w.secureURL("partners", "/staff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ok(t).echo(t).header("X-User-ID"); strings.ContainsAny(got, "\r\n\x1b") || !strings.HasPrefix(got, `"}%0A{"status"`) {
+		t.Errorf("the backend sees %q", got)
+	}
+	if user := w.logged("/staff")["user"]; user != evil {
+		t.Errorf("the log has the user %q", user)
+	}
+	if n := len(w.accessLog()); n != 1 {
+		t.Errorf("%d lines for one request:\n%s", n, w.stdout)
+	}
+}
