@@ -79,9 +79,10 @@ func contradicting(together []*caller) *caller {
 func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
 // vouchedUser is the user whom the credential names; the id that stands in for
-// one where a key has no owner is not.
+// one where a key has no owner is not, and neither is whose connection it is:
+// a partner's service brings requests of that partner's users.
 func (c *caller) vouchedUser() string {
-	if c.ownerless {
+	if c.ownerless || c.connection {
 		return ""
 	}
 	return c.User

@@ -21,6 +21,11 @@ func challenge(p *Policy, u *unidentified) string {
 		// No RFC names a scheme for API keys; this one is widely used.
 		schemes = append(schemes, "ApiKey "+realm)
 	}
+	if takesCertificate(p) {
+		// No scheme is registered for what is shown in the handshake, and a 401 must
+		// name one (RFC 9110, section 15.5.2).
+		schemes = append(schemes, "ClientCertificate "+realm)
+	}
 	return strings.Join(schemes, ", ")
 }
 
@@ -36,6 +41,15 @@ func takesToken(p *Policy) bool {
 func takesKey(p *Policy) bool {
 	for q := range p.Requirements() {
 		if q.APIKey != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func takesCertificate(p *Policy) bool {
+	for q := range p.Requirements() {
+		if q.ClientCertificate != nil {
 			return true
 		}
 	}

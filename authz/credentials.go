@@ -25,6 +25,11 @@ type credentials struct {
 	verified     []verified
 	vouched      []vouched
 	verifiedRoom [2]verified
+	// hasCertificate: the client has shown a certificate, and the policy asks for
+	// one. peer is it, or peerRefused why it is none, once peerRead is set.
+	hasCertificate, peerRead bool
+	peer                     *peerCertificate
+	peerRefused              *refusal
 	// keys are the API keys, in the order of the policy's requirements.
 	keys []presentedKey
 }
@@ -57,6 +62,7 @@ func readCredentials(rq *request, p *Policy) (*credentials, *refusal) {
 				return nil, refused
 			}
 		}
+		c.hasCertificate = c.hasCertificate || q.ClientCertificate != nil && rq.certificate != ""
 		if q.APIKey != nil && c.key(q.APIKey) == nil {
 			text, refused := readAPIKey(rq, q.APIKey)
 			if refused != nil {
@@ -105,7 +111,7 @@ func (c *credentials) tokenFrom(known *tokenTable) (token, *refusal) {
 // them. What is there and cannot be read, as an Authorization header of another
 // scheme, is one: who sends it does not mean to be nobody.
 func (c *credentials) none() bool {
-	return !c.hasToken && !c.otherScheme && !slices.ContainsFunc(c.keys, func(k presentedKey) bool { return k.text != "" })
+	return !c.hasToken && !c.otherScheme && !c.hasCertificate && !slices.ContainsFunc(c.keys, func(k presentedKey) bool { return k.text != "" })
 }
 
 func (c *credentials) key(provider *config.APIKey) *presentedKey {

@@ -17,6 +17,8 @@ type Examined struct {
 	Method, Host string
 	// ClientIP is the client's address; empty is not known.
 	ClientIP string
+	// ClientCertificate is the client's, in PEM; empty is none.
+	ClientCertificate string
 }
 
 // Examination is what a policy makes of a request, as far as it can be told
@@ -76,7 +78,7 @@ type ShownToken struct {
 
 // Examine tells what a policy makes of a request, by the very steps of Check.
 func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
-	rq := &request{route: e.Route, method: e.Method, host: e.Host, path: e.Path, clientIP: e.ClientIP}
+	rq := &request{route: e.Route, method: e.Method, host: e.Host, path: e.Path, clientIP: e.ClientIP, certificate: e.ClientCertificate}
 	for _, h := range e.Headers {
 		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}
@@ -139,6 +141,9 @@ func (s *Server) finding(ctx context.Context, shown *credentials, q *Requirement
 		}
 	}
 	who, refused := s.satisfy(ctx, shown, q, s.clock())
+	if refused == nil && q.ClientCertificate != nil {
+		f.Unverified = true // Envoy verifies it, in the handshake
+	}
 	if refused != nil && isUnverified(refused.reason) {
 		f.Unverified = true
 		if who, refused = nil, nil; q.JWT != nil {
@@ -163,6 +168,9 @@ func (s *Server) unverified(shown *credentials, q *Requirement) (*caller, *refus
 		return nil, refuse(ReasonTokenClaimsInvalid)
 	}
 	if refused := claims.judge(q.JWT, s.clock()); refused != nil {
+		return nil, refused
+	}
+	if refused := s.checkBinding(shown, claims, q.JWT); refused != nil {
 		return nil, refused
 	}
 	return callerOf(claims, shown, q)

@@ -88,6 +88,8 @@ func removedHeaders(p *Policy, c *caller) []string {
 				names = append(names, strings.ToLower(q.APIKey.KeyHeader()))
 			}
 			names = appendLower(names, q.APIKey.Forward)
+		case q.ClientCertificate != nil:
+			names = appendLower(names, q.ClientCertificate.Forward)
 		}
 	}
 	slices.Sort(names)

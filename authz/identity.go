@@ -34,6 +34,9 @@ type caller struct {
 	headers []header
 	// ownerless: User is an API key's id, for want of an owner.
 	ownerless bool
+	// connection: User is whose connection it is, as its certificate says, which
+	// may well carry requests of others.
+	connection bool
 	// keep is what becomes of the token.
 	keep tokenUse
 }
@@ -69,14 +72,14 @@ func (s *Server) identifyAny(ctx context.Context, c *credentials, p *Policy, now
 // a rank the first requirement wins.
 func telling(r Reason) int {
 	switch _, p := problemOf(r); {
+	case r == ReasonTokenIssuerMismatch || r == ReasonClientCertificateNotAccepted:
+		return 1
 	case p.status == 403:
 		return 4
 	case p.status >= 500:
 		return 3
 	case r == ReasonCredentialMissing:
 		return 0
-	case r == ReasonTokenIssuerMismatch:
-		return 1
 	default:
 		return 2
 	}
@@ -92,6 +95,8 @@ func (s *Server) satisfy(ctx context.Context, c *credentials, q *Requirement, no
 		return s.satisfyIntrospection(ctx, c, q, now)
 	case q.APIKey != nil:
 		return s.satisfyAPIKey(ctx, c, q)
+	case q.ClientCertificate != nil:
+		return s.satisfyClientCertificate(c, q, now)
 	default:
 		return nil, refuse(ReasonInternal)
 	}
@@ -99,6 +104,9 @@ func (s *Server) satisfy(ctx context.Context, c *credentials, q *Requirement, no
 
 func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirement, now time.Time) (*caller, *refusal) {
 	claims, refused := s.claimsFrom(ctx, shown, q.JWT, now)
+	if refused == nil {
+		refused = s.checkBinding(shown, claims, q.JWT)
+	}
 	if refused != nil {
 		return nil, refused
 	}

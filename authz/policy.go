@@ -31,8 +31,8 @@ type Policy struct {
 	LimitsInFilter bool
 }
 
-// Requirement is one way to satisfy a route. Exactly one of JWT, Introspection
-// and APIKey is set; a requirement with none never holds.
+// Requirement is one way to satisfy a route. Exactly one of JWT, Introspection,
+// APIKey and ClientCertificate is set; a requirement with none never holds.
 type Requirement struct {
 	// JWT is the issuer whose token is asked for.
 	JWT *config.JWT
@@ -52,6 +52,10 @@ type Requirement struct {
 	APIKey *config.APIKey
 	// Permissions must all be on the key.
 	Permissions []string
+	// ClientCertificate is the provider whose certificate is asked for.
+	ClientCertificate *config.ClientCertificate
+	// names are its lists, by NewPolicy.
+	names *certificateNames `hash:"-"`
 	// Rule is the text of the rule that must come to true; empty asks nothing.
 	Rule string
 	// compiled is that text compiled, by NewPolicy. A requirement that has a text
@@ -151,6 +155,11 @@ func resolved(c *config.Config, named []*config.Requirement) []Requirement {
 			Permissions:    q.Permissions,
 			Rule:           q.Rule,
 			Introspection:  c.Auth.Introspection[q.Introspection],
+
+			ClientCertificate: c.Auth.ClientCertificate[q.ClientCertificate],
+		}
+		if p := all[i].ClientCertificate; p != nil {
+			all[i].names = newCertificateNames(p)
 		}
 		all[i].compile()
 	}

@@ -63,6 +63,9 @@ const (
 	ReasonTokenNotYetValid Reason = "token-not-yet-valid"
 	// ReasonTokenRevoked: the token was taken back before it expired.
 	ReasonTokenRevoked Reason = "token-revoked"
+	// ReasonTokenBindingMismatch: the token is not bound to the client's certificate,
+	// and its provider takes only such.
+	ReasonTokenBindingMismatch Reason = "token-binding-mismatch"
 	// ReasonTokenInactive: the issuer says that the token is not active.
 	ReasonTokenInactive Reason = "token-inactive"
 	// ReasonAPIKeyInvalid: no such key, or not a key at all.
@@ -71,6 +74,11 @@ const (
 	ReasonAPIKeyRevoked Reason = "api-key-revoked"
 	// ReasonAPIKeyExpired: the key's time is over.
 	ReasonAPIKeyExpired Reason = "api-key-expired"
+	// ReasonClientCertificateInvalid: Envoy takes the client's certificate, and it
+	// cannot be read here without doubt, or is not for clients.
+	ReasonClientCertificateInvalid Reason = "client-certificate-invalid"
+	// ReasonClientCertificateExpired: it has expired since the connection was made.
+	ReasonClientCertificateExpired Reason = "client-certificate-expired"
 )
 
 // The caller is known, and may not (403).
@@ -90,6 +98,9 @@ const (
 	ReasonRuleFailed Reason = "rule-failed"
 	// ReasonPermissionMissing: the key lacks a permission.
 	ReasonPermissionMissing Reason = "permission-missing"
+	// ReasonClientCertificateNotAccepted: the certificate is good, and not one that
+	// the provider takes.
+	ReasonClientCertificateNotAccepted Reason = "client-certificate-not-accepted"
 	// ReasonIdentityMismatch: credentials that are all asked for are of two
 	// users, or of two tenants.
 	ReasonIdentityMismatch Reason = "identity-mismatch"
@@ -151,10 +162,16 @@ var problems = map[Reason]problem{
 	ReasonTokenExpired:          {401, "Unauthorized", "The token has expired."},
 	ReasonTokenNotYetValid:      {401, "Unauthorized", "The token is not valid yet."},
 	ReasonTokenRevoked:          {401, "Unauthorized", "The token has been revoked."},
+	ReasonTokenBindingMismatch:  {401, "Unauthorized", "The token is not bound to the client certificate of this connection."},
 	ReasonTokenInactive:         {401, "Unauthorized", "The token is not active."},
 	ReasonAPIKeyInvalid:         {401, "Unauthorized", "The API key is not known."},
 	ReasonAPIKeyRevoked:         {401, "Unauthorized", "The API key has been revoked."},
 	ReasonAPIKeyExpired:         {401, "Unauthorized", "The API key has expired."},
+
+	ReasonClientCertificateInvalid: {401, "Unauthorized", "The client certificate is not valid."},
+	ReasonClientCertificateExpired: {401, "Unauthorized", "The client certificate has expired."},
+
+	ReasonClientCertificateNotAccepted: {403, "Forbidden", "The client certificate is not one that this route takes."},
 
 	ReasonScopeMissing:      {403, "Forbidden", "The token lacks a scope that this route needs."},
 	ReasonClaimMismatch:     {403, "Forbidden", "A claim of the token has none of the values that this route needs."},

@@ -24,6 +24,9 @@ type request struct {
 	// clientIP is the address that Envoy takes as the client's. Empty where
 	// Envoy names none.
 	clientIP string
+	// certificate is the client's, percent-encoded PEM, which Envoy has verified.
+	// Empty where the client has shown none, or its listener asks for none.
+	certificate string
 	// host, method and path, which has the query, are as they came, undecoded.
 	host, method, path string
 	// lines are the header lines; nil where joined is used.
@@ -42,15 +45,17 @@ func newRequest(m *authv3.CheckRequest) *request {
 	route, hasRoute := extensions["route"]
 	policy, hasPolicy := extensions["policy"]
 	return &request{
-		route:    route,
-		policy:   policy,
-		unrouted: !hasRoute && !hasPolicy,
-		clientIP: attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
-		host:     http.GetHost(),
-		method:   http.GetMethod(),
-		path:     http.GetPath(),
-		lines:    headerLines(http.GetHeaderMap().GetHeaders()),
-		joined:   http.GetHeaders(),
+		route:       route,
+		policy:      policy,
+		unrouted:    !hasRoute && !hasPolicy,
+		clientIP:    attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		certificate: attributes.GetSource().GetCertificate(),
+
+		host:   http.GetHost(),
+		method: http.GetMethod(),
+		path:   http.GetPath(),
+		lines:  headerLines(http.GetHeaderMap().GetHeaders()),
+		joined: http.GetHeaders(),
 	}
 }
 

@@ -69,6 +69,7 @@ type Server struct {
 	limiter       Limiter
 	finder        KeyFinder
 	tokens        *tokenTable
+	certificates  certificateTable
 	revoked       func(map[string]any) (bool, error)
 	clientIPKey   func(string) string
 	knownRoute    func(string) bool

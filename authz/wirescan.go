@@ -39,7 +39,7 @@ func (w *wireRequest) scanAttributes(s wireScanner) wireScanner {
 		switch t := s.tag(); t {
 		case tag(1, delimited):
 			peer := s.message(s.once(1))
-			w.clientIP = peer.peer()
+			w.clientIP, w.certificate = peer.peer()
 			s.done(peer)
 		case tag(2, delimited):
 			peer := s.message(s.once(2))
@@ -182,21 +182,23 @@ func (s *wireScanner) headerLine() headerLine {
 	return headerLine{name, value}
 }
 
-// peer returns the address of a Peer's socket.
-func (s *wireScanner) peer() (address string) {
+// peer returns the address of a Peer's socket, and its certificate.
+func (s *wireScanner) peer() (address, certificate string) {
 	for s.more() {
 		switch s.tag() {
 		case tag(1, delimited):
 			inner := s.message(s.once(1))
 			address = inner.address()
 			s.done(inner)
-		case tag(2, delimited), tag(4, delimited), tag(5, delimited): // service, principal, certificate
+		case tag(2, delimited), tag(4, delimited): // service, principal
 			s.string()
+		case tag(5, delimited):
+			certificate = s.string()
 		default:
 			s.fail()
 		}
 	}
-	return address
+	return address, certificate
 }
 
 // address returns that of an Address with a SocketAddress.

@@ -13,6 +13,7 @@ func Adopt(c, before *Config) {
 	adoptAll(c.Auth.JWT, before.Auth.JWT)
 	adoptAll(c.Auth.APIKey, before.Auth.APIKey)
 	adoptAll(c.Auth.Introspection, before.Auth.Introspection)
+	adoptAll(c.Auth.ClientCertificate, before.Auth.ClientCertificate)
 	adoptAll(c.Limits, before.Limits)
 	known := make(map[string]*Route, len(before.Routes))
 	for _, r := range before.Routes {

@@ -39,6 +39,16 @@ func nameEntries(cfg *Config) {
 	for name, i := range cfg.Auth.Introspection {
 		i.Name = name
 	}
+	for name, p := range cfg.Auth.ClientCertificate {
+		p.Name = name
+	}
+	for _, l := range cfg.Listeners {
+		if l.TLS != nil {
+			for _, c := range l.TLS.Certificates {
+				c.Name = c.Cert
+			}
+		}
+	}
 	for name, l := range cfg.Limits {
 		l.Name = name
 	}

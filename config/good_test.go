@@ -26,7 +26,17 @@ func TestDecodeEveryField(t *testing.T) {
 	percent := func(n float64) *float64 { return &n }
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
-		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter}},
+		Listeners: []*Listener{
+			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter},
+			{Name: "secure", Address: "[::]:8443", TLS: &ListenerTLS{
+				Certificates: []*Certificate{
+					{Name: "../certs/edge.crt", Cert: "testdata/certs/edge.crt", Key: "testdata/certs/edge.key"},
+					{Name: "../certs/shop.crt", Cert: "testdata/certs/shop.crt", Key: "testdata/certs/shop.key"},
+				},
+				ClientCA: "testdata/certs/partners-ca.crt", ClientCRL: "testdata/certs/partners.crl", ClientCertificate: ClientCertificateRequired,
+				ForwardClientCertificate: true, MinVersion: "1.3",
+			}},
+		},
 		Backends: map[string]*Backend{
 			"users-v1": {
 				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
@@ -42,7 +52,7 @@ func TestDecodeEveryField(t *testing.T) {
 			JWT: map[string]*JWT{
 				"main": {
 					Name: "main", Issuer: "https://id.example.com/", Audiences: []string{"api", "web"}, Algorithms: []string{"PS256", "EdDSA"},
-					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", RolesClaim: "groups", ClockSkew: ms(300_000),
+					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", CertificateBound: true, RolesClaim: "groups", ClockSkew: ms(300_000),
 					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
 				},
 				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},
@@ -63,6 +73,17 @@ func TestDecodeEveryField(t *testing.T) {
 				"plain": {
 					Name: "plain", URL: "http://id.internal/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
 					PlainHTTP: true, Cache: IntrospectionCache{Off: true},
+				},
+			},
+			ClientCertificate: map[string]*ClientCertificate{
+				"workloads": {
+					Name: "workloads", URIs: []string{"spiffe://example.org/ns/*/sa/billing", "spiffe://example.org/batch/**"}, Tenant: PartTrustDomain,
+					Forward: map[string]string{"uri": "X-Workload", "fingerprint": "X-Fingerprint"},
+				},
+				"partners": {
+					Name: "partners", DNSNames: []string{"*.partners.example.com"}, Emails: []string{"*@example.com"},
+					CommonNames: []string{"Billing", "Müller & Söhne"}, Organizations: []string{"Example"},
+					User: PartCommonName, Tenants: map[string]string{"Billing": "acme"},
 				},
 			},
 		},
@@ -87,6 +108,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Priority: -5,
 				Auth: &RouteAuth{AnyOf: []*Requirement{
 					{Introspection: "legacy", Mode: ModeShadow},
+					{ClientCertificate: "workloads", Mode: ModeShadow},
 					{JWT: "main", Scopes: []string{"users:read", "users:list"}, Claims: map[string][]string{"role": {"admin", "owner"}}, AnyScope: []string{"users:all", "users:some"}, Roles: []string{"staff"},
 						RequiredClaims: []string{"jti"}, Mode: ModeEnforce, Rule: `claims.tier == "gold" && request.method != "DELETE"`},
 				}},

@@ -38,6 +38,14 @@ func Parse(file string, data []byte) (*Config, error) {
 
 // ParseIn is Parse for a content to whose paths another folder is their own.
 func ParseIn(folder, file string, data []byte) (*Config, error) {
+	return ParseBeside(folder, file, data, func(string) bool { return false })
+}
+
+// ParseBeside is ParseIn while a gateway is served. served tells of the path of a
+// file of certificates that what was read from it is in use and stays so: such a
+// file may be bad by now, or gone, without that all else of the config had to
+// wait until it is good again.
+func ParseBeside(folder, file string, data []byte, served func(path string) bool) (*Config, error) {
 	root, faults := readDocument(file, data)
 	if root == nil {
 		return nil, faults
@@ -49,7 +57,7 @@ func ParseIn(folder, file string, data []byte) (*Config, error) {
 	for _, route := range cfg.Routes {
 		route.Match.spellOut()
 	}
-	validate(cfg, r)
+	validate(cfg, r, served)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -69,6 +77,17 @@ func (c *Config) resolvePaths(folder string) {
 	}
 	for _, i := range c.Auth.Introspection {
 		resolve(&i.CA)
+	}
+	for _, l := range c.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		resolve(&l.TLS.ClientCA)
+		resolve(&l.TLS.ClientCRL)
+		for _, certificate := range l.TLS.Certificates {
+			resolve(&certificate.Cert)
+			resolve(&certificate.Key)
+		}
 	}
 }
 

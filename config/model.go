@@ -46,7 +46,7 @@ type Listener struct {
 	// Address is an IP address and a port, as 0.0.0.0:8080 or [::]:8080.
 	Address string `yaml:"address" required:"true"`
 	// TLS terminates TLS on this listener. Nil is plain text.
-	TLS *ListenerTLS `yaml:"tls" later:"TLS termination"`
+	TLS *ListenerTLS `yaml:"tls"`
 	// HTTP3 offers HTTP/3 beside HTTP/1.1 and HTTP/2.
 	HTTP3 bool `yaml:"http3" later:"HTTP/3"`
 	// RateLimit says who asks for limits on this listener. The default,
@@ -65,18 +65,48 @@ const (
 	RateLimitFilter  RateLimitPlacement = "filter"
 )
 
-// ListenerTLS is how a listener terminates TLS.
+// ListenerTLS is how a listener terminates TLS. It offers HTTP/2 and HTTP/1.1 by
+// ALPN. Paths are relative as JWKS.File is; the files are read again when they
+// change, and what cannot be used then changes nothing.
 type ListenerTLS struct {
-	// Certificates are chosen by SNI; the first one serves unknown names.
+	// Certificates are chosen by the name that a client asks for (SNI): the one
+	// that has it among its DNS names, else the one that has a wildcard for it,
+	// else the first, which also serves who asks for no name.
 	Certificates []*Certificate `yaml:"certificates" required:"true"`
-	// ClientCA is the path of the PEM bundle that verifies client certificates.
+	// ClientCA is the path of the PEM bundle of the authorities whose client
+	// certificates are taken. Empty asks for none.
 	ClientCA string `yaml:"clientCA"`
+	// ClientCRL is the path of a PEM bundle of revocation lists: one of each
+	// authority in ClientCA. A certificate that one of them names is refused.
+	ClientCRL string `yaml:"clientCRL"`
+	// ClientCertificate is whether a client must show a certificate. The empty
+	// string means optional. Only with ClientCA.
+	ClientCertificate ClientCertificateMode `yaml:"clientCertificate"`
+	// ForwardClientCertificate tells backends of the client's certificate in the
+	// header X-Forwarded-Client-Cert, as Envoy writes it: hash, subject, URI and
+	// DNS names. A client's own such header is taken away on every listener.
+	ForwardClientCertificate bool `yaml:"forwardClientCertificate"`
 	// MinVersion is the lowest TLS version accepted, "1.2" (default) or "1.3".
 	MinVersion string `yaml:"minVersion"`
 }
 
-// Certificate is a PEM certificate chain and its key, by path.
+// ClientCertificateMode is whether a client must show a certificate.
+type ClientCertificateMode string
+
+// The modes. In both, a certificate that the listener's authorities do not
+// vouch for ends the handshake: optional is whether there is one, not whether it
+// is good.
+const (
+	ClientCertificateOptional ClientCertificateMode = "optional"
+	ClientCertificateRequired ClientCertificateMode = "required"
+)
+
+// Certificate is a PEM certificate chain, the server's own certificate first,
+// and its key, by path.
 type Certificate struct {
+	// Name is the path of the chain as it stands in the file: it is what logs,
+	// metrics and xDS call the certificate by.
+	Name string `yaml:"-"`
 	Cert string `yaml:"cert" required:"true"`
 	Key  string `yaml:"key" required:"true"`
 }
@@ -208,6 +238,8 @@ type Providers struct {
 	JWT           map[string]*JWT           `yaml:"jwt"`
 	APIKey        map[string]*APIKey        `yaml:"apiKey"`
 	Introspection map[string]*Introspection `yaml:"introspection"`
+	// ClientCertificate takes what a listener's clientCA has verified.
+	ClientCertificate map[string]*ClientCertificate `yaml:"clientCertificate"`
 }
 
 // JWT trusts the signed tokens of one issuer (RFC 7519).
@@ -230,6 +262,11 @@ type JWT struct {
 	// RolesClaim is the claim that the caller's roles are in: a text, which is
 	// one role, or a list of them. Empty means roles.
 	RolesClaim string `yaml:"rolesClaim"`
+	// CertificateBound asks for tokens that are bound to the client's certificate
+	// (RFC 8705, section 3): cnf must have an x5t#S256 that is the hash of the one
+	// which the connection was made with. Who has stolen a token alone has nothing.
+	// It needs a listener with tls.clientCA.
+	CertificateBound bool `yaml:"certificateBound"`
 	// ClockSkew is allowed once on exp and once on nbf and iat. 0 means 30s.
 	ClockSkew Duration `yaml:"clockSkew"`
 	// Forward sends claims to the backend as headers: claim name to header
@@ -339,6 +376,73 @@ type IntrospectionCache struct {
 	Entries int `yaml:"entries"`
 	// Off remembers nothing: the issuer is asked about every request.
 	Off bool `yaml:"off"`
+}
+
+// ClientCertificate says whom a client certificate stands for that Envoy has
+// verified, by the clientCA of the listener that the request came to. Of each list
+// that is given, the certificate must have one; without any, each certificate
+// that the listener takes will do.
+type ClientCertificate struct {
+	// Name is the key under which the provider stands in the file.
+	Name string `yaml:"-"`
+	// URIs are names of the kind URI (RFC 5280, section 4.2.1.6). Those that begin
+	// with spiffe:// are SPIFFE IDs: * stands for one segment of the path, and /**
+	// at the end for any path below. They are of certificates alone that are
+	// X.509-SVIDs, with one URI, which is a SPIFFE ID.
+	URIs []string `yaml:"uris"`
+	// DNSNames are names of the kind DNS; *.example.com is any one name below.
+	DNSNames []string `yaml:"dnsNames"`
+	// Emails are names of the kind e-mail; *@example.com is anybody's there.
+	Emails []string `yaml:"emails"`
+	// CommonNames and Organizations are parts of the subject (CN, O).
+	CommonNames   []string `yaml:"commonNames"`
+	Organizations []string `yaml:"organizations"`
+	// User is the part that says who the caller is: uri, dnsName, email or
+	// commonName. Where a list of that part is given, it is the first name that the
+	// list has; else there must be exactly one. Empty means the kind of the first
+	// list that is given, in this order.
+	User CertificatePart `yaml:"user"`
+	// Tenant is the part that says which tenant the caller is of: trustDomain (of
+	// its SPIFFE ID), organization or organizationalUnit. Empty takes none.
+	Tenant CertificatePart `yaml:"tenant"`
+	// Tenants say the tenant by user. Who is not named has none. At most one of
+	// Tenant and Tenants is given.
+	Tenants map[string]string `yaml:"tenants"`
+	// Forward sends parts of the certificate to the backend as headers: a part, or
+	// user, tenant, serial or fingerprint, to header name. These headers are
+	// removed from every request of a client.
+	Forward map[string]string `yaml:"forward"`
+}
+
+// CertificatePart is a part of a certificate that names somebody.
+type CertificatePart string
+
+// The parts of a certificate.
+const (
+	PartURI                CertificatePart = "uri"
+	PartDNSName            CertificatePart = "dnsName"
+	PartEmail              CertificatePart = "email"
+	PartCommonName         CertificatePart = "commonName"
+	PartTrustDomain        CertificatePart = "trustDomain"
+	PartOrganization       CertificatePart = "organization"
+	PartOrganizationalUnit CertificatePart = "organizationalUnit"
+)
+
+// UserPart is the part that says who the caller is; empty where nothing says it.
+func (p *ClientCertificate) UserPart() CertificatePart {
+	switch {
+	case p.User != "":
+		return p.User
+	case len(p.URIs) > 0:
+		return PartURI
+	case len(p.DNSNames) > 0:
+		return PartDNSName
+	case len(p.Emails) > 0:
+		return PartEmail
+	case len(p.CommonNames) > 0:
+		return PartCommonName
+	}
+	return ""
 }
 
 // Limit is a rate limit: how much, for each value of its key.
@@ -543,10 +647,12 @@ type RouteAuth struct {
 
 // Requirement names one provider, and what its credential must carry.
 type Requirement struct {
-	// JWT, APIKey and Introspection name a provider: exactly one is given.
-	JWT           string `yaml:"jwt"`
-	APIKey        string `yaml:"apiKey"`
-	Introspection string `yaml:"introspection"`
+	// JWT, APIKey, Introspection and ClientCertificate name a provider: exactly one
+	// is given.
+	JWT               string `yaml:"jwt"`
+	APIKey            string `yaml:"apiKey"`
+	Introspection     string `yaml:"introspection"`
+	ClientCertificate string `yaml:"clientCertificate"`
 	// Scopes must all be in the token's scope or scp claim. Not for APIKey.
 	Scopes []string `yaml:"scopes"`
 	// AnyScope: at least one of them must be there. JWT only.
@@ -563,7 +669,7 @@ type Requirement struct {
 	// Permissions must all be on the key. APIKey only.
 	Permissions []string `yaml:"permissions"`
 	// Rule is an expression in CEL (https://cel.dev) that must come to true,
-	// over claims (JWT) or key (APIKey), and request. One line: a long one is
+	// over claims (JWT) or key (APIKey), and request. Not for the others. One line: a long one is
 	// folded, as by YAML's >-.
 	Rule string `yaml:"rule"`
 	// Mode is whether the requirement is enforced. The empty string means enforce.

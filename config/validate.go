@@ -16,9 +16,9 @@ import (
 //
 // A rule keeps silent where decoding could not take what was written: there is
 // a fault already, and a second one about the gap it left would only mislead.
-func validate(cfg *Config, r *report) {
+func validate(cfg *Config, r *report, served func(path string) bool) {
 	c := &checker{
-		cfg: cfg, report: r,
+		cfg: cfg, report: r, served: served, now: time.Now(),
 		bound:      boundAddresses(cfg),
 		identity:   identityHeaders(cfg),
 		keyHeaders: keyHeaders(cfg),
@@ -37,6 +37,9 @@ func validate(cfg *Config, r *report) {
 	for _, name := range sorted(cfg.Auth.Introspection) {
 		c.introspection(top.key("auth").key("introspection").key(name), cfg.Auth.Introspection[name])
 	}
+	for _, name := range sorted(cfg.Auth.ClientCertificate) {
+		c.clientCertificate(top.key("auth").key("clientCertificate").key(name), cfg.Auth.ClientCertificate[name])
+	}
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}
@@ -52,6 +55,10 @@ type checker struct {
 	// identity are the headers that carry identity to backends, and keyHeaders
 	// those that API keys come in, in lower case.
 	identity, keyHeaders map[string]bool
+	// served tells of files that are in use as they were, see ParseBeside; now is
+	// when certificates must be valid.
+	served func(path string) bool
+	now    time.Time
 }
 
 // obey reports the rule that the value at a place breaks, if any: the functions

@@ -28,12 +28,12 @@ func (c *checker) routeAuth(at *place, a *RouteAuth) {
 func (c *checker) requirement(at *place, q *Requirement) {
 	providers := new(place).key("auth")
 	named := 0
-	for _, name := range []string{q.JWT, q.APIKey, q.Introspection} {
+	for _, name := range []string{q.JWT, q.APIKey, q.Introspection, q.ClientCertificate} {
 		if name != "" {
 			named++
 		}
 	}
-	c.must(named == 1, at, "must name exactly one provider, by jwt, apiKey or introspection")
+	c.must(named == 1, at, "must name exactly one provider, by jwt, apiKey, introspection or clientCertificate")
 	if q.JWT != "" {
 		exists(c, at.key("jwt"), "JWT provider", q.JWT, c.cfg.Auth.JWT, providers.key("jwt"))
 		c.must(q.Permissions == nil, at.key("permissions"), "needs apiKey: a token has scopes and claims")
@@ -52,7 +52,25 @@ func (c *checker) requirement(at *place, q *Requirement) {
 		c.must(q.RequiredClaims == nil, at.key("requiredClaims"), needsToken)
 		c.must(q.Claims == nil, at.key("claims"), needsToken)
 	}
+	if q.ClientCertificate != "" {
+		c.certificateRequirement(at, q)
+	}
 	c.asked(at, q)
+}
+
+// certificateRequirement holds a requirement to what a certificate has. What it
+// must have is the provider's word.
+func (c *checker) certificateRequirement(at *place, q *Requirement) {
+	exists(c, at.key("clientCertificate"), "client certificate provider", q.ClientCertificate, c.cfg.Auth.ClientCertificate, new(place).key("auth").key("clientCertificate"))
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"scopes", q.Scopes != nil}, {"anyScope", q.AnyScope != nil}, {"roles", q.Roles != nil}, {"requiredClaims", q.RequiredClaims != nil},
+		{"claims", q.Claims != nil}, {"permissions", q.Permissions != nil}, {"rule", q.Rule != ""},
+	} {
+		c.must(!field.given, at.key(field.name), "is not for clientCertificate: what a certificate must have, its provider says")
+	}
 }
 
 // asked are what a requirement asks of its credential.
@@ -106,6 +124,7 @@ func (c *checker) grants(at *place, names []string) {
 // its callers would share one bucket, which is not what was meant.
 func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 	byKey := func(q *Requirement) bool { return q.APIKey != "" }
+	byCertificate := func(q *Requirement) bool { return q.ClientCertificate != "" }
 	callers := auth.callers()
 	shadow := len(callers) > 0 && callers[0].InShadow()
 	apart := false // whether nobody's requests have something to be told apart by
@@ -118,6 +137,8 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
 		case claim && slices.ContainsFunc(callers, byKey):
 			return fmt.Sprintf("counts by %s, and the route takes API keys, which have no claims", shown(string(part)))
+		case claim && slices.ContainsFunc(callers, byCertificate):
+			return fmt.Sprintf("counts by %s, and the route takes client certificates, which have no claims", shown(string(part)))
 		case part == KeyAPIKey && !slices.ContainsFunc(callers, byKey) && slices.ContainsFunc(auth.AllOf, byKey):
 			return "counts by apiKey, and the caller of the route is none of an API key: it is one of anyOf, or else the first of allOf"
 		case part == KeyAPIKey && !slices.ContainsFunc(callers, byKey) && slices.ContainsFunc(auth.AnyOf, byKey):

@@ -183,5 +183,10 @@ func identityHeaders(c *Config) map[string]bool {
 			set[strings.ToLower(header)] = true
 		}
 	}
+	for _, p := range c.Auth.ClientCertificate {
+		for _, header := range p.Forward {
+			set[strings.ToLower(header)] = true
+		}
+	}
 	return set
 }

@@ -9,6 +9,7 @@ import (
 
 func (c *checker) listeners(at *place) {
 	named, bound := map[string]*place{}, map[netip.AddrPort]*place{}
+	c.sameKeys(at)
 	for i, l := range c.cfg.Listeners {
 		at := at.index(i)
 		c.listener(at, l)
@@ -27,6 +28,9 @@ func (c *checker) listener(at *place, l *Listener) {
 	_, rule := parseAddress(l.Address)
 	c.obey(at.key("address"), rule)
 	oneOf(c, at.key("rateLimit"), l.RateLimit, RateLimitService, RateLimitFilter)
+	if l.TLS != nil {
+		c.listenerTLS(at.key("tls"), l.TLS)
+	}
 }
 
 // boundAddresses are the addresses of the valid listeners, by port.

@@ -12,10 +12,10 @@ const module = "github.com/gatewright/gatewright/"
 // mayImport says which packages of ours each one may import; all of the
 // repository is here. Arrows go one way, and siblings do not know each other.
 var mayImport = map[string][]string{
-	"config":                    {"internal/rule"},
+	"config":                    {"internal/pki", "internal/rule"},
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
-	"authz":                     {"config", "internal/inline", "internal/rule", "internal/wholefile"},
+	"authz":                     {"config", "internal/inline", "internal/pki", "internal/rule", "internal/wholefile"},
 	"keys":                      {"internal/inline", "internal/wholefile"},
 	"store":                     {"config"},
 	"ratelimit":                 {"config", "internal/inline"},
@@ -29,6 +29,8 @@ var mayImport = map[string][]string{
 	"internal/outcome":          {},
 	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
+	"internal/certs":            {"config", "internal/pki"},
+	"internal/pki":              {},
 	"internal/rule":             {},
 	"internal/telemetry":        {},
 	"internal/unary":            {"internal/inline"},
@@ -39,7 +41,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/plan", "internal/telemetry", "internal/unary", "internal/wholefile",
+		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/unary", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

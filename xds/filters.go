@@ -75,7 +75,7 @@ func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
 	}
-	chain = append(chain, httpFilter(extAuthzFilter, extAuthz()))
+	chain = append(chain, httpFilter(extAuthzFilter, extAuthz(l)))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
@@ -104,7 +104,7 @@ func clientPath() *setfilterstatev3.Config {
 
 // extAuthz asks Gatewright's Check. Whatever goes wrong on the way is a 503,
 // never a pass.
-func extAuthz() *extauthzv3.ExtAuthz {
+func extAuthz(l *config.Listener) *extauthzv3.ExtAuthz {
 	return &extauthzv3.ExtAuthz{
 		Services: &extauthzv3.ExtAuthz_GrpcService{
 			GrpcService: callService(controlTimeout),
@@ -118,6 +118,9 @@ func extAuthz() *extauthzv3.ExtAuthz {
 		// Bytes as they came, and each of a repeated header: the judge must
 		// see what the backend would see.
 		EncodeRawHeaders: true,
+		// The certificate as a whole, which Envoy has verified: of the names in it
+		// Envoy itself would tell one.
+		IncludePeerCertificate: asksClients(l),
 	}
 }
 

@@ -34,6 +34,7 @@ func (b builder) listener(l *config.Listener) *listenerv3.Listener {
 		Address:                       socketAddress(l.Address),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(listenerBufferLimit),
 		FilterChains: []*listenerv3.FilterChain{{
+			TransportSocket: transportSocket(l),
 			Filters: []*listenerv3.Filter{{
 				Name:       "envoy.filters.network.http_connection_manager",
 				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(b.connectionManager(l))},
@@ -71,6 +72,7 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 		AccessLog:                     b.accessLogs(l),
 		Tracing:                       tracing(),
 	}
+	forwardClientCertificate(m, l)
 	if b.form == Scoped {
 		m.RouteSpecifier = scopedRoutes()
 	} else {

@@ -36,7 +36,7 @@ type Publication struct {
 
 // Publish hands a set of resources to every connected Envoy, in three steps:
 // first the clusters and endpoints that are new or changed, then the listeners
-// and routes, and last, some time after every Envoy has acknowledged those,
+// with their secrets and routes, and last, some time after every Envoy has acknowledged those,
 // what is no longer referred to is taken away. So no route ever names a cluster
 // that an Envoy does not have, and no request fails because of a change.
 //
@@ -98,8 +98,9 @@ func (s *Server) retireLater(current Resources) {
 func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, refused []refusal, err error) {
 	steps := [][]resource.Type{
 		{resource.EndpointType, resource.ClusterType},
-		// Routes before scopes and listeners, so that these find their tables.
-		{resource.RouteType, resource.ScopedRouteType, resource.ListenerType},
+		// Routes before scopes and listeners, so that these find their tables. Secrets
+		// with the listeners: an Envoy asks for those alone that a listener names.
+		{resource.SecretType, resource.RouteType, resource.ScopedRouteType, resource.ListenerType},
 	}
 	settled = true
 	for _, types := range steps {
@@ -125,7 +126,7 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 	for _, t := range typs {
 		fresh[t] = s.newVersions(t, next)
 		asked := maps.Clone(fresh[t])
-		if t == resource.RouteType || t == resource.EndpointType {
+		if t == resource.RouteType || t == resource.EndpointType || t == resource.SecretType {
 			// No Envoy asks for a table of a form that listeners have left.
 			maps.DeleteFunc(asked, func(name, _ string) bool { return !referred[id{t, name}] })
 		}

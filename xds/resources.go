@@ -29,6 +29,7 @@ import (
 var Types = []resource.Type{
 	resource.ClusterType,
 	resource.EndpointType,
+	resource.SecretType,
 	resource.ListenerType,
 	resource.RouteType,
 	resource.ScopedRouteType,
@@ -104,7 +105,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 		b.addBackend(&s, backend)
 	}
 	for _, l := range c.Listeners {
-		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, b.tableOfListener(l)...))
+		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, append(b.tableOfListener(l), secretsOfListener(l)...)...))
 	}
 	for _, placement := range placements(c) {
 		for _, form := range append([]Form{b.form}, o.Also...) {

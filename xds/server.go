@@ -128,12 +128,22 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 
 // DeltaAggregatedResources serves one Envoy that speaks incremental xDS.
 func (s *Server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return s.delta.DeltaStreamHandler(stream, resource.AnyType)
+	guarded := &privateDelta{AggregatedDiscoveryService_DeltaAggregatedResourcesServer: stream}
+	err := s.delta.DeltaStreamHandler(guarded, resource.AnyType)
+	if guarded.refused.Load() {
+		return errNotPrivate
+	}
+	return err
 }
 
 // StreamAggregatedResources serves one Envoy that speaks the state of the world.
 func (s *Server) StreamAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	return s.world.StreamHandler(stream, resource.AnyType)
+	guarded := &privateWorld{AggregatedDiscoveryService_StreamAggregatedResourcesServer: stream}
+	err := s.world.StreamHandler(guarded, resource.AnyType)
+	if guarded.refused.Load() {
+		return errNotPrivate
+	}
+	return err
 }
 
 // callbacks are the Server as go-control-plane calls it.

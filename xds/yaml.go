@@ -8,13 +8,13 @@ import (
 )
 
 // YAML renders the resources for people: one document, by type and name, in
-// an order that does not change.
+// an order that does not change, without private keys.
 func (r Resources) YAML() ([]byte, error) {
 	doc := map[string]map[string]any{}
 	for t, byName := range r {
 		section := map[string]any{}
 		for name, res := range byName {
-			j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(res.Message)
+			j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(shownMessage(res.Message))
 			if err != nil {
 				return nil, fmt.Errorf("rendering %s %q: %w", shortType(t), name, err)
 			}

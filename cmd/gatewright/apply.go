@@ -113,9 +113,11 @@ func (svc *service) logFaults(err error) {
 // apply compiles a config and serves it. The order is what keeps every request
 // judged by the policy of its own route: what routes refer to is there before
 // them, and goes after them. On an error what was served before still is.
-//
-// It is called by one goroutine at a time.
 func (svc *service) apply(ctx context.Context, c *config.Config, ch change) error {
+	if err := svc.enter(ctx); err != nil {
+		return err
+	}
+	defer svc.leave()
 	before := svc.plan.Load()
 	if before != nil {
 		config.Adopt(c, before.Config)
@@ -134,14 +136,20 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 			return err
 		}
 	}
-	if before != nil && before.Version == next.Version {
+	files, resources, err := svc.withSecrets(next)
+	if err != nil {
+		svc.reloads.done("invalid", err)
+		return err
+	}
+	if before != nil && before.Version == next.Version && resources.SameSecrets(svc.resources) {
+		svc.certs.Serve(c, files)
 		svc.keep(ch)
 		svc.unchanged()
 		return nil
 	}
 	svc.generations.retire(before, next.DroppedRoutes)
 	svc.judgeBy(ctx, svc.generations.with(next))
-	published, err := svc.xds.Publish(ctx, next.Resources)
+	published, err := svc.xds.Publish(ctx, resources)
 	if err != nil {
 		// Some Envoy may have run a part of it: its requests are judged too.
 		svc.generations.retire(next, next.RoutesNotIn(before))
@@ -151,6 +159,8 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 		return fmt.Errorf("publishing config %s: %w", next.Version, err)
 	}
 	svc.plan.Store(next)
+	svc.resources = resources
+	svc.certs.Serve(c, files)
 	svc.keep(ch)
 	svc.setAside = refusedParts(published.SetAside)
 	svc.router.serve(next)
@@ -158,11 +168,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	if len(published.SetAside) > 0 {
 		// What is served in its stead names the policies of plans before: they
 		// are kept as long as that is so.
-		svc.reloads.done("refused", svc.setAside)
-		for _, a := range published.SetAside {
-			svc.log.Error("a part of the config is not served", "type", a.Type, "name", a.Name,
-				"node", a.Node, "envoy_says", a.Message, "last_accepted_is_served", a.Kept)
-		}
+		svc.tellSetAside()
 		return nil
 	}
 	svc.reloads.done("applied", nil)
@@ -172,6 +178,15 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 		svc.forget(dropped)
 	}
 	return nil
+}
+
+// tellSetAside tells what Envoys have refused of what is served.
+func (svc *service) tellSetAside() {
+	svc.reloads.done("refused", svc.setAside)
+	for _, a := range svc.setAside {
+		svc.log.Error("a part of the config is not served", "type", a.Type, "name", a.Name,
+			"node", a.Node, "envoy_says", a.Message, "last_accepted_is_served", a.Kept)
+	}
 }
 
 // refusedParts are what Envoys have refused of a config that is served.

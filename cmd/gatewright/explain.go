@@ -13,13 +13,14 @@ import (
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/explain"
+	"github.com/gatewright/gatewright/internal/pki"
 	"github.com/gatewright/gatewright/ratelimit"
 )
 
 // explainFlags are the request that is asked about, and what helps to judge it.
 type explainFlags struct {
-	method, url, clientIP, at string
-	headers, jwks             []string
+	method, url, clientIP, clientCert, at string
+	headers, jwks                         []string
 }
 
 func newExplain() *cobra.Command {
@@ -64,6 +65,7 @@ the config has faults; 2 the command line was wrong.`,
 	cmd.Flags().StringVar(&f.url, "url", "", "the request's URL, as it is sent; required")
 	cmd.Flags().StringArrayVar(&f.headers, "header", nil, "a header line, as 'Name: value'; may be repeated")
 	cmd.Flags().StringVar(&f.clientIP, "client-ip", "", "the client's address, for limits that count by it")
+	cmd.Flags().StringVar(&f.clientCert, "client-cert", "", "the certificate that the client shows, in a file in PEM")
 	cmd.Flags().StringVar(&f.at, "at", "", "when the request comes, as 2026-01-31T12:00:00Z; empty is now")
 	cmd.Flags().StringArrayVar(&f.jwks, "jwks", nil, "a provider's key set in a file, as NAME=FILE; may be repeated")
 	outputFlag(cmd, &output)
@@ -91,6 +93,13 @@ func (f *explainFlags) asked() (explain.Asked, time.Time, error) {
 			continue
 		}
 		asked.Headers = append(asked.Headers, [2]string{name, strings.TrimSpace(value)})
+	}
+	if f.clientCert != "" {
+		certificate, err := pki.ReadCertificate(f.clientCert)
+		if err != nil {
+			return asked, time.Time{}, fmt.Errorf("--client-cert %w", err)
+		}
+		asked.ClientCertificate = certificate
 	}
 	at := time.Now()
 	if f.at != "" {

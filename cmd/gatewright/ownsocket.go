@@ -9,8 +9,9 @@ import (
 )
 
 // ownSocket is where the Envoy that `run` starts reaches this process while
-// GATEWRIGHT_GRPC_ADDR has TLS: a Unix socket in a folder of this user alone.
-// So the child needs no certificate, and none of its own can expire.
+// GATEWRIGHT_GRPC_ADDR is a port: a Unix socket in a folder of this user alone. So
+// the child needs no certificate, none of its own can expire, and the private keys
+// of listeners are sent to nobody else.
 type ownSocket struct {
 	listener net.Listener
 	dir      string

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/gatewright/gatewright/internal/certs"
 )
 
 func newRender() *cobra.Command {
@@ -15,7 +17,16 @@ func newRender() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := p.Resources.YAML()
+			// The commands read the files of a config as it is loaded; no key is shown.
+			files, err := certs.Load(p.Config)
+			if err != nil {
+				return err
+			}
+			resources, err := p.Resources.With(secrets(files))
+			if err != nil {
+				return err
+			}
+			out, err := resources.YAML()
 			if err != nil {
 				return err
 			}

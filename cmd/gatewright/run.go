@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,8 @@ func newRun() *cobra.Command {
 		Short: "Run the whole gateway: Gatewright, and an Envoy that it starts and watches",
 		Long: `Run the whole gateway in one command: Gatewright, and one Envoy as its child,
 which is started again when it dies. Access logs go to standard output, one JSON
-object a request; everything else goes to standard error. Where GATEWRIGHT_GRPC_ADDR
-has TLS, for Envoys of other machines, the child uses a private Unix socket instead.
+object a request; everything else goes to standard error. The child reaches this
+process by a private Unix socket; GATEWRIGHT_GRPC_ADDR is for other Envoys.
 
 On SIGINT or SIGTERM, /readyz fails, Envoy takes no new connections, requests in
 flight are waited for (GATEWRIGHT_DRAIN_TIMEOUT), and then both end.`,
@@ -55,14 +56,14 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, svc.close()) }()
+	control, err := svc.controlForChild()
+	if err != nil {
+		return err
+	}
 	if err := svc.loadFirst(ctx); err != nil {
 		return err
 	}
 	if err := freeForEnvoy(svc.plan.Load().Config.Listeners); err != nil {
-		return err
-	}
-	control, err := svc.controlForChild()
-	if err != nil {
 		return err
 	}
 	process, err := envoy.NewProcess(envoy.ProcessOptions{
@@ -84,10 +85,11 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	return runBoth(ctx, svc, process)
 }
 
-// controlForChild is where the Envoy that is started here reaches the service.
-// Call it before run.
+// controlForChild is where the Envoy that is started here reaches the service: a
+// Unix socket in any case, over which it may be given private keys. Call it before
+// loadFirst.
 func (svc *service) controlForChild() (addr string, err error) {
-	if !svc.settings.door.TLS() {
+	if strings.HasPrefix(svc.settings.process.GRPCAddr, "unix:") {
 		return svc.settings.process.GRPCAddr, nil
 	}
 	if svc.ownSocket, err = newOwnSocket(); err != nil {

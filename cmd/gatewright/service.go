@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/heap"
 	"github.com/gatewright/gatewright/internal/outcome"
@@ -51,6 +52,7 @@ type service struct {
 	judge         *authz.Server
 	router        router
 	outcomes      *outcome.Metrics
+	certs         *certs.Store
 	xds           *xds.Server
 	endXDS        context.CancelFunc
 	reloads       *reloads
@@ -64,8 +66,14 @@ type service struct {
 	beforeOutage *reload
 	// version is the entry in the history of what is served, if it has one.
 	version atomic.Pointer[store.Version]
+	// applying holds one token: whoever changes what is served has it, and with it
+	// all that only apply touches.
+	applying chan struct{}
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
+	// resources are the plan's, with the secrets that are served. Only apply
+	// touches them.
+	resources xds.Resources
 	// setAside is what Envoys have refused of it. Only apply touches it.
 	setAside refusedParts
 	// generations are the plans before it that Envoys may still ask by. Only
@@ -79,7 +87,7 @@ type service struct {
 	door      *door.Door
 	grpc      *door.Server
 	grpcAddr  net.Listener
-	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr has TLS
+	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr is a port
 	admin     *http.Server
 	adminAddr net.Listener
 }
@@ -94,7 +102,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	for _, name := range unknownSettings() {
 		log.Warn("no such setting; see `gatewright environment`", "name", name)
 	}
-	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry()}
+	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry(), applying: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, svc.close())
@@ -110,6 +118,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.outcomes = outcome.NewMetrics(svc.registry, &svc.judging)
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
+	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry})
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
@@ -214,6 +223,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.revoked.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
+	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
 	group.Go(func() error { return svc.door.Run(ctx) })
 	group.Go(func() error { return svc.serveEnvoys(svc.grpcAddr) })
 	if svc.ownSocket != nil {

@@ -23,11 +23,14 @@ func parseAt(location string, data []byte) (*config.Config, error) {
 // parseNamed reads a config that will be kept at a location; name stands in
 // its faults.
 func parseNamed(location, name string, data []byte) (*config.Config, error) {
-	folder := "."
-	if !isURL(location) {
-		folder = filepath.Dir(location)
+	return config.ParseIn(folderOf(location), name, data)
+}
+
+func folderOf(location string) string {
+	if isURL(location) {
+		return "."
 	}
-	return config.ParseIn(folder, name, data)
+	return filepath.Dir(location)
 }
 
 // loadFirst applies the config that the process starts with. If that cannot be
@@ -95,7 +98,8 @@ func (svc *service) unchanged() {
 
 // reload applies a config, or tells why it does not.
 func (svc *service) reload(ctx context.Context, s store.Snapshot) {
-	c, err := parseAt(svc.settings.process.Config, s.Data)
+	location := svc.settings.process.Config
+	c, err := config.ParseBeside(folderOf(location), location, s.Data, svc.certs.Serves)
 	if err != nil {
 		svc.reloads.done("invalid", err)
 		svc.logFaults(err)

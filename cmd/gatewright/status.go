@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -37,6 +38,8 @@ type statusReport struct {
 	Envoys []xds.EnvoyStatus `json:"envoys"`
 	// KeySets are those of the issuers, by which tokens are judged.
 	KeySets []authz.KeySetStatus `json:"keySets"`
+	// Certificates are those of listeners, and the authorities for those of clients.
+	Certificates []certs.Status `json:"certificates"`
 	// Shadow is what requirements in shadow have made of requests, by route, since
 	// the process started.
 	Shadow []authz.ShadowStatus `json:"shadow"`
@@ -46,6 +49,11 @@ type statusReport struct {
 func (r statusReport) wellKept() bool {
 	for _, e := range r.Envoys {
 		if !e.UpToDate {
+			return false
+		}
+	}
+	for _, c := range r.Certificates {
+		if c.Fault != "" {
 			return false
 		}
 	}
@@ -64,6 +72,7 @@ func (svc *service) status() any {
 	}
 	r.Envoys = svc.xds.Envoys()
 	r.KeySets = svc.keySets.Status(time.Now())
+	r.Certificates = svc.certs.Status()
 	r.Shadow = svc.judge.ShadowStatus()
 	return r
 }
@@ -96,7 +105,7 @@ Exit code 0: the newest config is what every Envoy runs. 1: it is not.`,
 				err = printStatus(cmd.OutOrStdout(), r)
 			}
 			if err == nil && !r.wellKept() {
-				err = errors.New("the newest config is not what every Envoy runs")
+				err = errors.New("the newest config, or a certificate in it, is not what every Envoy runs")
 			}
 			return err
 		},
@@ -154,6 +163,9 @@ func printStatus(w io.Writer, r statusReport) error {
 		if err := table.Flush(); err != nil {
 			return err
 		}
+	}
+	if err := printCertificates(w, r.Certificates); err != nil {
+		return err
 	}
 	return printShadow(w, r.Shadow)
 }

@@ -196,6 +196,9 @@ func requirementText(q *config.Requirement) string {
 	if q.Introspection != "" {
 		text = "introspection " + q.Introspection
 	}
+	if q.ClientCertificate != "" {
+		text = "clientCertificate " + q.ClientCertificate
+	}
 	for _, s := range slices.Sorted(slices.Values(q.Scopes)) {
 		text += ", scope " + s
 	}
@@ -326,7 +329,7 @@ func shownPresent(v reflect.Value) string {
 	case reflect.Struct:
 		var said []string
 		for i := range v.NumField() {
-			if name := v.Type().Field(i).Tag.Get("yaml"); !v.Field(i).IsZero() {
+			if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" && !v.Field(i).IsZero() {
 				said = append(said, name+": "+shown(v.Field(i)))
 			}
 		}

@@ -96,6 +96,13 @@ func orderedRequirements(all []authz.Requirement) []authz.Requirement {
 			provider.Audiences = slices.Sorted(slices.Values(provider.Audiences))
 			q.Introspection = &provider
 		}
+		if q.ClientCertificate != nil {
+			provider := *q.ClientCertificate
+			for _, list := range []*[]string{&provider.URIs, &provider.DNSNames, &provider.Emails, &provider.CommonNames, &provider.Organizations} {
+				*list = slices.Sorted(slices.Values(*list))
+			}
+			q.ClientCertificate = &provider
+		}
 	}
 	return out
 }
@@ -165,6 +172,8 @@ func wayText(q *authz.Requirement) string {
 		named.Introspection = q.Introspection.Name
 	case q.APIKey != nil:
 		named.APIKey = q.APIKey.Name
+	case q.ClientCertificate != nil:
+		named.ClientCertificate = q.ClientCertificate.Name
 	}
 	return requirementText(named)
 }

@@ -52,7 +52,7 @@ func asksAtLeast(q, other *authz.Requirement) bool {
 		}
 	}
 	return (q.JWT == nil) == (other.JWT == nil) && believesNoMore(q.JWT, other.JWT) && reflect.DeepEqual(q.APIKey, other.APIKey) &&
-		vouchesNoMore(q.Introspection, other.Introspection) &&
+		vouchesNoMore(q.Introspection, other.Introspection) && acceptsNoMore(q.ClientCertificate, other.ClientCertificate) &&
 		subset(other.Scopes, q.Scopes) && subset(other.Permissions, q.Permissions) && asksAsMuchOfToken(q, other) &&
 		(other.Rule == "" || q.Rule == other.Rule)
 }
@@ -73,7 +73,8 @@ func believesNoMore(p, other *config.JWT) bool {
 		return p == other
 	}
 	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
-		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew) &&
+		(p.CertificateBound || !other.CertificateBound)
 }
 
 // typeFits tells whether tokens of a type are of another type, too. Empty is the
@@ -94,6 +95,18 @@ func vouchesNoMore(p, other *config.Introspection) bool {
 	return p.Name == other.Name && p.URL == other.URL && p.ClientID == other.ClientID && p.CA == other.CA &&
 		p.PlainHTTP == other.PlainHTTP && (other.Issuer == "" || p.Issuer == other.Issuer) && audiences && remembered &&
 		p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew)
+}
+
+// acceptsNoMore is believesNoMore for client certificates. A list that is not
+// given takes every one.
+func acceptsNoMore(p, other *config.ClientCertificate) bool {
+	if p == nil || other == nil {
+		return p == other
+	}
+	within := func(list, others []string) bool { return len(others) == 0 || len(list) > 0 && subset(list, others) }
+	return p.Name == other.Name && p.UserPart() == other.UserPart() && p.Tenant == other.Tenant && maps.Equal(p.Tenants, other.Tenants) &&
+		within(p.URIs, other.URIs) && within(p.DNSNames, other.DNSNames) && within(p.Emails, other.Emails) &&
+		within(p.CommonNames, other.CommonNames) && within(p.Organizations, other.Organizations)
 }
 
 func subset(of, all []string) bool {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
 )
 
 // Auth is what the route asks of a caller, and what the request has of it.
@@ -43,7 +44,7 @@ const (
 // Requirement is one of those of the route, and what the request has of it.
 type Requirement struct {
 	Provider string `json:"provider"`
-	// Kind is jwt, introspection or apiKey.
+	// Kind is jwt, introspection, apiKey or clientCertificate.
 	Kind string `json:"kind"`
 	// LookedFor is where the credential is looked for.
 	LookedFor string `json:"lookedFor"`
@@ -107,6 +108,9 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 		r.Provider, r.Kind, r.LookedFor = q.JWT.Name, "jwt", "the header Authorization, as Bearer TOKEN"
 		r.Asks = append([]string{"issuer " + q.JWT.Issuer, "audience " + oneOf(q.JWT.Audiences),
 			"algorithm " + oneOf(algorithms(q.JWT.Algorithms))}, grants(q)...)
+		if q.JWT.CertificateBound {
+			r.Asks = append(r.Asks, "bound to the client's certificate")
+		}
 		if q.JWT.TokenType != "" {
 			r.Asks = append(r.Asks, "type "+q.JWT.TokenType)
 		}
@@ -126,6 +130,9 @@ func requirement(q *authz.Requirement, f authz.Finding, at time.Time) Requiremen
 			r.LookedFor = "the query parameter " + q.APIKey.From.Query
 		}
 		r.Asks = grants(q)
+	case q.ClientCertificate != nil:
+		r.Provider, r.Kind, r.LookedFor = q.ClientCertificate.Name, "clientCertificate", "the handshake of a listener with tls.clientCA"
+		r.Asks = certificateAsks(q.ClientCertificate)
 	}
 	switch {
 	case f.Denial != nil:
@@ -144,6 +151,8 @@ func missing(q *authz.Requirement) string {
 	switch {
 	case q.Introspection != nil:
 		return "there is a token, but only its issuer knows whose it is and what it may, and is not asked here"
+	case q.ClientCertificate != nil:
+		return "Envoy verifies it in the handshake, by the clientCA of the listener, which is not done here"
 	case q.APIKey != nil:
 		return "there is a key, but only the key store knows whose it is and what it may"
 	case q.JWT.JWKS.URL != "":
@@ -177,6 +186,23 @@ func grants(q *authz.Requirement) []string {
 	}
 	if q.Rule != "" {
 		all = append(all, "rule "+q.Rule)
+	}
+	return all
+}
+
+// certificateAsks are what a certificate must have, in words.
+func certificateAsks(p *config.ClientCertificate) []string {
+	var all []string
+	for _, list := range []struct {
+		noun string
+		of   []string
+	}{{"URI", p.URIs}, {"DNS name", p.DNSNames}, {"e-mail address", p.Emails}, {"common name", p.CommonNames}, {"organization", p.Organizations}} {
+		if len(list.of) > 0 {
+			all = append(all, list.noun+" "+oneOf(list.of))
+		}
+	}
+	if p.Tenant != "" {
+		all = append(all, "tenant by "+string(p.Tenant))
 	}
 	return all
 }

@@ -39,6 +39,8 @@ type Asked struct {
 	Headers [][2]string
 	// ClientIP is where it comes from; empty is not known.
 	ClientIP string
+	// ClientCertificate is the one that the client shows, in PEM; empty is none.
+	ClientCertificate string
 }
 
 // Report is what would happen.
@@ -93,7 +95,7 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	asked.Host = r.Request.Host
 	policy := authz.NewPolicy(o.Config, r.Chosen, false)
 	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
-	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP})
+	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
 	r.Then = outcome(o.Config, r.Chosen, asked, hidden(wanted.Path, secrets.parameters, withoutKeys(policy)))

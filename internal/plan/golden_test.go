@@ -8,13 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -22,6 +25,7 @@ import (
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/envoy"
+	"github.com/gatewright/gatewright/internal/pki"
 	"github.com/gatewright/gatewright/internal/testenv"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -60,9 +64,40 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, filepath.Join("testdata/golden", name+".out.yaml"), got)
-			validate(t, p.Resources)
+			validate(t, withSecrets(t, p))
 		})
 	}
+}
+
+// withSecrets are a plan's resources with what is in the files that it names,
+// which no golden file holds.
+func withSecrets(t *testing.T, p *Plan) xds.Resources {
+	t.Helper()
+	var secrets xds.Secrets
+	for _, l := range p.Config.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		for _, c := range l.TLS.Certificates {
+			pair, problem := pki.ReadPair(c.Cert, c.Key, time.Now())
+			if problem != nil {
+				t.Fatal(problem)
+			}
+			secrets.Certificates = append(secrets.Certificates, xds.CertificateSecret{Name: c.Name, Chain: pair.Chain, Key: pair.Key})
+		}
+		if l.TLS.ClientCA != "" {
+			a, problem := pki.ReadAuthorities(l.TLS.ClientCA, l.TLS.ClientCRL, time.Now())
+			if problem != nil {
+				t.Fatal(problem)
+			}
+			secrets.Clients = append(secrets.Clients, xds.ClientsSecret{Listener: l.Name, CA: a.CA, CRL: a.CRL})
+		}
+	}
+	r, err := p.Resources.With(secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func deleteOutputs(t *testing.T) {
@@ -135,6 +170,9 @@ func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
 		}
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, c)
 	}
+	for _, res := range r[resource.SecretType] {
+		b.StaticResources.Secrets = append(b.StaticResources.Secrets, res.Message.(*tlsv3.Secret))
+	}
 	for _, res := range r[resource.ListenerType] {
 		b.StaticResources.Listeners = append(b.StaticResources.Listeners, withRoutes(t, res.Message.(*listenerv3.Listener), r))
 	}
@@ -144,6 +182,7 @@ func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
 func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listenerv3.Listener {
 	t.Helper()
 	l = proto.Clone(l).(*listenerv3.Listener)
+	withStaticSecrets(t, l.GetFilterChains()[0].GetTransportSocket())
 	filter := l.GetFilterChains()[0].GetFilters()[0]
 	hcm := &hcmv3.HttpConnectionManager{}
 	if err := filter.GetTypedConfig().UnmarshalTo(hcm); err != nil {
@@ -161,6 +200,28 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 	}
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
 	return l
+}
+
+// withStaticSecrets has a listener's TLS look for its secrets in the bootstrap.
+func withStaticSecrets(t *testing.T, socket *corev3.TransportSocket) {
+	t.Helper()
+	if socket == nil {
+		return
+	}
+	tls := &tlsv3.DownstreamTlsContext{}
+	if err := socket.GetTypedConfig().UnmarshalTo(tls); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(tls.GetCommonTlsContext().GetTlsCertificateSdsSecretConfigs(), tls.GetCommonTlsContext().GetValidationContextSdsSecretConfig()) {
+		if s != nil {
+			s.SdsConfig = nil
+		}
+	}
+	packed, err := anypb.New(tls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: packed}
 }
 
 // inlineScopes are all scopes with their tables in themselves.
@@ -193,7 +254,7 @@ func TestEnvoyAcceptsWhatWeAccept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			validate(t, p.Resources)
+			validate(t, withSecrets(t, p))
 		})
 	}
 }

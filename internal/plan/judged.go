@@ -82,7 +82,7 @@ func (p *Plan) judge(before *Plan) {
 // route.
 func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
-		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) &&
+		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
 		maps.Equal(a.Limits, b.Limits) && filtersLimits(a) == filtersLimits(b)
 }
 

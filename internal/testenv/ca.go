@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/url"
@@ -31,9 +32,9 @@ func NewCA(t testing.TB) *CA {
 	t.Helper()
 	ca := &CA{t: t, key: newKey(t)}
 	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "CA of " + t.Name()},
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: fmt.Sprintf("CA of %s, %s", t.Name(), serial(t))},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	ca.PEM = ca.sign(template, template, &ca.key.PublicKey)
 	var err error
@@ -46,13 +47,51 @@ func NewCA(t testing.TB) *CA {
 	return ca
 }
 
+// Intermediate makes an authority below this one.
+func (ca *CA) Intermediate() *CA {
+	ca.t.Helper()
+	below := &CA{t: ca.t, key: newKey(ca.t)}
+	template := &x509.Certificate{
+		SerialNumber: serial(ca.t), Subject: pkix.Name{CommonName: "below " + ca.cert.Subject.CommonName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	below.PEM = ca.sign(template, ca.cert, &below.key.PublicKey)
+	block, _ := pem.Decode(below.PEM)
+	var err error
+	if below.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
+		ca.t.Fatal(err)
+	}
+	return below
+}
+
+// Revoke is a list, in PEM, of the certificates that the authority has taken
+// back, by their serial numbers.
+func (ca *CA) Revoke(at, next time.Time, serials ...*big.Int) []byte {
+	ca.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: at, NextUpdate: next}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: at})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca.cert, ca.key)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+}
+
 // Leaf says what a certificate is for. The zero value is one for both ends of
 // a connection, without names, valid for an hour.
 type Leaf struct {
-	DNS, URIs []string
-	IPs       []net.IP
-	NotAfter  time.Time
-	Usage     []x509.ExtKeyUsage
+	Subject           pkix.Name
+	DNS, URIs, Emails []string
+	IPs               []net.IP
+	NotAfter          time.Time
+	Usage             []x509.ExtKeyUsage
+	// Serial is the serial number; nil is one that nothing else has.
+	Serial *big.Int
+	// Extensions are put into it as they are.
+	Extensions []pkix.Extension
 }
 
 // Issue makes a certificate and its key, in PEM.
@@ -64,8 +103,12 @@ func (ca *CA) Issue(l Leaf) (cert, key []byte) {
 	if l.Usage == nil {
 		l.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	}
+	if l.Serial == nil {
+		l.Serial = serial(ca.t)
+	}
 	template := &x509.Certificate{
-		SerialNumber: serial(ca.t), NotBefore: time.Now().Add(-time.Hour), NotAfter: l.NotAfter,
+		SerialNumber: l.Serial, Subject: l.Subject, NotBefore: time.Now().Add(-time.Hour), NotAfter: l.NotAfter,
+		EmailAddresses: l.Emails, ExtraExtensions: l.Extensions,
 		DNSNames: l.DNS, IPAddresses: l.IPs, ExtKeyUsage: l.Usage, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	for _, text := range l.URIs {
@@ -100,6 +143,9 @@ func (ca *CA) Pair(l Leaf) tls.Certificate {
 	}
 	return pair
 }
+
+// DER is its own certificate, as it goes into a chain.
+func (ca *CA) DER() []byte { return ca.cert.Raw }
 
 // Pool has this authority alone.
 func (ca *CA) Pool() *x509.CertPool {

@@ -74,6 +74,10 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.Exact, config.Lease, config.Sync)
 	case config.OnStoreFailure:
 		return enum(config.FailLocal, config.FailAllow, config.FailDeny)
+	case config.ClientCertificateMode:
+		return enum(config.ClientCertificateOptional, config.ClientCertificateRequired)
+	case config.CertificatePart:
+		return enum(config.PartURI, config.PartDNSName, config.PartEmail, config.PartCommonName, config.PartTrustDomain, config.PartOrganization, config.PartOrganizationalUnit)
 	case config.RequirementMode:
 		return enum(config.ModeEnforce, config.ModeShadow)
 	}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/internal/plan"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// enter waits for the turn to change what is served: a new config and new
+// certificates may come at the same time.
+func (svc *service) enter(ctx context.Context) error {
+	select {
+	case svc.applying <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for an earlier change: %w", ctx.Err())
+	}
+}
+
+func (svc *service) leave() { <-svc.applying }
+
+// withSecrets are the resources of a plan with what the files hold that its
+// listeners name.
+func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error) {
+	if rule := svc.secretsRule(p.Config); rule != "" {
+		return nil, nil, errors.New(rule)
+	}
+	files, err := svc.certs.Read(p.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	resources, err := p.Resources.With(secrets(files))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making secrets of certificates: %w", err)
+	}
+	return files, resources, nil
+}
+
+// secretsRule says why the certificates of a config could be sent to no Envoy, or
+// "". Over a port without TLS each program of the machine could ask for them.
+func (svc *service) secretsRule(c *config.Config) string {
+	addr := svc.settings.process.GRPCAddr
+	i := slices.IndexFunc(c.Listeners, func(l *config.Listener) bool { return l.TLS != nil })
+	if i < 0 || svc.ownSocket != nil || svc.settings.door.TLS() || strings.HasPrefix(addr, "unix:") {
+		return ""
+	}
+	return fmt.Sprintf("listeners[%d].tls (%s): its private keys would go over GATEWRIGHT_GRPC_ADDR=%s, where any program of this machine can ask for them: "+
+		"use unix:PATH, or set GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA", i, c.Listeners[i].Name, addr)
+}
+
+// secrets are certificates as Envoy is given them.
+func secrets(files *certs.Set) xds.Secrets {
+	var s xds.Secrets
+	for name, p := range files.Pairs {
+		s.Certificates = append(s.Certificates, xds.CertificateSecret{Name: name, Chain: p.Chain, Key: p.Key})
+	}
+	for listener, c := range files.Clients {
+		s.Clients = append(s.Clients, xds.ClientsSecret{Listener: listener, CA: c.CA, CRL: c.CRL})
+	}
+	return s
+}
+
+// renew serves the certificates that are in the files now, to the listeners that
+// there are. What cannot be used stays as it was.
+func (svc *service) renew(ctx context.Context) {
+	if svc.enter(ctx) != nil {
+		return // the end
+	}
+	defer svc.leave()
+	p := svc.plan.Load()
+	files, resources, err := svc.withSecrets(p)
+	if err != nil {
+		svc.log.Error("the new certificates are not served; those before them are", "error", err)
+		return
+	}
+	if resources.SameSecrets(svc.resources) {
+		svc.certs.Serve(p.Config, files)
+		return
+	}
+	published, err := svc.xds.Publish(ctx, resources)
+	if err != nil {
+		if ctx.Err() == nil {
+			svc.log.Error("the new certificates are not served; those before them are", "error", err)
+		}
+		return
+	}
+	svc.resources = resources
+	svc.certs.Serve(p.Config, files)
+	svc.setAside = published.SetAside
+	if len(svc.setAside) > 0 {
+		svc.tellSetAside()
+	}
+}

@@ -1,0 +1,132 @@
+package certs
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/pki"
+)
+
+// poll is how often the files are read. A change is taken when two readings in
+// a row are the same: what writes two files writes them one after the other, and
+// a pair of which one half is new yet is no fault to be told.
+const poll = 500 * time.Millisecond
+
+// again is how often what could not be used is read though it has not changed:
+// its time may have come.
+const again = 30 * time.Second
+
+// Store has the set that is served.
+type Store struct {
+	log     *slog.Logger
+	now     func() time.Time
+	metrics metrics
+	served  atomic.Pointer[served]
+}
+
+// served is a set, and the config that names it.
+type served struct {
+	set    *Set
+	config *config.Config
+}
+
+// Options are what a Store is built from.
+type Options struct {
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	// Clock is the time that certificates are judged at. Nil is time.Now.
+	Clock func() time.Time
+}
+
+// NewStore returns a store that serves nothing.
+func NewStore(o Options) *Store {
+	s := &Store{log: o.Log, now: o.Clock, metrics: newMetrics(o.Registerer)}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.served.Store(&served{set: &Set{sum: pki.SumOf()}, config: &config.Config{}})
+	return s
+}
+
+// Read reads what a config names. Of what is served already and cannot be used
+// any more, it has what is served; anything else that cannot be used is an error.
+func (s *Store) Read(c *config.Config) (*Set, error) {
+	return read(c, s.served.Load().set, s.now())
+}
+
+// Serve says that a set is what the listeners of a config are served with, and
+// tells of what has changed.
+func (s *Store) Serve(c *config.Config, next *Set) {
+	before := s.served.Load().set
+	s.served.Store(&served{set: next, config: c})
+	s.metrics.show(next)
+	known := before.faults()
+	for name, fault := range next.faults() {
+		if known[name] == nil || known[name].Error() != fault.Error() {
+			s.metrics.reloads.WithLabelValues("invalid").Inc()
+			s.log.Error("what is in the files now is not served; what was before is", "of", name, "error", fault)
+		}
+	}
+	for name, p := range next.Pairs {
+		if old := before.Pairs[name]; p.Fault == nil && (old == nil || string(old.Chain) != string(p.Chain) || string(old.Key) != string(p.Key)) {
+			s.metrics.reloads.WithLabelValues("applied").Inc()
+			s.log.Info("certificate served", "certificate", name, "names", namesOf(p.Leaf), "expires", p.Leaf.NotAfter)
+		}
+	}
+	for name, c := range next.Clients {
+		if old := before.Clients[name]; c.Fault == nil && (old == nil || string(old.CA) != string(c.CA) || string(old.CRL) != string(c.CRL)) {
+			s.metrics.reloads.WithLabelValues("applied").Inc()
+			s.log.Info("authorities for client certificates served", "listener", name)
+		}
+	}
+}
+
+// Serves tells of the path of a file that what was read from it is served, and
+// stays so whatever becomes of the file.
+func (s *Store) Serves(path string) bool { return s.served.Load().set.has(path) }
+
+// Follow calls changed when the files of the set that is served have changed and
+// stay so, until the context ends. They are small, so that their content is
+// compared and not their times, which on some file systems stand still.
+func (s *Store) Follow(ctx context.Context, changed func(context.Context)) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	var seen pki.Sum
+	tried := time.Now()
+	expired := map[string]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := s.served.Load()
+		s.tellExpired(now.set, expired)
+		state := pki.SumOf(filesOf(now.config)...)
+		faulty := len(now.set.faults()) > 0 && time.Since(tried) > again
+		if (state != now.set.sum || faulty) && state == seen {
+			changed(ctx)
+			tried = time.Now()
+		}
+		seen = state
+	}
+}
+
+// tellExpired tells once of each certificate that is served beyond its time: a
+// bad one may have been put in its place, or none.
+func (s *Store) tellExpired(set *Set, told map[string]bool) {
+	for name, p := range set.Pairs {
+		switch over := s.now().After(p.Leaf.NotAfter); {
+		case over && !told[name]:
+			s.log.Error("a certificate has expired that is served for want of another", "certificate", name, "expired", p.Leaf.NotAfter)
+			told[name] = true
+		case !over:
+			delete(told, name)
+		}
+	}
+}

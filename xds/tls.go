@@ -1,0 +1,96 @@
+package xds
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// cipherSuites are those of TLS 1.2 that have forward secrecy and authenticated
+// encryption (RFC 9325, section 4.2). Those in brackets are equal: the client's
+// order decides, since without AES in hardware ChaCha20 is faster. TLS 1.3 has
+// its own, which are all good and cannot be chosen in Envoy.
+var cipherSuites = []string{
+	"[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+	"[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+	"ECDHE-ECDSA-AES256-GCM-SHA384",
+	"ECDHE-RSA-AES256-GCM-SHA384",
+}
+
+// transportSocket terminates a listener's TLS.
+func transportSocket(l *config.Listener) *corev3.TransportSocket {
+	if l.TLS == nil {
+		return nil
+	}
+	return &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(downstreamTLS(l))},
+	}
+}
+
+// downstreamTLS names its certificates, which Envoy asks for by themselves (SDS):
+// so they change without the listener, whose connections stay. Envoy chooses
+// among them by the names that are in them.
+func downstreamTLS(l *config.Listener) *tlsv3.DownstreamTlsContext {
+	common := &tlsv3.CommonTlsContext{
+		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, CipherSuites: cipherSuites},
+		AlpnProtocols: []string{"h2", "http/1.1"},
+	}
+	if l.TLS.MinVersion == "1.3" {
+		common.TlsParams.TlsMinimumProtocolVersion, common.TlsParams.CipherSuites = tlsv3.TlsParameters_TLSv1_3, nil
+	}
+	for _, c := range l.TLS.Certificates {
+		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, secretConfig(certificateSecretName(c)))
+	}
+	d := &tlsv3.DownstreamTlsContext{CommonTlsContext: common}
+	if asksClients(l) {
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
+			ValidationContextSdsSecretConfig: secretConfig(clientsSecretName(l.Name)),
+		}
+		d.RequireClientCertificate = wrapperspb.Bool(l.TLS.ClientCertificate == config.ClientCertificateRequired)
+		// A session that is resumed is not verified anew: a certificate that has
+		// been revoked, or whose authority is gone, would come back with its ticket.
+		d.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true}
+		d.DisableStatefulSessionResumption = true
+	}
+	return d
+}
+
+// asksClients tells a listener that asks clients for certificates.
+func asksClients(l *config.Listener) bool { return l.TLS != nil && l.TLS.ClientCA != "" }
+
+func secretConfig(name string) *tlsv3.SdsSecretConfig {
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: adsSource()}
+}
+
+// secretsOfListener are those without which a listener cannot be served.
+func secretsOfListener(l *config.Listener) []id {
+	if l.TLS == nil {
+		return nil
+	}
+	var out []id
+	for _, c := range l.TLS.Certificates {
+		out = append(out, id{resource.SecretType, certificateSecretName(c)})
+	}
+	if asksClients(l) {
+		out = append(out, id{resource.SecretType, clientsSecretName(l.Name)})
+	}
+	return out
+}
+
+// forwardClientCertificate sets the header in which backends are told of the
+// client's certificate, in the place of whatever a client has sent. On other
+// listeners the header is taken away, which is Envoy's default.
+func forwardClientCertificate(m *hcmv3.HttpConnectionManager, l *config.Listener) {
+	if !asksClients(l) || !l.TLS.ForwardClientCertificate {
+		return
+	}
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
+	m.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{
+		Subject: wrapperspb.Bool(true), Uri: true, Dns: true,
+	}
+}
