@@ -79,7 +79,7 @@ func parseSPIFFE(uri string, alsoSegment func(segment string, last bool) bool) (
 	}
 	for i, segment := range id.Path {
 		if !isSegment(segment) && !alsoSegment(segment, i == len(id.Path)-1) {
-			return SPIFFEID{}, errors.New("must have a path of segments of letters, digits, dots, dashes and underscores, none of them empty, . or ..")
+			return SPIFFEID{}, errors.New("must have a path of segments of letters, digits, dots, dashes and underscores, none of them empty or dots alone")
 		}
 	}
 	return id, nil
