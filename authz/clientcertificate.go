@@ -55,7 +55,7 @@ func (s *Server) satisfyClientCertificate(shown *credentials, q *Requirement, no
 
 // forwardCertificate returns the headers that tell the backend of a certificate.
 func forwardCertificate(q *Requirement, cert *peerCertificate, c *caller) ([]header, *refusal) {
-	return forwarded(q.ClientCertificate.Forward, ReasonClientCertificateInvalid, func(property string) string {
+	return forwarded(q, ReasonClientCertificateInvalid, func(property string) string {
 		switch property {
 		case "user":
 			return headerText(c.User, "")

@@ -14,33 +14,60 @@ const maxForwardBytes = 1 << 10
 // header is a header that is set, with its name in lower case.
 type header struct{ name, value string }
 
+// forwarding is a property of the caller, and the header by which the backend is
+// told of it, in lower case.
+type forwarding struct{ property, header string }
+
+// forwards are what the backend is told of who satisfies the requirement, in the
+// order of the properties.
+func (q *Requirement) forwards() []forwarding {
+	if q.forwarding != nil {
+		return q.forwarding
+	}
+	_, forward := q.provider()
+	all := make([]forwarding, 0, len(forward))
+	for _, property := range sortedKeys(forward) {
+		all = append(all, forwarding{property, strings.ToLower(forward[property])})
+	}
+	return all
+}
+
 // forwardClaims returns the headers that tell the backend of a token's claims.
-func forwardClaims(c claims, forward map[string]string) ([]header, *refusal) {
-	return forwarded(forward, ReasonTokenClaimsInvalid, func(claim string) string {
+func forwardClaims(c claims, q *Requirement) ([]header, *refusal) {
+	return forwarded(q, ReasonTokenClaimsInvalid, func(claim string) string {
 		return forwardText(c[claim])
 	})
 }
 
 // forwardKey returns the headers that tell the backend of an API key.
-func forwardKey(record APIKeyRecord, forward map[string]string) ([]header, *refusal) {
-	properties := map[string]string{"id": record.ID, "owner": record.Owner, "tenant": record.Tenant}
-	return forwarded(forward, ReasonAPIKeyInvalid, func(property string) string {
-		return headerText(properties[property], "")
+func forwardKey(record *APIKeyRecord, q *Requirement) ([]header, *refusal) {
+	return forwarded(q, ReasonAPIKeyInvalid, func(property string) string {
+		switch property {
+		case "id":
+			return headerText(record.ID, "")
+		case "owner":
+			return headerText(record.Owner, "")
+		case "tenant":
+			return headerText(record.Tenant, "")
+		default: // refused by validation
+			return ""
+		}
 	})
 }
 
 // forwarded sets a header for each property that has a text. Where it has
 // none the header is not set, and reply takes it out of the request.
-func forwarded(forward map[string]string, tooLong Reason, text func(property string) string) ([]header, *refusal) {
-	set := make([]header, 0, len(forward))
-	for _, property := range sortedKeys(forward) {
-		value := text(property)
+func forwarded(q *Requirement, tooLong Reason, text func(property string) string) ([]header, *refusal) {
+	all := q.forwards()
+	set := make([]header, 0, len(all))
+	for _, f := range all {
+		value := text(f.property)
 		if len(value) > maxForwardBytes {
 			return nil, refuseWith(tooLong,
-				fmt.Sprintf("%q, which the backend is told of, is longer than %d bytes.", property, maxForwardBytes))
+				fmt.Sprintf("%q, which the backend is told of, is longer than %d bytes.", f.property, maxForwardBytes))
 		}
 		if value != "" {
-			set = append(set, header{strings.ToLower(forward[property]), value})
+			set = append(set, header{f.header, value})
 		}
 	}
 	return set, nil
@@ -77,19 +104,13 @@ func removedHeaders(p *Policy, c *caller) []string {
 	names := make([]string, 0, 4*(len(p.AnyOf)+len(p.AllOf)))
 	for q := range p.Requirements() {
 		switch {
-		case q.takesToken():
-			if !keepToken {
-				names = append(names, "authorization")
-			}
-			_, forward := q.provider()
-			names = appendLower(names, forward)
-		case q.APIKey != nil:
-			if q.APIKey.From.Query == "" {
-				names = append(names, strings.ToLower(q.APIKey.KeyHeader()))
-			}
-			names = appendLower(names, q.APIKey.Forward)
-		case q.ClientCertificate != nil:
-			names = appendLower(names, q.ClientCertificate.Forward)
+		case q.takesToken() && !keepToken:
+			names = append(names, "authorization")
+		case q.APIKey != nil && q.APIKey.From.Query == "":
+			names = append(names, strings.ToLower(q.APIKey.KeyHeader()))
+		}
+		for _, f := range q.forwards() {
+			names = append(names, f.header)
 		}
 	}
 	slices.Sort(names)
@@ -97,13 +118,6 @@ func removedHeaders(p *Policy, c *caller) []string {
 	return slices.DeleteFunc(names, func(name string) bool {
 		return slices.ContainsFunc(c.headers, func(h header) bool { return h.name == name })
 	})
-}
-
-func appendLower(names []string, forward map[string]string) []string {
-	for _, name := range forward {
-		names = append(names, strings.ToLower(name))
-	}
-	return names
 }
 
 // removedQuery are the query parameters that the backend must not see.

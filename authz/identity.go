@@ -117,7 +117,7 @@ func (s *Server) satisfyJWT(ctx context.Context, shown *credentials, q *Requirem
 // where they lack what the requirement asks.
 func callerOf(claims claims, shown *credentials, q *Requirement) (*caller, *refusal) {
 	user, _ := claims.text("sub") // judged already
-	provider, forward := q.provider()
+	provider, _ := q.provider()
 	c := &caller{by: q, keep: q.tokenUse(), Identity: Identity{
 		Provider: provider,
 		User:     user,
@@ -142,7 +142,7 @@ func callerOf(claims claims, shown *credentials, q *Requirement) (*caller, *refu
 	if refused := q.checkRule(shown.request, func(f *rule.Facts) { f.Claims = claims }); refused != nil {
 		return c, refused
 	}
-	headers, refused := forwardClaims(claims, forward)
+	headers, refused := forwardClaims(claims, q)
 	c.headers = headers
 	return c, refused
 }
@@ -210,7 +210,7 @@ func (s *Server) satisfyAPIKey(ctx context.Context, shown *credentials, q *Requi
 	if refused != nil {
 		return c, refused
 	}
-	c.headers, refused = forwardKey(key.record, q.APIKey.Forward)
+	c.headers, refused = forwardKey(&key.record, q)
 	return c, refused
 }
 

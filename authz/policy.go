@@ -61,19 +61,25 @@ type Requirement struct {
 	// compiled is that text compiled, by NewPolicy. A requirement that has a text
 	// and no compiled rule never holds.
 	compiled *rule.Rule `hash:"-"`
+	// forwarding is what the provider forwards, by NewPolicy; see forwards.
+	forwarding []forwarding `hash:"-"`
 }
 
 // takesToken reports whether a bearer token satisfies the requirement.
 func (q *Requirement) takesToken() bool { return q.JWT != nil || q.Introspection != nil }
 
-// provider is the name of what vouches for a token, and the claims that it
-// forwards.
+// provider is the name of what vouches for a token, and what the backend is told
+// of it: properties of who shows it, by the names of headers.
 func (q *Requirement) provider() (name string, forward map[string]string) {
 	switch {
 	case q.JWT != nil:
 		return q.JWT.Name, q.JWT.Forward
 	case q.Introspection != nil:
 		return q.Introspection.Name, q.Introspection.Forward
+	case q.APIKey != nil:
+		return q.APIKey.Name, q.APIKey.Forward
+	case q.ClientCertificate != nil:
+		return q.ClientCertificate.Name, q.ClientCertificate.Forward
 	}
 	return "", nil
 }
@@ -161,6 +167,7 @@ func resolved(c *config.Config, named []*config.Requirement) []Requirement {
 		if p := all[i].ClientCertificate; p != nil {
 			all[i].names = newCertificateNames(p)
 		}
+		all[i].forwarding = all[i].forwards()
 		all[i].compile()
 	}
 	return all

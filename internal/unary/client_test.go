@@ -59,6 +59,14 @@ type raw struct {
 // connect opens a connection to a server, and sends nothing yet.
 func connect(t testing.TB, s *unary.Server) *raw {
 	t.Helper()
+	r, server := unserved(t)
+	go func() { r.served <- s.Serve(server) }()
+	return r
+}
+
+// unserved is a client whose connection nobody serves yet.
+func unserved(t testing.TB) (*raw, net.Conn) {
+	t.Helper()
 	client, server := pair(t)
 	if err := client.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -66,8 +74,7 @@ func connect(t testing.TB, s *unary.Server) *raw {
 	r := &raw{Framer: http2.NewFramer(client, client), t: t, conn: client, served: make(chan net.Conn, 1)}
 	r.encoder = hpack.NewEncoder(&r.block)
 	r.decoder = hpack.NewDecoder(4096, nil)
-	go func() { r.served <- s.Serve(server) }()
-	return r
+	return r, server
 }
 
 // open connects as a client does.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,6 +177,15 @@ func (c *conn) read() {
 		close(c.ended)
 		return
 	}
+}
+
+// readInTurn is read, when all have had their turn that could run before. A
+// goroutine that is begun runs next on its processor; where each begins the next
+// one, as calls that compute do, others would not run there for as long as there
+// is something to read.
+func (c *conn) readInTurn() {
+	runtime.Gosched()
+	c.read()
 }
 
 // replies are the memory in which replies are put together, one a goroutine.
