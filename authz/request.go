@@ -21,9 +21,9 @@ type request struct {
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
 	own      []string
-	// clientIP is the address that Envoy takes as the client's. Empty where
-	// Envoy names none.
-	clientIP string
+	// peerIP is the address that has connected to Envoy. Empty where Envoy names
+	// none. See clientIP.
+	peerIP string
 	// host, method and path, which has the query, are as they came, undecoded.
 	host, method, path string
 	// lines are the header lines; nil where joined is used.
@@ -45,7 +45,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		route:    route,
 		policy:   policy,
 		unrouted: !hasRoute && !hasPolicy,
-		clientIP: attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		peerIP:   attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		host:     http.GetHost(),
 		method:   http.GetMethod(),
 		path:     http.GetPath(),
@@ -82,6 +82,22 @@ func (r *request) joinedHeader(name string) (value string, count int) {
 		}
 	}
 	return value, count
+}
+
+// clientAddressHeader is where Envoys that we configure say who the client is,
+// once they have looked at trusted proxies: in their source address a Check has
+// whoever has connected. They take away a client's own.
+const clientAddressHeader = "x-envoy-external-address"
+
+// clientIP is the client's address. Another's Envoy may pass that header on as a
+// client has sent it; it is asked for the one that has connected.
+func (r *request) clientIP() string {
+	if !r.unrouted {
+		if address, count := r.header(clientAddressHeader); count == 1 && address != "" {
+			return address
+		}
+	}
+	return r.peerIP
 }
 
 // headerLines reads raw_value of each line, which Envoy fills, or else value.

@@ -39,7 +39,7 @@ func (w *wireRequest) scanAttributes(s wireScanner) wireScanner {
 		switch t := s.tag(); t {
 		case tag(1, delimited):
 			peer := s.message(s.once(1))
-			w.clientIP = peer.peer()
+			w.peerIP = peer.peer()
 			s.done(peer)
 		case tag(2, delimited):
 			peer := s.message(s.once(2))

@@ -26,7 +26,8 @@ func TestDecodeEveryField(t *testing.T) {
 	percent := func(n float64) *float64 { return &n }
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
-		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter}},
+		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)}},
+		TrustedHops: 2,
 		Backends: map[string]*Backend{
 			"users-v1": {
 				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},

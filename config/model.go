@@ -26,8 +26,10 @@ type Config struct {
 	// Listeners are the addresses clients connect to. At least one.
 	Listeners []*Listener `yaml:"listeners" required:"true"`
 	// TrustedHops is how many proxies in front of the gateway append to
-	// X-Forwarded-For and are believed. 0 believes only the connection.
-	TrustedHops int `yaml:"trustedHops" later:"trusted proxies"`
+	// X-Forwarded-For and are believed: the client is whom the farthest of them
+	// has appended. 0 believes only the connection. With more, nobody but those
+	// proxies may be able to connect.
+	TrustedHops int `yaml:"trustedHops"`
 	// Backends are the services behind the gateway, by name.
 	Backends map[string]*Backend `yaml:"backends"`
 	// Auth holds the identity providers that routes may require.
@@ -54,6 +56,9 @@ type Listener struct {
 	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
 	// standard RateLimitService.
 	RateLimit RateLimitPlacement `yaml:"rateLimit"`
+	// TrustedHops is how many proxies are in front of this listener. Nil means
+	// Config.TrustedHops.
+	TrustedHops *int `yaml:"trustedHops"`
 }
 
 // RateLimitPlacement is where the limits of a listener's routes are asked for.

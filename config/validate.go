@@ -25,6 +25,7 @@ func validate(cfg *Config, r *report) {
 	}
 	top := new(place)
 	c.listeners(top.key("listeners"))
+	c.trustedHops(top.key("trustedHops"), cfg.TrustedHops)
 	for _, name := range sorted(cfg.Backends) {
 		c.backend(top.key("backends").key(name), cfg.Backends[name])
 	}

@@ -27,6 +27,9 @@ func (c *checker) listener(at *place, l *Listener) {
 	_, rule := parseAddress(l.Address)
 	c.obey(at.key("address"), rule)
 	oneOf(c, at.key("rateLimit"), l.RateLimit, RateLimitService, RateLimitFilter)
+	if l.TrustedHops != nil {
+		c.trustedHops(at.key("trustedHops"), *l.TrustedHops)
+	}
 }
 
 // boundAddresses are the addresses of the valid listeners, by port.

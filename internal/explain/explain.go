@@ -7,7 +7,6 @@ package explain
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,14 +102,15 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 // received is a request once the listener has taken away what clients may not
 // say, or why the listener refuses it.
 func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
-	own := xds.GatewayHeaders(c)
 	var kept [][2]string
 	for _, h := range asked.Headers {
 		name := strings.ToLower(h[0])
 		switch {
 		case strings.Contains(name, "_"):
 			return asked, &Answer{Status: 400, Detail: "the header " + h[0] + " has an underscore, which some backends read as a dash"}
-		case slices.Contains(own, name):
+		case config.OfProxies(name) && xds.Takes(c, name):
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only proxies that trustedHops counts may set it")
+		case xds.Takes(c, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only the gateway may set it")
 		default:
 			kept = append(kept, h)
