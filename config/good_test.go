@@ -26,7 +26,7 @@ func TestDecodeEveryField(t *testing.T) {
 	percent := func(n float64) *float64 { return &n }
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
-		Listeners: []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)}},
+		Listeners:   []*Listener{{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)}},
 		TrustedHops: 2,
 		Backends: map[string]*Backend{
 			"users-v1": {
@@ -72,9 +72,11 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "per-user", Key: []KeyPart{KeyUser, KeyTenant, KeyClientIP, KeyRoute, "header:X-Plan"},
 				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
 			},
-			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
-			"per-key":  {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-plan":     {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
+			"per-key":      {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
+		Strangers: &Strangers{Limits: []string{"per-stranger"}},
 		Routes: []*Route{
 			{
 				Name: "users",

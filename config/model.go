@@ -36,9 +36,22 @@ type Config struct {
 	Auth Providers `yaml:"auth"`
 	// Limits are the rate limits that routes may apply, by name.
 	Limits map[string]*Limit `yaml:"limits"`
+	// Strangers are the requests that no route takes. Nil asks nothing of them.
+	Strangers *Strangers `yaml:"strangers"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`
+}
+
+// Strangers is what is asked of requests that no route takes, and of those that
+// none may: for hosts and paths that nobody has named, by TRACE, and the like.
+// They are answered without a backend.
+type Strangers struct {
+	// Limits are the names of the limits that are charged before such a request
+	// gets its answer; one that is used up makes the answer a 429. They count by
+	// what a stranger has: clientIP, headers and route, which is
+	// gatewright.not-found or gatewright.refused.
+	Limits []string `yaml:"limits" required:"true"`
 }
 
 // Listener is one address that Envoy accepts connections on.

@@ -41,6 +41,7 @@ func validate(cfg *Config, r *report) {
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}
+	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.routes(top.key("routes"))
 }
 

@@ -66,6 +66,23 @@ func TestRouterFindsRoutes(t *testing.T) {
 			t.Errorf("%q: %+v %v", path, got, err)
 		}
 	}
+	for _, host := range []string{"", "a,b", "user@a", "a:", "a:b", "[::1"} {
+		odd := asking("/open")
+		odd.Host = host
+		if got, err := r.Route(t.Context(), odd); err != nil || !got.HostRefused || got.Policy != nil {
+			t.Errorf("host %q: %+v %v", host, got, err)
+		}
+	}
+	limited := planOf(t, routed+`
+limits: {few: {key: [clientIP], tokenBucket: {capacity: 1, refill: 1/d}}}
+strangers: {limits: [few]}
+`)
+	r.serve(limited)
+	stranger, err := r.Route(t.Context(), asking("/other"))
+	if err != nil || stranger.Policy == nil || !stranger.Policy.Strangers || stranger.Policy != limited.Policy(stranger.Hash) {
+		t.Errorf("a stranger: %+v %v", stranger, err)
+	}
+	r.serve(p)
 	got, _ := r.Route(t.Context(), asking("/closed"))
 	if got.Policy.Hash() != got.Hash || got.Policy != p.Policy(got.Hash) {
 		t.Errorf("the policy of /closed is not the plan's: %+v", got)

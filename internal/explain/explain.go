@@ -48,7 +48,8 @@ type Report struct {
 	// Notes are what the listener does to the request first.
 	Notes []string `json:"notes,omitempty"`
 	routing.Explanation
-	// Auth, Limits and Then are of the route, and absent where there is none.
+	// Auth, Limits and Then are of the route, and absent where there is none: but
+	// for the limits of strangers.
 	Auth   *Auth    `json:"auth,omitempty"`
 	Limits []Limit  `json:"limits,omitempty"`
 	Then   *Outcome `json:"then,omitempty"`
@@ -85,13 +86,14 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	r.Explanation = table.Explain(wanted)
 	secrets := credentials(o.Config)
 	secrets.hide(&r, wanted)
+	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	if r.Chosen == nil {
 		r.noRoute(table, wanted)
+		r.Limits = strangersLimits(ctx, judge, o.Config, xds.NotFoundRoute, asked)
 		return r
 	}
 	asked.Host = r.Request.Host
 	policy := authz.NewPolicy(o.Config, r.Chosen, false)
-	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
@@ -131,6 +133,9 @@ func (r *Report) normalized(asked Asked) *Answer {
 	}
 	if _, err := routing.NormalizeStrictly(normal); err != nil {
 		return &Answer{Status: 400, Reason: string(authz.ReasonPathRefused), Detail: "a dot segment has parameters, which some backends cut off"}
+	}
+	if !routing.IsPlainHost(asked.Host) {
+		return &Answer{Status: 400, Reason: string(authz.ReasonHostRefused), Detail: authz.ReasonHostRefused.Meaning()}
 	}
 	if before, _, _ := strings.Cut(asked.Path, "?"); !strings.HasPrefix(normal.Path+"?", before+"?") {
 		r.Notes = append(r.Notes, "the path "+before+" is read as "+withoutQuery(normal.Path))
