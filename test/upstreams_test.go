@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gatewright/gatewright/internal/testenv"
@@ -17,9 +18,11 @@ import (
 type upstream struct {
 	addr     string
 	requests func() string
-	// wire is all that has come over its connections, where it is kept.
-	wire *testenv.Output
+	// wires are all that has come over each of its connections, where it is kept.
+	wires func() []string
 }
+
+func noWires() []string { return nil }
 
 // upstreams are HTTP/1.1 servers of three families, by name. Each reads what is
 // doubtful in its own way.
@@ -28,14 +31,14 @@ func upstreams(t *testing.T) map[string]upstream {
 	nginx := testenv.StartNginx(t)
 	return map[string]upstream{
 		"go":     goUpstream(t),
-		"nginx":  {addr: nginx.Addr, requests: func() string { return nginx.Requests(t) }},
+		"nginx":  {addr: nginx.Addr, requests: func() string { return nginx.Requests(t) }, wires: noWires},
 		"python": pythonUpstream(t),
 	}
 }
 
 func goUpstream(t *testing.T) upstream {
 	t.Helper()
-	seen, wire := &testenv.Output{}, &testenv.Output{}
+	seen := &testenv.Output{}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -47,27 +50,46 @@ func goUpstream(t *testing.T) upstream {
 		}
 		fmt.Fprintf(w, "%s %s", r.Method, r.RequestURI)
 	})}
+	recorded := &recording{Listener: listener}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = server.Serve(recording{listener, wire}) // until it is closed
+		_ = server.Serve(recorded) // until it is closed
 	}()
 	t.Cleanup(func() {
 		server.Close()
 		<-served
 	})
-	return upstream{addr: listener.Addr().String(), requests: seen.String, wire: wire}
+	return upstream{addr: listener.Addr().String(), requests: seen.String, wires: recorded.wires}
 }
 
 // recording is a listener that keeps what comes over its connections.
 type recording struct {
 	net.Listener
-	wire io.Writer
+	mu  sync.Mutex // guards all
+	all []*testenv.Output
 }
 
-func (r recording) Accept() (net.Conn, error) {
+func (r *recording) Accept() (net.Conn, error) {
 	conn, err := r.Listener.Accept()
-	return recordedConn{conn, io.TeeReader(conn, r.wire)}, err
+	if err != nil {
+		return nil, err
+	}
+	wire := &testenv.Output{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, wire)
+	return recordedConn{conn, io.TeeReader(conn, wire)}, nil
+}
+
+func (r *recording) wires() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, wire := range r.all {
+		out = append(out, wire.String())
+	}
+	return out
 }
 
 type recordedConn struct {
@@ -96,7 +118,7 @@ func pythonUpstream(t *testing.T) upstream {
 		}
 		return conn.Close()
 	})
-	return upstream{addr: addr, requests: seen.String}
+	return upstream{addr: addr, requests: seen.String, wires: noWires}
 }
 
 // count is how many requests the upstream has taken, but for what the tests
