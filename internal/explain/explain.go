@@ -76,8 +76,12 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	if refused == nil {
 		refused = r.normalized(asked)
 	}
+	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	if refused != nil {
 		r.Refused = refused
+		if answeredByRoute(asked, refused) {
+			r.Limits = strangersLimits(ctx, judge, o.Config, xds.RefusedRoute, asked)
+		}
 		r.Request.Path = withoutQuery(r.Request.Path)
 		return r
 	}
@@ -86,10 +90,11 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	r.Explanation = table.Explain(wanted)
 	secrets := credentials(o.Config)
 	secrets.hide(&r, wanted)
-	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	if r.Chosen == nil {
 		r.noRoute(table, wanted)
-		r.Limits = strangersLimits(ctx, judge, o.Config, xds.NotFoundRoute, asked)
+		if answeredByRoute(asked, r.Refused) {
+			r.Limits = strangersLimits(ctx, judge, o.Config, xds.NotFoundRoute, asked)
+		}
 		return r
 	}
 	asked.Host = r.Request.Host
