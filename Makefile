@@ -22,11 +22,11 @@ build: ## Build bin/gatewright
 	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
 .PHONY: test
-test: envoy redis postgres ## Install what the tests need, and run them all
+test: envoy redis postgres nginx ## Install what the tests need, and run them all
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
 
 .PHONY: race
-race: envoy redis postgres ## The tests of all packages but the end-to-end ones, under the race detector
+race: envoy redis postgres nginx ## The tests of all packages but the end-to-end ones, under the race detector
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
 
 .PHONY: check
@@ -64,7 +64,7 @@ fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: flakes
-flakes: envoy redis postgres ## The whole test suite 20 times in a row
+flakes: envoy redis postgres nginx ## The whole test suite 20 times in a row
 	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
 
 .PHONY: envoy
@@ -78,6 +78,10 @@ redis:
 .PHONY: postgres
 postgres:
 	@scripts/postgres >/dev/null
+
+.PHONY: nginx
+nginx:
+	@scripts/nginx >/dev/null
 
 .PHONY: bench-check
 bench-check: ## Measure what a Check costs, beside a no-op (ARGS="-rounds 3 -o FILE")

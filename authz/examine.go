@@ -78,7 +78,7 @@ type ShownToken struct {
 
 // Examine tells what a policy makes of a request, by the very steps of Check.
 func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination {
-	rq := &request{route: e.Route, method: e.Method, host: e.Host, path: e.Path, clientIP: e.ClientIP, certificate: e.ClientCertificate}
+	rq := &request{route: e.Route, method: e.Method, host: e.Host, path: e.Path, peerIP: e.ClientIP, certificate: e.ClientCertificate}
 	for _, h := range e.Headers {
 		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}

@@ -74,7 +74,7 @@ func (s *Server) keyValue(part config.KeyPart, rq *request, id *Identity, header
 	case config.KeyAPIKey:
 		return id.KeyID
 	case config.KeyClientIP:
-		return s.clientIPKey(rq.clientIP)
+		return s.clientIPKey(rq.clientIP())
 	case config.KeyRoute:
 		return rq.route
 	}

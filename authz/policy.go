@@ -29,6 +29,9 @@ type Policy struct {
 	// then charges nothing, and hands the values of their keys to that filter
 	// as dynamic metadata.
 	LimitsInFilter bool
+	// Strangers: the requests are those that no route takes. Nobody serves one
+	// that passes: its answer, and the reason for it, are none of a judgement.
+	Strangers bool
 }
 
 // Requirement is one way to satisfy a route. Exactly one of JWT, Introspection,
@@ -102,6 +105,16 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
+	}
+	return p
+}
+
+// NewStrangersPolicy returns the policy of requests that no route takes: public,
+// and limited where the config says so. The config must be valid.
+func NewStrangersPolicy(c *config.Config) *Policy {
+	p := &Policy{Strangers: true}
+	if c.Strangers != nil {
+		p.Limits = limits(c, c.Strangers.Limits)
 	}
 	return p
 }

@@ -23,6 +23,9 @@ const (
 	// not see to that: what is judged would be another path than what the
 	// backend gets.
 	ReasonPathRefused Reason = "path-refused"
+	// ReasonHostRefused: the host is none, or more than one, or more than a host:
+	// two readers could take another one each.
+	ReasonHostRefused Reason = "host-refused"
 )
 
 // ReasonMethodRefused: the method is one that no backend may see, TRACE or
@@ -146,6 +149,8 @@ var problems = map[Reason]problem{
 	ReasonMalformedQuery:      {400, "Bad Request", "The name of the API key's query parameter must not be escaped."},
 
 	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
+
+	ReasonHostRefused: {400, "Bad Request", "The request does not name one host."},
 
 	ReasonMethodRefused: {405, "Method Not Allowed", "TRACE and CONNECT are not served here."},
 	ReasonRouteNotFound: {404, "Not Found", "No route matches this request."},

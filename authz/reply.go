@@ -161,7 +161,9 @@ type datum struct {
 
 // metadataOf appends the fields of the metadata.
 func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
-	fields = append(fields, datum{name: "reason", text: string(reason)})
+	if !v.stranger || reason != ReasonAllowed { // else the reason is its Envoy's
+		fields = append(fields, datum{name: "reason", text: string(reason)})
+	}
 	fields = appendDatum(fields, "user", v.Identity.User)
 	fields = appendDatum(fields, "tenant", v.Identity.Tenant)
 	fields = appendDatum(fields, "key_id", v.Identity.KeyID)

@@ -84,7 +84,7 @@ func TestZeroVerdictDenies(t *testing.T) {
 // Every reason has its entry, its status and its words; the words are stable.
 func TestProblemOfEveryReason(t *testing.T) {
 	byStatus := map[int][]Reason{
-		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused"},
+		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused", "host-refused"},
 		401: {"credential-missing", "token-malformed", "token-header-not-allowed", "token-alg-not-allowed", "token-key-unknown",
 			"token-signature-invalid", "token-claims-invalid", "token-issuer-mismatch", "token-audience-mismatch", "token-expired",
 			"token-not-yet-valid", "token-inactive", "token-revoked", "api-key-invalid", "api-key-revoked", "api-key-expired",

@@ -21,9 +21,9 @@ type request struct {
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
 	own      []string
-	// clientIP is the address that Envoy takes as the client's. Empty where
-	// Envoy names none.
-	clientIP string
+	// peerIP is the address that has connected to Envoy. Empty where Envoy names
+	// none. See clientIP.
+	peerIP string
 	// certificate is the client's, percent-encoded PEM, which Envoy has verified.
 	// Empty where the client has shown none, or its listener asks for none.
 	certificate string
@@ -48,7 +48,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		route:       route,
 		policy:      policy,
 		unrouted:    !hasRoute && !hasPolicy,
-		clientIP:    attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),
 
 		host:   http.GetHost(),
@@ -87,6 +87,22 @@ func (r *request) joinedHeader(name string) (value string, count int) {
 		}
 	}
 	return value, count
+}
+
+// clientAddressHeader is where Envoys that we configure say who the client is,
+// once they have looked at trusted proxies: in their source address a Check has
+// whoever has connected. They take away a client's own.
+const clientAddressHeader = "x-envoy-external-address"
+
+// clientIP is the client's address. Another's Envoy may pass that header on as a
+// client has sent it; it is asked for the one that has connected.
+func (r *request) clientIP() string {
+	if !r.unrouted {
+		if address, count := r.header(clientAddressHeader); count == 1 && address != "" {
+			return address
+		}
+	}
+	return r.peerIP
 }
 
 // headerLines reads raw_value of each line, which Envoy fills, or else value.

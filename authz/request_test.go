@@ -65,8 +65,30 @@ func TestHeadersOfBothForms(t *testing.T) {
 	if _, count := rq.header("authorization"); count != 2 {
 		t.Errorf("two spellings count %d", count)
 	}
-	if rq := newRequest(nil); rq.route != "" || rq.clientIP != "" {
+	if rq := newRequest(nil); rq.route != "" || rq.clientIP() != "" {
 		t.Error("a nil message has a route")
+	}
+}
+
+// TestClientIP: Envoys of ours say who the client is in a header of theirs;
+// what another's Envoy has by that name, a client may have sent.
+func TestClientIP(t *testing.T) {
+	const peer, client = "192.0.2.7", "2001:db8::1"
+	for name, c := range map[string]struct {
+		rq   request
+		want string
+	}{
+		"said":    {request{lines: []headerLine{{"X-Envoy-External-Address", client}}}, client},
+		"joined":  {request{joined: map[string]string{clientAddressHeader: client}}, client},
+		"unsaid":  {request{}, peer},
+		"empty":   {request{lines: []headerLine{{clientAddressHeader, ""}}}, peer},
+		"twice":   {request{lines: []headerLine{{clientAddressHeader, client}, {clientAddressHeader, "192.0.2.8"}}}, peer},
+		"foreign": {request{unrouted: true, lines: []headerLine{{clientAddressHeader, client}}}, peer},
+	} {
+		c.rq.peerIP = peer
+		if got := c.rq.clientIP(); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }
 

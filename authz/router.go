@@ -30,16 +30,20 @@ type Unrouted struct {
 }
 
 // Routed is what a Router says of a request. The zero value is that no route
-// takes it.
+// takes it, and that nothing is asked of such requests.
 type Routed struct {
 	// PathRefused tells that the path is not in its normal form, so that the
 	// backend may read another path than the one that would be judged. Nothing
-	// below is then set.
+	// below is then set, nor is it where the host is refused.
 	PathRefused bool
+	// HostRefused tells that the host is not one host, so that the backend may
+	// take the request for another's.
+	HostRefused bool
 	// Route is the name of the route that takes the request.
 	Route string
 	// Policy is what the route asks, under its hash. Never nil where there is a
-	// route; one that asks for nothing needs no hash.
+	// route; one that asks for nothing needs no hash. Where no route takes the
+	// request it is what is asked of strangers (Policy.Strangers), if anything is.
 	Policy *Policy
 	Hash   string
 	// Own are the headers that only the gateway may set, in lower case. For the
@@ -72,6 +76,8 @@ func (s *Server) policyOf(ctx context.Context, rq *request) (*Policy, *refusal) 
 		return nil, refuseFor(ReasonPolicyUnknown, err)
 	case found.PathRefused:
 		return nil, refuse(ReasonPathRefused)
+	case found.HostRefused:
+		return nil, refuse(ReasonHostRefused)
 	case found.Policy == nil:
 		return nil, refuse(ReasonRouteNotFound)
 	}

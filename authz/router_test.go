@@ -132,6 +132,42 @@ func TestForgedHeaders(t *testing.T) {
 	}
 }
 
+// TestStrangersOfForeignEnvoys: what no route takes is charged what strangers
+// are, and is a 404 or a 429, never a pass.
+func TestStrangersOfForeignEnvoys(t *testing.T) {
+	policy := &Policy{Strangers: true, Limits: []*config.Limit{limitBy("strangers", "clientIP", "route")}}
+	router := &fakeRouter{answer: Routed{Route: "nowhere", Policy: policy, Hash: policy.Hash()}}
+	g := newGate(t, nil, func(o *Options) { o.Router = router })
+	if r := g.check(t, unrouted(forms["raw"]("", "/a"))); reasonOf(r) != ReasonRouteNotFound {
+		t.Errorf("with room: %s", reasonOf(r))
+	}
+	if taken := g.limiter.taken; len(taken) != 1 || !slices.Equal(taken[0][0].Key, []string{"192.0.2.7", "nowhere"}) {
+		t.Errorf("charged: %+v", taken)
+	}
+	g.limiter.answer = LimitResult{Limit: "strangers", Capacity: 1}
+	if r := g.check(t, unrouted(forms["raw"]("", "/a"))); reasonOf(r) != ReasonRateLimited {
+		t.Errorf("without room: %s", reasonOf(r))
+	}
+	router.answer = Routed{HostRefused: true}
+	if r := g.check(t, unrouted(forms["raw"]("", "/a"))); reasonOf(r) != ReasonHostRefused || r.GetDeniedResponse().GetStatus().GetCode() != 400 {
+		t.Errorf("a host that is none: %s", reasonOf(r))
+	}
+}
+
+// TestStrangersOfOurEnvoys: the answer is their Envoy's, and so is the reason.
+func TestStrangersOfOurEnvoys(t *testing.T) {
+	g := newGate(t, nil, nil)
+	hash := g.publish(&Policy{Strangers: true, Limits: []*config.Limit{limitBy("strangers", "clientIP")}})
+	r := g.check(t, forms["raw"](hash, "/a"))
+	if r.GetOkResponse() == nil || r.GetDynamicMetadata().GetFields()["reason"] != nil || r.GetDynamicMetadata().GetFields()["limit"] == nil {
+		t.Errorf("%v", r)
+	}
+	g.limiter.answer = LimitResult{Limit: "strangers", Capacity: 1}
+	if r := g.check(t, forms["raw"](hash, "/a")); reasonOf(r) != ReasonRateLimited {
+		t.Errorf("without room: %s", reasonOf(r))
+	}
+}
+
 // TestJoinedLimitHeaders: an Envoy that joins the lines of a header hides that
 // there are two.
 func TestJoinedLimitHeaders(t *testing.T) {

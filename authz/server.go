@@ -168,6 +168,9 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 	if v = s.judgeBy(ctx, rq, policy, v); rq.unrouted {
 		v.Route = rq.route
 		v = v.withoutForged(rq)
+		if v.stranger && v.Reason == ReasonAllowed {
+			return v.denied(refuse(ReasonRouteNotFound)) // its Envoy might have a route
+		}
 	}
 	return v
 }
@@ -175,6 +178,7 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 // judgeBy is the order of all checks: form of the request, identity, limits.
 // The first that fails is the verdict.
 func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
+	v.stranger = policy.Strangers
 	headers, refused := headerValues(rq, policy)
 	if refused != nil {
 		return v.denied(refused)

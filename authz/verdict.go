@@ -25,6 +25,8 @@ type Verdict struct {
 	// shadow is what the route's requirements in shadow would answer; empty where
 	// there are none, or where the request did not come to them.
 	shadow Reason
+	// stranger tells of a request that no route takes.
+	stranger bool
 	// headers are set on the request, for the backend.
 	headers []header
 	// removeHeaders and removeQuery are taken out of the request.

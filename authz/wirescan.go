@@ -39,7 +39,7 @@ func (w *wireRequest) scanAttributes(s wireScanner) wireScanner {
 		switch t := s.tag(); t {
 		case tag(1, delimited):
 			peer := s.message(s.once(1))
-			w.clientIP, w.certificate = peer.peer()
+			w.peerIP, w.certificate = peer.peer()
 			s.done(peer)
 		case tag(2, delimited):
 			peer := s.message(s.once(2))

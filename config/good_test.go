@@ -27,7 +27,7 @@ func TestDecodeEveryField(t *testing.T) {
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
 		Listeners: []*Listener{
-			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter},
+			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)},
 			{Name: "secure", Address: "[::]:8443", TLS: &ListenerTLS{
 				Certificates: []*Certificate{
 					{Name: "../certs/edge.crt", Cert: "testdata/certs/edge.crt", Key: "testdata/certs/edge.key"},
@@ -37,6 +37,7 @@ func TestDecodeEveryField(t *testing.T) {
 				ForwardClientCertificate: true, MinVersion: "1.3",
 			}},
 		},
+		TrustedHops: 2,
 		Backends: map[string]*Backend{
 			"users-v1": {
 				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
@@ -92,9 +93,11 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "per-user", Key: []KeyPart{KeyUser, KeyTenant, KeyClientIP, KeyRoute, "header:X-Plan"},
 				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
 			},
-			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
-			"per-key":  {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-plan":     {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
+			"per-key":      {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
+		Strangers: &Strangers{Limits: []string{"per-stranger"}},
 		Routes: []*Route{
 			{
 				Name: "users",

@@ -26,17 +26,32 @@ type Config struct {
 	// Listeners are the addresses clients connect to. At least one.
 	Listeners []*Listener `yaml:"listeners" required:"true"`
 	// TrustedHops is how many proxies in front of the gateway append to
-	// X-Forwarded-For and are believed. 0 believes only the connection.
-	TrustedHops int `yaml:"trustedHops" later:"trusted proxies"`
+	// X-Forwarded-For and are believed: the client is whom the farthest of them
+	// has appended. 0 believes only the connection. With more, nobody but those
+	// proxies may be able to connect.
+	TrustedHops int `yaml:"trustedHops"`
 	// Backends are the services behind the gateway, by name.
 	Backends map[string]*Backend `yaml:"backends"`
 	// Auth holds the identity providers that routes may require.
 	Auth Providers `yaml:"auth"`
 	// Limits are the rate limits that routes may apply, by name.
 	Limits map[string]*Limit `yaml:"limits"`
+	// Strangers are the requests that no route takes. Nil asks nothing of them.
+	Strangers *Strangers `yaml:"strangers"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`
+}
+
+// Strangers is what is asked of requests that no route takes, and of those that
+// none may: for hosts and paths that nobody has named, by TRACE, and the like.
+// They are answered without a backend.
+type Strangers struct {
+	// Limits are the names of the limits that are charged before such a request
+	// gets its answer; one that is used up makes the answer a 429. They count by
+	// what a stranger has: clientIP, headers and route, which is
+	// gatewright.not-found or gatewright.refused.
+	Limits []string `yaml:"limits" required:"true"`
 }
 
 // Listener is one address that Envoy accepts connections on.
@@ -54,6 +69,9 @@ type Listener struct {
 	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
 	// standard RateLimitService.
 	RateLimit RateLimitPlacement `yaml:"rateLimit"`
+	// TrustedHops is how many proxies are in front of this listener. Nil means
+	// Config.TrustedHops.
+	TrustedHops *int `yaml:"trustedHops"`
 }
 
 // RateLimitPlacement is where the limits of a listener's routes are asked for.

@@ -25,6 +25,7 @@ func validate(cfg *Config, r *report, served func(path string) bool) {
 	}
 	top := new(place)
 	c.listeners(top.key("listeners"))
+	c.trustedHops(top.key("trustedHops"), cfg.TrustedHops)
 	for _, name := range sorted(cfg.Backends) {
 		c.backend(top.key("backends").key(name), cfg.Backends[name])
 	}
@@ -43,6 +44,7 @@ func validate(cfg *Config, r *report, served func(path string) bool) {
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}
+	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.routes(top.key("routes"))
 }
 

@@ -130,7 +130,7 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 	apart := false // whether nobody's requests have something to be told apart by
 	for _, part := range key {
 		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
-		identity := claim || part == KeyUser || part == KeyTenant || part == KeyAPIKey
+		identity := part.OfCaller()
 		apart = apart || !identity && part != KeyRoute
 		switch {
 		case identity && auth.Public:

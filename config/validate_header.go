@@ -123,6 +123,10 @@ func (c *checker) matchedHeaderRule(name string) string {
 		return "must not be a header that identity is forwarded in: clients cannot send it"
 	case tracing.has(name):
 		return "must not be a header of tracing: clients cannot send it"
+	case TakenFromEveryone(name):
+		return "must not be a header that the gateway or Envoy sets: clients cannot send it"
+	case OfProxies(name) && !c.cfg.TrustsProxies():
+		return "must not be a header of proxies while trustedHops is 0: nobody can send it"
 	}
 	return headerNameRule(name)
 }

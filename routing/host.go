@@ -16,6 +16,19 @@ func normalHost(host string) string {
 	return lower(host)
 }
 
+// IsPlainHost tells whether a request's host is one that our listeners take: a
+// name or an address, perhaps with a port, and nothing else.
+func IsPlainHost(host string) bool {
+	host = normalHost(host)
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		return ok && inner != "" && strings.Trim(inner, "0123456789abcdef.:") == ""
+	}
+	return host != "" && strings.IndexFunc(host, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
+	}) < 0
+}
+
 func isNumber(s string) bool {
 	_, err := strconv.ParseUint(strings.TrimPrefix(s, "+"), 10, 32)
 	return err == nil

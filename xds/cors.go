@@ -74,7 +74,7 @@ func closedPreflights(c config.Closed) *routev3.Route {
 	if len(c.Route.Match.Hosts) > 0 {
 		match.Headers = append(match.Headers, hostIn(c.Route.Match.Hosts))
 	}
-	r := answering(c.Route.Name, problem{status: 403, title: "Forbidden", reason: "cors-refused", detail: "pages of other origins may not call this route"})
+	r := answering(c.Route.Name, Decision{}, problem{status: 403, title: "Forbidden", reason: "cors-refused", detail: "pages of other origins may not call this route"})
 	r.Match = match
 	return r
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
@@ -14,7 +13,6 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -159,27 +157,6 @@ func callService(timeout time.Duration) *corev3.GrpcService {
 		s.Timeout = durationpb.New(timeout)
 	}
 	return s
-}
-
-// earlyHeaderMutations take every header away that only the gateway may set, or
-// by which clients would have themselves traced, before a route is matched and on
-// every kind of route: where Check sets no X-User-ID, or is not asked, a client's
-// own would reach the backend. Then they set those by which the route is looked for.
-func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
-	m := &earlyv3.HeaderMutation{}
-	for _, name := range append(GatewayHeaders(b.config), config.TracingHeaders()...) {
-		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{
-			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
-		})
-	}
-	m.Mutations = append(m.Mutations, setTreePath())
-	if b.form == Scoped {
-		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
-	}
-	return []*corev3.TypedExtensionConfig{{
-		Name:        "gatewright.headers",
-		TypedConfig: mustAny(m),
-	}}
 }
 
 func httpFilter(name string, m proto.Message) *hcmv3.HttpFilter {

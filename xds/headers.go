@@ -9,24 +9,11 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// traceIDHeader carries the trace's id to the backend and back to the client.
-const traceIDHeader = "X-Trace-ID"
-
-// wellKnownIdentity are headers that backends are wont to believe. They are
-// taken from clients even where no provider forwards them.
-var wellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID"}
-
 // IdentityHeaders are the headers that only the gateway may say who somebody is
 // by, in lower case, sorted: the well-known ones and all that a provider
 // forwards.
 func IdentityHeaders(c *config.Config) []string {
-	return lowerSorted(append(c.IdentityHeaders(), wellKnownIdentity...))
-}
-
-// GatewayHeaders are all headers that only the gateway may set: our listeners
-// take them out of every request.
-func GatewayHeaders(c *config.Config) []string {
-	return lowerSorted(append(IdentityHeaders(c), traceIDHeader))
+	return lowerSorted(append(c.IdentityHeaders(), config.WellKnownIdentity...))
 }
 
 func lowerSorted(names []string) []string {
@@ -91,5 +78,5 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // traceHeader sets the trace's id. %TRACE_ID% equals the id in traceparent.
 func traceHeader() []*corev3.HeaderValueOption {
-	return []*corev3.HeaderValueOption{setHeader(traceIDHeader, "%TRACE_ID%")}
+	return []*corev3.HeaderValueOption{setHeader(config.TraceIDHeader, "%TRACE_ID%")}
 }

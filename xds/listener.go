@@ -55,6 +55,7 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
 		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
 		UseRemoteAddress:             wrapperspb.Bool(true),
+		XffNumTrustedHops:            uint32(b.config.HopsOf(l)),
 		InternalAddressConfig:        nobodyIsInternal(),
 
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{

@@ -22,6 +22,9 @@ type predicate = matcherv3.Matcher_MatcherList_Predicate
 // pathInput is :path, which is the path with its query.
 var pathInput = headerInput(":path")
 
+// hostInput is the request's host, without a port: the listener cuts it off.
+var hostInput = headerInput(":authority")
+
 // treePath is what trees are maps of: see pathHeader.
 var treePath = headerInput(pathHeader)
 

@@ -17,20 +17,33 @@ import (
 // backend may see, whatever the config says. They stand before all others.
 const RefusedRoute = "gatewright.refused"
 
-// refusals are the first matchers of every virtual host.
-func refusals() []*matcherv3.Matcher_MatcherList_FieldMatcher {
-	return []*matcherv3.Matcher_MatcherList_FieldMatcher{
+// refusals are the first matchers of the virtual host of that name. What strangers
+// are asked is asked of whom they refuse, too.
+func refusals(host string, d Decision) []*matcherv3.Matcher_MatcherList_FieldMatcher {
+	all := []*matcherv3.Matcher_MatcherList_FieldMatcher{
 		{
 			Predicate: holds(methodInput, exactly("TRACE")),
-			OnMatch:   takes(refusedTrace()),
+			OnMatch:   takes(refusedTrace(d)),
 		},
 		{
 			// The first condition is cheap, and holds for next to no request.
 			Predicate: allOf([]*predicate{holds(pathInput, contains(".;")), holds(pathInput, fitsExpression(dotParameter))}),
-			OnMatch:   takes(refusedPath()),
+			OnMatch:   takes(refusedPath(d)),
 		},
 	}
+	if host == everyHost || wildcard(host) { // another is found by its very name
+		all = append(all, &matcherv3.Matcher_MatcherList_FieldMatcher{
+			Predicate: not(holds(hostInput, fitsExpression(plainHost))),
+			OnMatch:   takes(refusedHost(d)),
+		})
+	}
+	return all
 }
+
+// plainHost is a host, without a port, that is one and reads as one. Envoy joins
+// two Host lines by a comma, and hands on an empty one, a user in front of the
+// host and what is no port behind it.
+const plainHost = `[0-9A-Za-z._-]+|\[[0-9A-Fa-f.:]+\]`
 
 // dotParameter is a path, with its query, in which a dot segment has parameters.
 // Envoy resolves /..;/ where it is so spelt; where the dots came as %2e it passes
@@ -45,8 +58,8 @@ func allowedMethods() *corev3.HeaderValueOption {
 	return setHeader("Allow", strings.Join(config.Methods(), ", "))
 }
 
-func refusedTrace() *routev3.Route {
-	r := refused(methodRefused)
+func refusedTrace(d Decision) *routev3.Route {
+	r := refused(d, methodRefused)
 	r.ResponseHeadersToAdd = append(r.ResponseHeadersToAdd, allowedMethods())
 	return r
 }
@@ -62,8 +75,12 @@ func refusedConnect() *hcmv3.ResponseMapper {
 	return m
 }
 
-func refusedPath() *routev3.Route {
-	return refused(problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"})
+func refusedPath(d Decision) *routev3.Route {
+	return refused(d, problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"})
 }
 
-func refused(p problem) *routev3.Route { return answering(RefusedRoute, p) }
+func refusedHost(d Decision) *routev3.Route {
+	return refused(d, problem{status: 400, title: "Bad Request", reason: "host-refused", detail: "the request does not name one host"})
+}
+
+func refused(d Decision, p problem) *routev3.Route { return answering(RefusedRoute, d, p) }

@@ -71,8 +71,10 @@ type Decisions func(route *config.Route, placement config.RateLimitPlacement) De
 type Policies struct {
 	// Decide says what the judge decides about a route (authz).
 	Decide Decisions
+	// Strangers is what it decides about requests that no route takes.
+	Strangers Decision
 	// Judged is equal for configs in which Decide says the same of the same
-	// route, by its address.
+	// route, by its address, and Strangers is the same.
 	Judged any
 	// Thresholds and OutlierDetection are Envoy's own protections of a
 	// backend (breakerpolicy).

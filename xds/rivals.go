@@ -15,10 +15,12 @@ import (
 type rivals struct {
 	routes []*treeRoute // by specificity
 	paths  config.PathIndex
+	// strangers is what is decided about what none of them takes.
+	strangers Decision
 }
 
-func newRivals(routes []*treeRoute) *rivals {
-	r := &rivals{routes: routes}
+func newRivals(routes []*treeRoute, strangers Decision) *rivals {
+	r := &rivals{routes: routes, strangers: strangers}
 	if !slices.ContainsFunc(routes, (*treeRoute).asksQuery) {
 		return r // nobody will ask
 	}
@@ -49,7 +51,7 @@ func (r *rivals) from(t *treeRoute) []*routev3.Route {
 			}
 		}
 	}
-	return append(tried, notFound())
+	return append(tried, notFound(r.strangers))
 }
 
 func (t *treeRoute) asksQuery() bool { return len(t.match.GetQueryParameters()) > 0 }

@@ -90,7 +90,7 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
 			Name:    h.name,
 			Domains: []string{h.domain},
-			Matcher: routeTree(inTrees(h.placed)),
+			Matcher: routeTree(h.name, inTrees(h.placed), b.policies.Strangers),
 		})
 	}
 	return out, clusters.ids
@@ -218,19 +218,24 @@ func (b builder) placedRoute(r *config.Route, closed []config.Closed, p config.R
 
 // notFound is the last route of every virtual host. Without it a request that
 // no route takes would meet no filter and no log field of ours.
-func notFound() *routev3.Route {
-	return answering(NotFoundRoute, problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"})
+func notFound(d Decision) *routev3.Route {
+	return answering(NotFoundRoute, d, problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"})
 }
 
-// answering is a route that answers every request with a problem, unjudged.
-func answering(name string, p problem) *routev3.Route {
+// answering is a route that answers every request that passes the judge with a
+// problem.
+func answering(name string, d Decision, p problem) *routev3.Route {
+	settings := unjudged()
+	if d.Needed {
+		settings[extAuthzFilter] = checkSettings(map[string]string{contextRoute: name, contextPolicy: d.Policy})
+	}
 	return &routev3.Route{
 		Name:                 name,
 		Match:                &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
 		Metadata:             routeReason(p.reason),
 		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
-		TypedPerFilterConfig: unjudged(),
+		TypedPerFilterConfig: settings,
 	}
 }
 

@@ -72,18 +72,18 @@ func (t *treeRoute) conditional() *routev3.Route {
 }
 
 // routeTree is the matcher of a virtual host; the most specific route is the
-// first of the routes. What is refused goes before any of them, and what none
+// first of the routes, and host is what the config calls it. What is refused goes before any of them, and what none
 // takes is answered by notFound.
-func routeTree(routes []*treeRoute) *matcherv3.Matcher {
-	t := trees{newRivals(routes)}
-	inTurn := &matcherv3.Matcher_MatcherList{Matchers: refusals()}
+func routeTree(host string, routes []*treeRoute, strangers Decision) *matcherv3.Matcher {
+	t := trees{newRivals(routes, strangers)}
+	inTurn := &matcherv3.Matcher_MatcherList{Matchers: refusals(host, strangers)}
 	for _, of := range groups(routes) {
 		inTurn.Matchers = append(inTurn.Matchers, &matcherv3.Matcher_MatcherList_FieldMatcher{
 			Predicate: of.condition(),
 			OnMatch:   goesOn(t.tree(of)),
 		})
 	}
-	return listed(inTurn, takes(notFound()))
+	return listed(inTurn, takes(notFound(strangers)))
 }
 
 // group is what may share a tree: routes of which, wherever two take a common

@@ -33,7 +33,7 @@ func TestTreesChooseTheMostSpecificRoute(t *testing.T) {
 			Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
 			OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
 		}}
-		tree := routeTree(inTrees(b.place(c.Routes, nil, config.RateLimitService)))
+		tree := routeTree("a", inTrees(b.place(c.Routes, nil, config.RateLimitService)), Decision{})
 		if err := tree.ValidateAll(); err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +289,7 @@ func stringFits(m *inputv3.StringMatcher, present bool, value string, there bool
 func TestTablesAreOfferedAsTheyAre(t *testing.T) {
 	table := &routev3.RouteConfiguration{
 		Name:                   "routes-service",
-		VirtualHosts:           []*routev3.VirtualHost{{Name: "*", Domains: []string{"*"}, Matcher: listed(&matcherv3.Matcher_MatcherList{Matchers: refusals()}, takes(notFound()))}},
+		VirtualHosts:           []*routev3.VirtualHost{{Name: "*", Domains: []string{"*"}, Matcher: listed(&matcherv3.Matcher_MatcherList{Matchers: refusals("*", Decision{})}, takes(notFound(Decision{})))}},
 		RequestHeadersToRemove: []string{pathHeader},
 	}
 	r := newResource(resource.RouteType, table.GetName(), table, nil)

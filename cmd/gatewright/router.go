@@ -100,9 +100,16 @@ func (r *routes) find(asked authz.Unrouted) (authz.Routed, error) {
 	if err != nil {
 		return authz.Routed{PathRefused: true}, nil
 	}
+	if !routing.IsPlainHost(asked.Host) {
+		return authz.Routed{HostRefused: true}, nil
+	}
 	route := r.table.Find(request)
 	if route == nil {
-		return authz.Routed{}, nil
+		policy, hash := r.plan.StrangersPolicy()
+		if policy == nil {
+			return authz.Routed{}, nil
+		}
+		return authz.Routed{Route: xds.NotFoundRoute, Policy: policy, Hash: hash, Own: r.own}, nil
 	}
 	policy, hash := r.plan.PolicyOf(route)
 	return authz.Routed{Route: route.Name, Policy: policy, Hash: hash, Own: r.own}, nil

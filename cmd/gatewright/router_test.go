@@ -17,7 +17,7 @@ auth: {apiKey: {keys: {forward: {tenant: X-Tenant}}}}
 routes:
 - {name: open, match: {path: /open}, auth: public, respond: {status: 200}}
 - {name: closed, match: {path: /closed}, auth: {anyOf: [{apiKey: keys}]}, respond: {status: 200}}
-- {name: forged, match: {path: /open, headers: {X-User-ID: root}}, auth: public, respond: {status: 200}}
+- {name: forged, match: {path: /open, headers: {X-Plain: root}}, auth: public, respond: {status: 200}}
 `
 
 func planOf(t *testing.T, text string) *plan.Plan {
@@ -25,6 +25,11 @@ func planOf(t *testing.T, text string) *plan.Plan {
 	c, err := config.Parse("gateway.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, r := range c.Routes { // as no config can say it
+		if value, ok := r.Match.Headers["X-Plain"]; ok {
+			r.Match.Headers = map[string]config.ValueMatch{"X-User-ID": value}
+		}
 	}
 	p, err := plan.Compile(c, plan.Options{})
 	if err != nil {
@@ -61,6 +66,23 @@ func TestRouterFindsRoutes(t *testing.T) {
 			t.Errorf("%q: %+v %v", path, got, err)
 		}
 	}
+	for _, host := range []string{"", "a,b", "user@a", "a:", "a:b", "[::1"} {
+		odd := asking("/open")
+		odd.Host = host
+		if got, err := r.Route(t.Context(), odd); err != nil || !got.HostRefused || got.Policy != nil {
+			t.Errorf("host %q: %+v %v", host, got, err)
+		}
+	}
+	limited := planOf(t, routed+`
+limits: {few: {key: [clientIP], tokenBucket: {capacity: 1, refill: 1/d}}}
+strangers: {limits: [few]}
+`)
+	r.serve(limited)
+	stranger, err := r.Route(t.Context(), asking("/other"))
+	if err != nil || stranger.Policy == nil || !stranger.Policy.Strangers || stranger.Policy != limited.Policy(stranger.Hash) {
+		t.Errorf("a stranger: %+v %v", stranger, err)
+	}
+	r.serve(p)
 	got, _ := r.Route(t.Context(), asking("/closed"))
 	if got.Policy.Hash() != got.Hash || got.Policy != p.Policy(got.Hash) {
 		t.Errorf("the policy of /closed is not the plan's: %+v", got)

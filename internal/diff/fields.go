@@ -26,9 +26,11 @@ type Field struct {
 func fields(before, after *config.Config) []Field {
 	f := &comparison{found: []Field{}}
 	f.maps("listeners", byName(before.Listeners, func(l *config.Listener) string { return l.Name }), byName(after.Listeners, func(l *config.Listener) string { return l.Name }))
+	f.value("trustedHops", reflect.ValueOf(before.TrustedHops), reflect.ValueOf(after.TrustedHops))
 	f.maps("backends", reflect.ValueOf(before.Backends), reflect.ValueOf(after.Backends))
 	f.value("auth", reflect.ValueOf(before.Auth), reflect.ValueOf(after.Auth))
 	f.maps("limits", reflect.ValueOf(before.Limits), reflect.ValueOf(after.Limits))
+	f.value("strangers", reflect.ValueOf(before.Strangers), reflect.ValueOf(after.Strangers))
 	f.maps("routes", byName(before.Routes, func(r *config.Route) string { return r.Name }), byName(after.Routes, func(r *config.Route) string { return r.Name }))
 	return f.found
 }

@@ -7,7 +7,6 @@ package explain
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +50,8 @@ type Report struct {
 	// Notes are what the listener does to the request first.
 	Notes []string `json:"notes,omitempty"`
 	routing.Explanation
-	// Auth, Limits and Then are of the route, and absent where there is none.
+	// Auth, Limits and Then are of the route, and absent where there is none: but
+	// for the limits of strangers.
 	Auth   *Auth    `json:"auth,omitempty"`
 	Limits []Limit  `json:"limits,omitempty"`
 	Then   *Outcome `json:"then,omitempty"`
@@ -78,8 +78,12 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	if refused == nil {
 		refused = r.normalized(asked)
 	}
+	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	if refused != nil {
 		r.Refused = refused
+		if answeredByRoute(asked, refused) {
+			r.Limits = strangersLimits(ctx, judge, o.Config, xds.RefusedRoute, asked)
+		}
 		r.Request.Path = withoutQuery(r.Request.Path)
 		return r
 	}
@@ -90,11 +94,13 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	secrets.hide(&r, wanted)
 	if r.Chosen == nil {
 		r.noRoute(table, wanted)
+		if answeredByRoute(asked, r.Refused) {
+			r.Limits = strangersLimits(ctx, judge, o.Config, xds.NotFoundRoute, asked)
+		}
 		return r
 	}
 	asked.Host = r.Request.Host
 	policy := authz.NewPolicy(o.Config, r.Chosen, false)
-	judge := authz.New(authz.Options{KeySets: o.KeySets, ClientIPKey: o.ClientIPKey, Clock: func() time.Time { return o.At }})
 	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
@@ -105,14 +111,15 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 // received is a request once the listener has taken away what clients may not
 // say, or why the listener refuses it.
 func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
-	own := xds.GatewayHeaders(c)
 	var kept [][2]string
 	for _, h := range asked.Headers {
 		name := strings.ToLower(h[0])
 		switch {
 		case strings.Contains(name, "_"):
 			return asked, &Answer{Status: 400, Detail: "the header " + h[0] + " has an underscore, which some backends read as a dash"}
-		case slices.Contains(own, name):
+		case config.OfProxies(name) && xds.Takes(c, name):
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only proxies that trustedHops counts may set it")
+		case xds.Takes(c, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only the gateway may set it")
 		default:
 			kept = append(kept, h)
@@ -133,6 +140,9 @@ func (r *Report) normalized(asked Asked) *Answer {
 	}
 	if _, err := routing.NormalizeStrictly(normal); err != nil {
 		return &Answer{Status: 400, Reason: string(authz.ReasonPathRefused), Detail: "a dot segment has parameters, which some backends cut off"}
+	}
+	if !routing.IsPlainHost(asked.Host) {
+		return &Answer{Status: 400, Reason: string(authz.ReasonHostRefused), Detail: authz.ReasonHostRefused.Meaning()}
 	}
 	if before, _, _ := strings.Cut(asked.Path, "?"); !strings.HasPrefix(normal.Path+"?", before+"?") {
 		r.Notes = append(r.Notes, "the path "+before+" is read as "+withoutQuery(normal.Path))

@@ -3,7 +3,6 @@ package explain
 import (
 	"cmp"
 	"strconv"
-	"strings"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
@@ -37,7 +36,7 @@ func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 			switch {
 			case x.Refused != nil:
 				out.Unknown = "the request is refused before it is counted"
-			case !x.CallerKnown && isOfCaller(part):
+			case !x.CallerKnown && part.OfCaller():
 				out.Unknown = "the caller is not known"
 			case part == config.KeyClientIP && asked.ClientIP == "":
 				out.Unknown = "the client's address is not known; --client-ip gives one"
@@ -49,10 +48,6 @@ func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 		all = append(all, limit)
 	}
 	return all
-}
-
-func isOfCaller(p config.KeyPart) bool {
-	return p == config.KeyUser || p == config.KeyTenant || p == config.KeyAPIKey || strings.HasPrefix(string(p), config.KeyClaimPrefix)
 }
 
 func definition(l *config.Limit) string {

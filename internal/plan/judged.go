@@ -2,6 +2,7 @@ package plan
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/gatewright/gatewright/authz"
@@ -75,6 +76,11 @@ func (p *Plan) judge(before *Plan) {
 			}
 		}
 	}
+	if reused {
+		p.strangers = before.strangers // and its use of a policy
+	} else {
+		p.strangers = j.decision(authz.NewStrangersPolicy(p.Config))
+	}
 	p.routes, p.policies = j.routes.shards, j.policies.shards
 }
 
@@ -83,7 +89,7 @@ func (p *Plan) judge(before *Plan) {
 func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
 		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
-		maps.Equal(a.Limits, b.Limits) && filtersLimits(a) == filtersLimits(b)
+		maps.Equal(a.Limits, b.Limits) && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers)
 }
 
 func (j *judgements) has(r *config.Route) bool {
@@ -185,4 +191,13 @@ func (p *Plan) PolicyOf(r *config.Route) (policy *authz.Policy, hash string) {
 		return public, ""
 	}
 	return p.Policy(judged.inCheck.Policy), judged.inCheck.Policy
+}
+
+// StrangersPolicy is what is asked of requests that no route of the plan takes,
+// and its hash; nil where nothing is.
+func (p *Plan) StrangersPolicy() (policy *authz.Policy, hash string) {
+	if !p.strangers.Needed {
+		return nil, ""
+	}
+	return p.Policy(p.strangers.Policy), p.strangers.Policy
 }

@@ -34,6 +34,8 @@ type Plan struct {
 
 	routes   shards[judgedRoute]  // by name
 	policies shards[sharedPolicy] // by hash
+	// strangers is what is decided about requests that no route takes.
+	strangers xds.Decision
 	// judged is shared by plans that say the same of the same route.
 	judged *judgedAlike
 }
@@ -62,6 +64,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	var err error
 	p.Resources, err = xds.Build(c, xds.Policies{
 		Decide:           p.decide,
+		Strangers:        p.strangers,
 		Judged:           p.judged,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,

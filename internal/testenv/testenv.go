@@ -1,5 +1,5 @@
 // Package testenv finds what tests need beyond Go: a real Envoy, a real Redis,
-// a real PostgreSQL, free ports, the root of the repository.
+// a real PostgreSQL, an nginx, free ports, the root of the repository.
 package testenv
 
 import (

@@ -48,7 +48,7 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 		t.Errorf("required of a route are %q", got)
 	}
 	for field, want := range map[string]string{
-		schema.Properties["trustedHops"].Description:                   "Not yet supported: trusted proxies. TrustedHops is how many proxies",
+		schema.Properties["trustedHops"].Description:                   "TrustedHops is how many proxies",
 		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression. ",
 		schema.Defs["Backend"].Properties["tls"].Description:           "Not yet supported: TLS to backends. ",
 		schema.Defs["Limit"].Properties["slidingWindow"].Description:   "Not yet supported: sliding windows. ",

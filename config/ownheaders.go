@@ -1,0 +1,27 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// TraceIDHeader carries the trace's id to the backend and back to the client.
+const TraceIDHeader = "X-Trace-ID"
+
+// WellKnownIdentity are headers that backends are wont to believe. They are
+// taken from clients even where no provider forwards them.
+var WellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID"}
+
+// OwnPrefixes begin the names of headers by which Envoy is steered, and by which
+// the gateway finds its routes. Those of clients are taken away everywhere.
+var OwnPrefixes = []string{"x-envoy-", "x-gatewright-"}
+
+// TakenFromEveryone tells whether a header is one that is taken out of every
+// request on every listener, whatever the config says: those of providers are
+// IdentityHeaders.
+func TakenFromEveryone(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(OwnPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) ||
+		name == strings.ToLower(TraceIDHeader) ||
+		slices.ContainsFunc(WellKnownIdentity, func(known string) bool { return strings.EqualFold(known, name) })
+}

@@ -1,0 +1,53 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+const edge = `
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+limits: {few: {key: [clientIP, route], tokenBucket: {capacity: 3, refill: 1/s}}}
+strangers: {limits: [few]}
+routes: [{name: open, match: {path: /open}, auth: public, respond: {status: 204}}]
+`
+
+// What the edge does to a request before a route, and where none takes it.
+func TestEdge(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("gateway.yaml", []byte(edge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Config: c, ClientIPKey: func(a string) string { return a }}
+	ask := func(host, path string, headers ...[2]string) Report {
+		return Explain(t.Context(), o, Asked{Method: "GET", Scheme: "http", Host: host, Path: path, ClientIP: "192.0.2.7", Headers: headers})
+	}
+	for host, path := range map[string]string{"a": "/nowhere", "a,b": "/open", "": "/open", "user@a": "/open", "b": "/x/%2e%2e;/open"} {
+		r := ask(host, path)
+		reason, route := "route-not-found", "gatewright.not-found"
+		if path != "/nowhere" {
+			reason, route = "host-refused", "gatewright.refused"
+		}
+		if strings.Contains(path, ";") {
+			reason = "path-refused"
+		}
+		if r.Refused == nil || r.Refused.Reason != reason || r.Chosen != nil {
+			t.Errorf("%q: %v, want %s", host, r.Refused, reason)
+		}
+		if len(r.Limits) != 1 || r.Limits[0].Key[0].Value != "192.0.2.7" || r.Limits[0].Key[1].Value != route {
+			t.Errorf("%q: limits %+v", host, r.Limits)
+		}
+	}
+	r := ask("a", "/open", [2]string{"X-Forwarded-Host", "b"}, [2]string{"X-Envoy-Internal", "true"})
+	if r.Chosen == nil || len(r.Limits) != 0 || len(r.Notes) != 2 || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "trustedHops") }) {
+		t.Errorf("%+v", r)
+	}
+	c.TrustedHops = 1
+	if r := ask("a", "/open", [2]string{"X-Forwarded-Host", "b"}); len(r.Notes) != 0 {
+		t.Errorf("behind a proxy: %q", r.Notes)
+	}
+}

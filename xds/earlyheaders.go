@@ -1,0 +1,81 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// earlyHeaderMutations take every header away that clients may not set, or by
+// which they would have themselves traced, before anything reads it and on every
+// kind of route: where Check sets no X-User-ID, or is not asked, a client's own
+// would reach the backend. Then they set those by which the route is looked for.
+//
+// Envoy itself adds to a client's X-Forwarded-For, and passes on what it has no
+// use for, as X-Forwarded-Host. Where no proxy is believed the backend is to see
+// what Envoy knows, and no more.
+func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
+	m := &earlyv3.HeaderMutation{}
+	for _, prefix := range takenPrefixes(b.config.HopsOf(l)) {
+		m.Mutations = append(m.Mutations, withoutPrefix(prefix))
+	}
+	for _, name := range takenHeaders(b.config, b.config.HopsOf(l)) {
+		m.Mutations = append(m.Mutations, without(name))
+	}
+	m.Mutations = append(m.Mutations, setTreePath())
+	if b.form == Scoped {
+		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
+	}
+	return []*corev3.TypedExtensionConfig{{
+		Name:        "gatewright.headers",
+		TypedConfig: mustAny(m),
+	}}
+}
+
+// Takes tells whether every listener takes a header out of the requests of
+// clients.
+func Takes(c *config.Config, name string) bool {
+	name = strings.ToLower(name)
+	hops := 0
+	if c.TrustsProxies() {
+		hops = 1
+	}
+	return slices.Contains(takenHeaders(c, hops), name) ||
+		slices.ContainsFunc(takenPrefixes(hops), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// takenHeaders are the headers that are taken out of every request where so many
+// proxies are believed, in lower case.
+func takenHeaders(c *config.Config, hops int) []string {
+	all := lowerSorted(slices.Concat(IdentityHeaders(c), config.TracingHeaders(), []string{config.TraceIDHeader}))
+	if hops == 0 {
+		all = append(all, config.ProxyHeaders...)
+	}
+	return all
+}
+
+// takenPrefixes are how further ones begin.
+func takenPrefixes(hops int) []string {
+	if hops == 0 {
+		return append(slices.Clone(config.OwnPrefixes), config.ProxyPrefix)
+	}
+	return config.OwnPrefixes
+}
+
+func without(name string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}}
+}
+
+func withoutPrefix(prefix string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &typematcherv3.StringMatcher{
+			MatchPattern: &typematcherv3.StringMatcher_Prefix{Prefix: prefix},
+		}},
+	}}
+}
