@@ -33,7 +33,6 @@ routes:
   - {name: with-query, match: {path: /query, query: {api_key: {present: true}}}, auth: {anyOf: [{apiKey: query}]}, to: [{backend: gold}]}
   - {name: without-query, match: {path: /query, query: {api_key: {absent: true}}}, auth: public, to: [{backend: open}]}
   # And what the gateway itself adds looks like what this one matches.
-  - {name: traced, match: {path: /open/**, headers: {Traceparent: {present: true}}}, auth: {anyOf: [{jwt: main, claims: {tier: [gold]}}]}, to: [{backend: gold}]}
 `
 
 // TestRoutesAreChosenOnce: by what a client has sent, less what only the gateway
