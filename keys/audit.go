@@ -99,7 +99,7 @@ func (s *Store) audit(ctx context.Context, filter AuditFilter) ([]Audited, error
 }
 
 // change makes a change in a transaction of its own: what do writes and audits
-// is there whole or not at all.
+// is there whole or not at all. All instances are told of it.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -114,7 +114,11 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 		}
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.redis.announce(ctx)
+	return nil
 }
 
 // note writes one change into the audit.

@@ -12,6 +12,11 @@ import (
 type found struct {
 	record *Record
 	err    error
+	// version is the number of the record's last change, read at once with it; 0
+	// where somebody has taken that out of the feed.
+	version int64
+	// from is who had it.
+	from layer
 }
 
 // change is one entry of the feed: what an id holds since change number seq.
@@ -31,7 +36,8 @@ func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, err
 	if err != nil {
 		return nil, fmt.Errorf("looking up keys: %w", err)
 	}
-	query := `SELECT ` + recordColumns + ` FROM keys WHERE id IN (` + s.dialect.ids + `)`
+	query := `SELECT ` + recordColumns + `, coalesce(seq, 0) FROM keys LEFT JOIN key_changes USING (id)
+		WHERE id IN (` + s.dialect.ids + `)`
 	rows, err := s.db.QueryContext(ctx, query, string(list))
 	if err != nil {
 		return nil, fmt.Errorf("looking up keys: %w", err)
@@ -39,11 +45,12 @@ func (s *Store) lookUp(ctx context.Context, ids []string) (map[string]found, err
 	defer rows.Close()
 	answer := make(map[string]found, len(ids))
 	for rows.Next() {
-		record, err := s.scanRecord(rows)
+		var version int64
+		record, err := s.scanRecord(rows, &version)
 		if err != nil && !errors.Is(err, errUnreadable) {
 			return nil, fmt.Errorf("looking up keys: %w", err)
 		}
-		answer[record.ID] = readable(record, err)
+		answer[record.ID] = readable(record, version, err)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("looking up keys: %w", err)
@@ -114,9 +121,48 @@ func (s *Store) changedIDs(ctx context.Context, seq int64, limit int) (ids []str
 // ring returns the secrets that the keys are hashed with.
 func (s *Store) ring() *ring { return s.secrets }
 
-func readable(record Record, err error) found {
+func readable(record Record, version int64, err error) found {
 	if err != nil {
 		return found{err: err}
 	}
-	return found{record: &record}
+	return found{record: &record, version: version}
+}
+
+// latestChanges returns the numbers of the newest changes, limit at most, the
+// oldest of them first, all read at once.
+func (s *Store) latestChanges(ctx context.Context, limit int) ([]change, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, fmt.Errorf("reading the latest changes: %w", err)
+	}
+	const query = `SELECT seq, id FROM (SELECT seq, id FROM key_changes ORDER BY seq DESC LIMIT $1) AS newest ORDER BY seq`
+	rows, err := s.db.QueryContext(ctx, query, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the latest changes: %w", err)
+	}
+	defer rows.Close()
+	var changes []change
+	for rows.Next() {
+		var c change
+		if err := rows.Scan(&c.seq, &c.id); err != nil {
+			return nil, fmt.Errorf("reading the latest changes: %w", err)
+		}
+		changes = append(changes, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the latest changes: %w", err)
+	}
+	return changes, nil
+}
+
+// identity tells the database from every other, and from its own past: what was
+// read of one says nothing of another, though the keys have the same ids.
+func (s *Store) identity(ctx context.Context) (string, error) {
+	if err := s.ready(ctx); err != nil {
+		return "", fmt.Errorf("reading which database it is: %w", err)
+	}
+	var identity string
+	if err := s.db.QueryRowContext(ctx, s.dialect.identity).Scan(&identity); err != nil {
+		return "", fmt.Errorf("reading which database it is: %w", err)
+	}
+	return identity, nil
 }

@@ -26,17 +26,28 @@ func (c *Cache) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	writing.Go(func() { c.runUses(ctx) })
+	var news, announced <-chan struct{} // of changes; announced is nil while it is not listened to
+	if c.shared != nil {
+		news = c.shared.news
+		writing.Go(func() { c.shared.listen(ctx, c.shared.heard) })
+	}
+	announced = news
 	c.sync(ctx)
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	wake := c.waiting.wake
-	var rested <-chan time.Time // set while wake is not listened to
+	var rested, quiet <-chan time.Time // set while wake, or announced, is not listened to
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			c.sync(ctx)
+		case <-announced:
+			c.sync(ctx)
+			announced, quiet = nil, time.After(newsGap)
+		case <-quiet:
+			announced, quiet = news, nil
 		case <-wake:
 			c.load(ctx)
 			wake, rested = nil, time.After(loadGap)
@@ -54,6 +65,7 @@ func (c *Cache) sync(ctx context.Context) {
 		return
 	}
 	c.recovered(ctx, began)
+	c.identify(ctx)
 }
 
 // follow reads the feed to its end.
@@ -67,8 +79,7 @@ func (c *Cache) follow(ctx context.Context) error {
 		// The first read begins at the end, with nothing remembered. A feed
 		// that went backwards is another database's, or an older copy.
 		c.forget()
-		c.cursor = end.seq
-		return nil
+		return c.begin(ctx, end)
 	}
 	for c.cursor < end.seq {
 		changes, err := c.changes(ctx)
@@ -95,11 +106,15 @@ func (c *Cache) apply(change change) {
 		c.known.replace(change.id, change.record)
 	}
 	c.cursor = change.seq
+	if c.shared != nil {
+		c.shared.recent.note(change.id, change.seq)
+	}
 }
 
 func (c *Cache) forget() {
 	c.known.clear()
 	c.unknown.clear()
+	c.distrust()
 }
 
 // load reads the keys that requests wait for.
@@ -112,6 +127,10 @@ func (c *Cache) load(ctx context.Context) {
 	if len(calls) == 0 {
 		return // they were told that the database had failed
 	}
+	if calls = c.loadShared(ctx, calls); len(calls) == 0 {
+		return
+	}
+	asOf := c.cursor
 	answers, err := c.lookUp(ctx, calls)
 	if err != nil {
 		finishAll(calls, err)
@@ -120,9 +139,19 @@ func (c *Cache) load(ctx context.Context) {
 	}
 	for _, call := range calls {
 		answer := answers[call.id]
+		answer.from = layerDatabase
 		c.remember(call.id, answer)
 		call.finish(answer)
 	}
+	c.shared.write(ctx, answers, asOf, c.now())
+}
+
+func idsOf(calls []*call) []string {
+	ids := make([]string, len(calls))
+	for i, call := range calls {
+		ids[i] = call.id
+	}
+	return ids
 }
 
 func (c *Cache) remember(id string, answer found) {
@@ -146,6 +175,7 @@ func (c *Cache) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // the gateway stops; the database is not to blame
 	}
+	c.distrust()
 	before := c.health.Load()
 	c.health.Store(&health{synced: before.synced, err: err})
 	if before.err == nil {
@@ -180,13 +210,9 @@ func (c *Cache) changes(ctx context.Context) ([]change, error) {
 }
 
 func (c *Cache) lookUp(ctx context.Context, calls []*call) (map[string]found, error) {
-	ids := make([]string, len(calls))
-	for i, call := range calls {
-		ids[i] = call.id
-	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	answers, err := c.source.lookUp(ctx, ids)
+	answers, err := c.source.lookUp(ctx, idsOf(calls))
 	c.metrics.read(err)
 	return answers, err
 }

@@ -40,6 +40,8 @@ type source interface {
 	lookUp(ctx context.Context, ids []string) (map[string]found, error)
 	newestChange(ctx context.Context) (newest, error)
 	changesAfter(ctx context.Context, seq int64, limit int) ([]change, error)
+	latestChanges(ctx context.Context, limit int) ([]change, error)
+	identity(ctx context.Context) (string, error)
 	writeUses(ctx context.Context, uses map[string]time.Time) error
 	ring() *ring
 }
@@ -62,6 +64,8 @@ type Cache struct {
 	// imported says that a text which is not one of ours may be a key.
 	imported atomic.Bool
 	uses     *uses
+	// shared is the layer between memory and the database, nil where there is none.
+	shared *shared
 
 	// cursor is the number of the last change applied. Only Run touches it.
 	cursor int64
@@ -75,11 +79,15 @@ type health struct {
 	err error
 }
 
-// NewCache returns a Cache of store, which Run must serve. Its metrics go to
+// NewCache returns a Cache of store, which Run must serve. It shares what it reads
+// with other instances where the store was opened with a Redis. Its metrics go to
 // registry; the error is that of registering them.
 func NewCache(store *Store, settings Settings, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*Cache, error) {
 	c := newCache(store, settings, now, log)
-	if err := c.metrics.register(registry); err != nil {
+	if store.redis != nil {
+		c.shared = newShared(store.redis, log)
+	}
+	if err := errors.Join(c.metrics.register(registry), c.shared.register(registry)); err != nil {
 		return nil, fmt.Errorf("registering the metrics of the key cache: %w", err)
 	}
 	return c, nil
@@ -168,20 +176,23 @@ func (c *Cache) verdict(record *Record, shown digest, now time.Time) Found {
 }
 
 // record returns what is stored under id, nil where nothing is: from memory
-// while that is current, else from the database, else from memory within the
-// stale time.
+// while that is current, else from Redis or the database, else from memory
+// within the stale time.
 func (c *Cache) record(ctx context.Context, id string, now time.Time) (*Record, error) {
 	// In this order, what is remembered is at least as new as its age says.
 	age := now.Sub(c.health.Load().synced)
 	remembered, hit := c.remembered(id, now)
 	if hit && age <= freshFor {
+		c.metrics.found(layerMemory)
 		return remembered, nil
 	}
-	record, err := c.fetch(ctx, id)
+	answer, err := c.fetch(ctx, id)
 	if err != nil && hit && age <= freshFor+c.staleFor {
+		c.metrics.found(layerMemory)
 		return remembered, nil
 	}
-	return record, err
+	c.metrics.found(answer.from)
+	return answer.record, err
 }
 
 func (c *Cache) remembered(id string, now time.Time) (record *Record, hit bool) {
@@ -193,15 +204,15 @@ func (c *Cache) remembered(id string, now time.Time) (record *Record, hit bool) 
 
 // fetch has Run read id. While the database is known not to answer, it does not
 // wait to be told so again: the next read of the feed is the one that probes.
-func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
+func (c *Cache) fetch(ctx context.Context, id string) (found, error) {
 	if err := c.health.Load().err; err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	// What is remembered is the id alone: as a part of the text that was shown it
 	// would keep that, which is a key, in memory.
 	call, err := c.waiting.join(strings.Clone(id))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	inline.Blocks(ctx)
 	timeout := time.NewTimer(waitTimeout)
@@ -209,14 +220,14 @@ func (c *Cache) fetch(ctx context.Context, id string) (*Record, error) {
 	select {
 	case <-call.done:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	case <-timeout.C:
-		return nil, fmt.Errorf("%w: no answer in %s", ErrUnavailable, waitTimeout)
+		return found{}, fmt.Errorf("%w: no answer in %s", ErrUnavailable, waitTimeout)
 	}
 	if call.err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, call.err)
+		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, call.err)
 	}
-	return call.record, nil
+	return call.found, nil
 }
 
 // size returns how many entries are remembered.

@@ -9,6 +9,8 @@ import (
 // metrics are what a Cache tells of itself.
 type metrics struct {
 	lookups *prometheus.CounterVec
+	layers  map[layer]prometheus.Counter
+	layer   *prometheus.CounterVec
 	reads   *prometheus.CounterVec
 	entries prometheus.GaugeFunc
 	synced  prometheus.GaugeFunc
@@ -20,8 +22,22 @@ const (
 	resultOK    = "ok"
 )
 
+// layer is where a record was found that a look-up wanted, or that there is none.
+type layer string
+
+const (
+	layerMemory   layer = "memory"
+	layerRedis    layer = "redis"
+	layerDatabase layer = "database"
+)
+
 func newMetrics(size func() int, synced func() time.Time) metrics {
-	return metrics{
+	m := metrics{
+		layers: map[layer]prometheus.Counter{},
+		layer: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_keys_records_total",
+			Help: "Records that look-ups of API keys wanted, by who had them: memory, redis or database.",
+		}, []string{"from"}),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_keys_lookups_total",
 			Help: "API keys that requests showed, by verdict; error is the database not answering.",
@@ -39,10 +55,14 @@ func newMetrics(size func() int, synced func() time.Time) metrics {
 			Help: "When the cache last read all changes of the key database, 0 before the first time.",
 		}, func() float64 { return seconds(synced()) }),
 	}
+	for _, from := range []layer{layerMemory, layerRedis, layerDatabase} {
+		m.layers[from] = m.layer.WithLabelValues(string(from))
+	}
+	return m
 }
 
 func (m metrics) register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.lookups, m.reads, m.entries, m.synced} {
+	for _, collector := range []prometheus.Collector{m.lookups, m.layer, m.reads, m.entries, m.synced} {
 		if err := registry.Register(collector); err != nil {
 			return err
 		}
@@ -57,6 +77,13 @@ func (m metrics) count(answer Found, err error) {
 		result = resultError
 	}
 	m.lookups.WithLabelValues(result).Inc()
+}
+
+// found counts one record that a look-up wanted.
+func (m metrics) found(from layer) {
+	if counter, ok := m.layers[from]; ok {
+		counter.Inc()
+	}
 }
 
 // read counts one read of the database.

@@ -28,17 +28,21 @@ const (
 
 // openPostgres opens the database at databaseURL through database/sql, as all
 // queries are those of SQLite.
-func openPostgres(ctx context.Context, databaseURL, secret string) (*Store, error) {
+func openPostgres(ctx context.Context, databaseURL string, settings Settings) (*Store, error) {
 	config, err := postgresConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
-	if secret == "" {
+	if settings.Secret == "" {
 		return nil, errNoSecret
 	}
-	secrets, err := newRing(secret)
+	secrets, err := newRing(settings.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("reading GATEWRIGHT_KEY_SECRET: %w", err)
+	}
+	redis, err := openRedis(settings, secrets)
+	if err != nil {
+		return nil, err
 	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
@@ -54,10 +58,11 @@ func openPostgres(ctx context.Context, databaseURL, secret string) (*Store, erro
 		defer cancel()
 		return prepare(ctx, db, postgresDialect, secrets)
 	})
+	store.redis = redis
 	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
 	defer cancel()
 	if err := store.ready(ctx); err != nil && !comesBack(err) {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
 }

@@ -11,6 +11,13 @@ type Settings struct {
 	// PATH.secret, which is made where there is none; with PostgreSQL an error.
 	// To change it without ending keys: NEW,OLD.
 	Secret string `envconfig:"GATEWRIGHT_KEY_SECRET"`
+	// RedisURL is the Redis that all instances share. What is read of a PostgreSQL
+	// is kept there for the others, and changes are announced there. Empty is none.
+	// It is that of rate limits, too.
+	RedisURL string `envconfig:"GATEWRIGHT_REDIS_URL"`
+	// RedisTimeout is the longest that a look-up waits for that Redis before it
+	// asks the database. 0 means DefaultRedisTimeout.
+	RedisTimeout time.Duration `envconfig:"GATEWRIGHT_KEYS_REDIS_TIMEOUT" default:"5ms"`
 	// CacheEntries is how many keys a Cache remembers, at some 700 bytes each.
 	// Less than 1 means DefaultCacheEntries.
 	CacheEntries int `envconfig:"GATEWRIGHT_KEYS_CACHE_ENTRIES" default:"65536"`
@@ -23,6 +30,10 @@ type Settings struct {
 	// those that were revoked among them.
 	RevocationsRequired bool `envconfig:"GATEWRIGHT_REVOCATIONS_REQUIRED"`
 }
+
+// DefaultRedisTimeout is less than a limit waits for Redis: a look-up has the
+// database to go to, which is about as near.
+const DefaultRedisTimeout = 5 * time.Millisecond
 
 // DefaultCacheEntries is how many keys a Cache remembers unless told otherwise.
 const DefaultCacheEntries = 65536

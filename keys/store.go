@@ -28,6 +28,8 @@ type Store struct {
 	secrets *ring
 	// file is that of SQLite, nil with PostgreSQL.
 	file *openFile
+	// redis is what all instances share beside the database, nil where there is none.
+	redis *sharedRedis
 	// prepared is what is still to be done before the first use.
 	prepared *preparation
 	// actor is who changes keys, for the audit.
@@ -69,7 +71,7 @@ func Open(ctx context.Context, settings Settings) (*Store, error) {
 	scheme, path, found := strings.Cut(databaseURL, ":")
 	switch {
 	case found && (scheme == "postgres" || scheme == "postgresql"):
-		store, err := openPostgres(ctx, databaseURL, settings.Secret)
+		store, err := openPostgres(ctx, databaseURL, settings)
 		if err != nil {
 			return nil, fmt.Errorf("opening the key database: %w", err)
 		}
@@ -94,7 +96,7 @@ func newStore(db *sql.DB, dialect dialect, secrets *ring, prepare func(context.C
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.redis.close()); err != nil {
 		return fmt.Errorf("closing the key database: %w", err)
 	}
 	return nil

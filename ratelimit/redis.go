@@ -3,18 +3,15 @@ package ratelimit
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"net/url"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/redisclient"
 )
 
 // redisPrefix begins every key: the version of the value's format, and a
@@ -26,11 +23,6 @@ const redisPrefix = "gw:rl:1:{all}:"
 
 // redisMargin is how long a bucket is kept after it is full.
 const redisMargin = 100 * time.Millisecond
-
-// leastDialTimeout bounds a dial from below. go-redis dials in the background
-// and keeps the connection if the request that wanted it has gone on, so a TLS
-// handshake may take longer than a request waits.
-const leastDialTimeout = time.Second
 
 //go:embed take.lua
 var takeSource string
@@ -48,16 +40,11 @@ type redisStore struct {
 // unix://); its calls end after timeout. It does not connect. Errors are
 // malformed URLs; they do not repeat the URL, which may hold a password.
 func newRedisStore(rawURL string, timeout time.Duration) (*redisStore, error) {
-	options, err := redisOptions(rawURL)
+	// The guard and onStoreFailure are the answer to a failure.
+	options, err := redisclient.Options(rawURL, timeout)
 	if err != nil {
 		return nil, err
 	}
-	options.MaxRetries = -1 // none: the guard and onStoreFailure are the answer to a failure
-	options.DialerRetries = 1
-	options.DialTimeout = max(timeout, leastDialTimeout)
-	options.ReadTimeout, options.WriteTimeout = timeout, timeout
-	options.PoolTimeout = timeout
-	options.ContextTimeoutEnabled = true
 	if options.PoolSize == 0 {
 		// A connection carries some thousand calls a second; Redis' one thread
 		// is the end of it long before 64.
@@ -65,45 +52,11 @@ func newRedisStore(rawURL string, timeout time.Duration) (*redisStore, error) {
 	}
 	options.MinIdleConns = min(max(options.MinIdleConns, 2), options.PoolSize)
 	options.ReadBufferSize, options.WriteBufferSize = 4096, 4096 // a call is some hundred bytes
-	options.PipelinePoolSize = -1
-	options.Protocol = 2 // nothing here needs RESP3's pushes
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.DisableIdentity = true
 	return &redisStore{
 		client: redis.NewClient(options),
 		script: redis.NewScript(takeSource),
 		margin: redisMargin,
 	}, nil
-}
-
-// redisOptions parses the URL of one Redis.
-func redisOptions(rawURL string) (*redis.Options, error) {
-	if strings.Count(rawURL, "://") > 1 {
-		return nil, errors.New("several URLs: not yet supported: Redis Cluster and Sentinel")
-	}
-	u, err := url.Parse(rawURL)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("malformed URL: %w", withoutURL(err))
-	case strings.Contains(u.Host, ","):
-		return nil, errors.New("several hosts: not yet supported: Redis Cluster and Sentinel")
-	case u.Opaque != "" || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
-		return nil, errors.New("malformed URL: must begin with redis://, rediss:// or unix://")
-	}
-	options, err := redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("malformed URL: %w", withoutURL(err))
-	}
-	return options, nil
-}
-
-// withoutURL is the cause of a url.Error, which quotes the whole URL.
-func withoutURL(err error) error {
-	var quoted *url.Error
-	if errors.As(err, &quoted) {
-		return quoted.Err
-	}
-	return err
 }
 
 // take implements store by one call of the script.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/ratelimit"
 )
 
 func newKeys() *cobra.Command {
@@ -34,6 +36,8 @@ func withKeys(ctx context.Context, do func(*keys.Store) error) (err error) {
 	if err != nil {
 		return err
 	}
+	// That a change could not be announced in Redis costs a fraction of a second.
+	ratelimit.LogRedis(slog.New(slog.DiscardHandler))
 	store, err := keys.Open(ctx, s.keys)
 	if err != nil {
 		return err

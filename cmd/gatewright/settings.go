@@ -106,11 +106,15 @@ type variable struct{ name, kind, otherwise string }
 
 func variables() []variable {
 	var out []variable
+	known := map[string]bool{} // of two packages that need the same, the first tells of it
 	for _, group := range (&settings{}).groups() {
 		t := reflect.TypeOf(group).Elem()
 		for i := range t.NumField() {
 			f := t.Field(i)
-			out = append(out, variable{f.Tag.Get("envconfig"), f.Type.String(), f.Tag.Get("default")})
+			if name := f.Tag.Get("envconfig"); !known[name] {
+				known[name] = true
+				out = append(out, variable{name, f.Type.String(), f.Tag.Get("default")})
+			}
 		}
 	}
 	return out
