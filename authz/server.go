@@ -42,6 +42,12 @@ type Options struct {
 	// TokenRevoked tells of the claims of a token that holds whether it has been
 	// taken back. It is asked for every request, and must not block. Nil is never.
 	TokenRevoked func(claims map[string]any) bool
+	// Tenant is what is agreed on with a customer, by the tenant's name. It is asked
+	// for every request of a tenant's, and must not block. Nil knows none.
+	Tenant func(name string) Tenant
+	// KnownPlan tells whether some limit of the config names a plan; of others the
+	// log and the metrics tell. Nil knows all.
+	KnownPlan func(plan string) bool
 	// ClientIPKey turns a client's address into what limits count by, as an
 	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
 	ClientIPKey func(address string) string
@@ -69,6 +75,8 @@ type Server struct {
 	finder        KeyFinder
 	tokens        *tokenTable
 	revoked       func(map[string]any) bool
+	tenant        func(string) Tenant
+	plans         *unknownPlans
 	clientIPKey   func(string) string
 	knownRoute    func(string) bool
 	clock         func() time.Time
@@ -89,6 +97,8 @@ func New(o Options) *Server {
 		finder:        o.KeyFinder,
 		tokens:        newTokenTable(o.Tokens, o.Registerer),
 		revoked:       o.TokenRevoked,
+		tenant:        o.Tenant,
+		plans:         newUnknownPlans(o.KnownPlan, o.Registerer),
 		clientIPKey:   o.ClientIPKey,
 		knownRoute:    o.KnownRoute,
 		clock:         o.Clock,
@@ -186,12 +196,12 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if ctx.Err() != nil {
 		return v.denied(refuse(ReasonDeadlineExceeded))
 	}
-	charges := s.charges(policy, rq, &v.Identity, headers)
+	charges := s.charges(policy, rq, &v.Identity, s.agreed(policy, &v), headers)
 	switch {
 	case len(charges) == 0:
 		v.Reason = ReasonAllowed
 	case policy.LimitsInFilter:
-		v.LimitKeys = limitKeys(charges)
+		v.LimitKeys, v.LimitPlans = limitKeys(charges), limitPlans(charges)
 		v.Reason = ReasonAllowed
 	default:
 		v.Limits = s.limiter.Take(ctx, charges)
