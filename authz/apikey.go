@@ -21,6 +21,8 @@ type APIKeyRecord struct {
 	ID string
 	// Owner and Tenant are whom it was given to; both may be empty.
 	Owner, Tenant string
+	// Plan is the key's own, which goes before its tenant's. Empty is none.
+	Plan string
 	// Permissions are what it may do.
 	Permissions []string
 }

@@ -110,7 +110,8 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	if first := s.examineAll(ctx, shown, p, ways, &x); first != nil && len(p.AnyOf) == 0 && !x.CallerKnown {
 		x.CallerKnown, id = true, first.Identity
 	}
-	x.Charges = s.charges(p, rq, &id, headers)
+	agreed := s.termsOf(&id)
+	x.Charges = s.charges(p, rq, &id, agreed, headers)
 	return s.examineShadow(ctx, p, e, x)
 }
 

@@ -22,6 +22,9 @@ type Identity struct {
 	Tenant string
 	// KeyID is the id of the API key; empty for tokens.
 	KeyID string
+	// Plan is the plan of the credential's own: the key's, or the one in the
+	// claim that the provider names. Empty is none; the tenant may have one.
+	Plan string
 	// Claims are the token's; nil for API keys.
 	Claims map[string]any
 }
@@ -142,8 +145,12 @@ func callerOf(claims claims, shown *credentials, q *Requirement) (*caller, *refu
 	if refused := q.checkRule(shown.request, func(f *rule.Facts) { f.Claims = claims }); refused != nil {
 		return c, refused
 	}
+	plan, ok := claims.plan(q)
+	if !ok {
+		return c, refuse(ReasonTokenClaimsInvalid)
+	}
 	headers, refused := forwardClaims(claims, q)
-	c.headers = headers
+	c.headers, c.Plan = headers, plan
 	return c, refused
 }
 
@@ -200,6 +207,7 @@ func (s *Server) satisfyAPIKey(ctx context.Context, shown *credentials, q *Requi
 		User:     cmp.Or(key.record.Owner, key.record.ID),
 		Tenant:   key.record.Tenant,
 		KeyID:    key.record.ID,
+		Plan:     key.record.Plan,
 	}}
 	if missing := firstMissing(q.Permissions, key.record.Permissions); missing != "" {
 		return c, refuseWith(ReasonPermissionMissing, "The API key lacks the permission "+missing+".")

@@ -14,6 +14,8 @@ type Charge struct {
 	// Key has a value for each part of Limit.Key, in its order. What a request
 	// does not have is empty.
 	Key []string
+	// Allowance is what the limit is for the caller.
+	Allowance config.Allowance
 }
 
 // LimitResult is the answer of the limiter to all charges of a request
@@ -97,14 +99,14 @@ func (id *Identity) userKey() string {
 	return id.Provider + ":" + name
 }
 
-func (s *Server) charges(p *Policy, rq *request, id *Identity, headers map[config.KeyPart]string) []Charge {
+func (s *Server) charges(p *Policy, rq *request, id *Identity, t terms, headers map[config.KeyPart]string) []Charge {
 	all := make([]Charge, len(p.Limits))
 	for i, limit := range p.Limits {
 		key := make([]string, len(limit.Key))
 		for j, part := range limit.Key {
 			key[j] = s.keyValue(part, rq, id, headers)
 		}
-		all[i] = Charge{Limit: limit, Key: key}
+		all[i] = Charge{Limit: limit, Key: key, Allowance: t.allowance(limit)}
 	}
 	return all
 }
@@ -119,6 +121,23 @@ func limitKeys(charges []Charge) map[string]string {
 		}
 	}
 	return keys
+}
+
+// limitPlans are what the limits are for the caller, by their names, for the same
+// descriptors. Nil where they are for the caller what they are for everybody.
+func limitPlans(charges []Charge) map[string]string {
+	var plans map[string]string
+	for _, c := range charges {
+		text := c.Allowance.String()
+		if text == "" {
+			continue
+		}
+		if plans == nil {
+			plans = map[string]string{}
+		}
+		plans[c.Limit.Name] = text
+	}
+	return plans
 }
 
 // absent stands in for a limiter or a key store that was not given: it

@@ -168,6 +168,7 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	fields = appendDatum(fields, "tenant", v.Identity.Tenant)
 	fields = appendDatum(fields, "key_id", v.Identity.KeyID)
 	fields = appendDatum(fields, "provider", v.Identity.Provider)
+	fields = appendDatum(fields, "plan", shownPlan(v.plan))
 	fields = appendDatum(fields, "policy", v.Policy)
 	fields = appendDatum(fields, "route", v.Route)
 	if v.shadow != ReasonAllowed {
@@ -178,13 +179,21 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 		fields = append(fields, datum{name: "remaining", number: float64(max(0, v.Limits.Remaining)), isNumber: true})
 	}
 	if v.LimitKeys != nil {
-		keys := make([]datum, 0, len(v.LimitKeys))
-		for part, value := range v.LimitKeys {
-			keys = append(keys, datum{name: validText(part), text: validText(value)})
-		}
-		fields = append(fields, datum{name: "limit_keys", within: keys})
+		fields = append(fields, datum{name: "limit_keys", within: texts(v.LimitKeys)})
+	}
+	if v.LimitPlans != nil {
+		fields = append(fields, datum{name: "limit_plans", within: texts(v.LimitPlans)})
 	}
 	return fields
+}
+
+// texts are fields of text, also where that is empty.
+func texts(named map[string]string) []datum {
+	all := make([]datum, 0, len(named))
+	for name, text := range named {
+		all = append(all, datum{name: validText(name), text: validText(text)})
+	}
+	return all
 }
 
 // appendDatum appends a text, unless it is empty.

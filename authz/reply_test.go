@@ -30,8 +30,10 @@ func anyVerdict(reasons *rapid.Generator[Reason]) *rapid.Generator[Verdict] {
 				Capacity: rapid.Int64().Draw(t, "capacity"), Remaining: rapid.Int64().Draw(t, "remaining"),
 				RetryAfter: time.Duration(rapid.Int64().Draw(t, "retry")), ResetAfter: time.Duration(rapid.Int64().Draw(t, "reset")),
 			},
-			LimitKeys: rapid.MapOfN(text, text, 0, 3).Draw(t, "keys"),
-			headers:   []header{{"x-user-id", text.Draw(t, "header")}},
+			LimitKeys:  rapid.MapOfN(text, text, 0, 3).Draw(t, "keys"),
+			LimitPlans: rapid.MapOfN(text, text, 0, 3).Draw(t, "plans"),
+			plan:       text.Draw(t, "plan"),
+			headers:    []header{{"x-user-id", text.Draw(t, "header")}},
 		}
 	})
 }

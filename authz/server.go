@@ -43,6 +43,12 @@ type Options struct {
 	// taken back. It is asked for every request, and must not block. An error
 	// says that it cannot tell: the request is then a 503. Nil is never.
 	TokenRevoked func(claims map[string]any) (bool, error)
+	// Tenant is what is agreed on with a customer, by the tenant's name. It is asked
+	// for every request of a tenant's, and must not block. Nil knows none.
+	Tenant func(name string) Tenant
+	// KnownPlan tells whether some limit of the config names a plan; of others the
+	// log and the metrics tell. Nil knows all.
+	KnownPlan func(plan string) bool
 	// ClientIPKey turns a client's address into what limits count by, as an
 	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
 	ClientIPKey func(address string) string
@@ -71,6 +77,8 @@ type Server struct {
 	tokens        *tokenTable
 	certificates  certificateTable
 	revoked       func(map[string]any) (bool, error)
+	tenant        func(string) Tenant
+	plans         *unknownPlans
 	clientIPKey   func(string) string
 	knownRoute    func(string) bool
 	clock         func() time.Time
@@ -91,6 +99,8 @@ func New(o Options) *Server {
 		finder:        o.KeyFinder,
 		tokens:        newTokenTable(o.Tokens, o.Registerer),
 		revoked:       o.TokenRevoked,
+		tenant:        o.Tenant,
+		plans:         newUnknownPlans(o.KnownPlan, o.Registerer),
 		clientIPKey:   o.ClientIPKey,
 		knownRoute:    o.KnownRoute,
 		clock:         o.Clock,
@@ -192,12 +202,12 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if ctx.Err() != nil {
 		return v.denied(refuse(ReasonDeadlineExceeded))
 	}
-	charges := s.charges(policy, rq, &v.Identity, headers)
+	charges := s.charges(policy, rq, &v.Identity, s.agreed(policy, &v), headers)
 	switch {
 	case len(charges) == 0:
 		v.Reason = ReasonAllowed
 	case policy.LimitsInFilter:
-		v.LimitKeys = limitKeys(charges)
+		v.LimitKeys, v.LimitPlans = limitKeys(charges), limitPlans(charges)
 		v.Reason = ReasonAllowed
 	default:
 		v.Limits = s.limiter.Take(ctx, charges)

@@ -21,7 +21,12 @@ type Verdict struct {
 	// LimitKeys are the values that Envoy's ratelimit filter is to count by.
 	// Nil where Check charges the limits itself.
 	LimitKeys map[string]string
+	// LimitPlans are what the limits are for the caller, by their names, where
+	// that filter is to count: see config.Allowance.
+	LimitPlans map[string]string
 
+	// plan is the one that the caller is in; empty is none.
+	plan string
 	// shadow is what the route's requirements in shadow would answer; empty where
 	// there are none, or where the request did not come to them.
 	shadow Reason

@@ -138,16 +138,18 @@ func TestEncodedReply(t *testing.T) {
 	})
 }
 
-// sameButOverlapping compares two replies. Limit keys whose names become one by
+// sameButOverlapping compares two replies. Limit keys, and plans, whose names become one by
 // the replacement of invalid bytes have either value.
 func sameButOverlapping(v Verdict, got, want *authv3.CheckResponse) bool {
-	names := map[string]bool{}
-	for name := range v.LimitKeys {
-		names[validText(name)] = true
-	}
-	if len(names) != len(v.LimitKeys) {
-		delete(got.DynamicMetadata.Fields, "limit_keys")
-		delete(want.DynamicMetadata.Fields, "limit_keys")
+	for field, named := range map[string]map[string]string{"limit_keys": v.LimitKeys, "limit_plans": v.LimitPlans} {
+		names := map[string]bool{}
+		for name := range named {
+			names[validText(name)] = true
+		}
+		if len(names) != len(named) {
+			delete(got.DynamicMetadata.Fields, field)
+			delete(want.DynamicMetadata.Fields, field)
+		}
 	}
 	return proto.Equal(got, want)
 }

@@ -20,7 +20,7 @@ func appendAllowed(b []byte, v Verdict) []byte {
 	b = appendStrings(b, 8, v.removeQuery)
 	b = endMessage(b, ok)
 	b, data := beginMessage(b, 4)
-	var room [11]datum
+	var room [13]datum
 	b = appendStruct(b, metadataOf(room[:0], v, ReasonAllowed))
 	return endMessage(b, data)
 }

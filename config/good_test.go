@@ -53,7 +53,7 @@ func TestDecodeEveryField(t *testing.T) {
 			JWT: map[string]*JWT{
 				"main": {
 					Name: "main", Issuer: "https://id.example.com/", Audiences: []string{"api", "web"}, Algorithms: []string{"PS256", "EdDSA"},
-					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", CertificateBound: true, RolesClaim: "groups", ClockSkew: ms(300_000),
+					JWKS: JWKS{URL: "https://id.example.com:8443/jwks.json?v=1"}, TokenType: "at+jwt", CertificateBound: true, RolesClaim: "groups", PlanClaim: "plan", ClockSkew: ms(300_000),
 					Forward: map[string]string{"sub": "X-User-ID", "role": "X-User-Role"}, ForwardCredential: true,
 				},
 				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},
@@ -68,7 +68,7 @@ func TestDecodeEveryField(t *testing.T) {
 				"legacy": {
 					Name: "legacy", URL: "https://id.example.com/introspect", ClientID: "gateway", ClientSecretEnv: "PATH",
 					CA: "testdata/good/ca.pem", Timeout: ms(500), Cache: IntrospectionCache{MaxAge: ms(60_000), Entries: 100},
-					Issuer: "https://id.example.com/", Audiences: []string{"api"}, ClockSkew: ms(1000),
+					Issuer: "https://id.example.com/", Audiences: []string{"api"}, ClockSkew: ms(1000), PlanClaim: "tier",
 					Forward: map[string]string{"sub": "X-User-ID"}, ForwardCredential: true,
 				},
 				"plain": {
@@ -93,8 +93,9 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "per-user", Key: []KeyPart{KeyUser, KeyTenant, KeyClientIP, KeyRoute, "header:X-Plan"},
 				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
 			},
-			"per-plan":     {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
-			"per-key":      {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
+			"per-key": {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},
+				Plans: map[string]*LimitPlan{"gold": {TokenBucket: &TokenBucket{Capacity: 500, Refill: Rate{100, time.Second}}}}},
 			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
 		Strangers: &Strangers{Limits: []string{"per-stranger"}},

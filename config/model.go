@@ -280,6 +280,9 @@ type JWT struct {
 	// RolesClaim is the claim that the caller's roles are in: a text, which is
 	// one role, or a list of them. Empty means roles.
 	RolesClaim string `yaml:"rolesClaim"`
+	// PlanClaim is the claim that names the caller's plan: a text. It goes before
+	// the plan of the tenant's record. Empty takes none from tokens.
+	PlanClaim string `yaml:"planClaim"`
 	// CertificateBound asks for tokens that are bound to the client's certificate
 	// (RFC 8705, section 3): cnf must have an x5t#S256 that is the hash of the one
 	// which the connection was made with. Who has stolen a token alone has nothing.
@@ -377,6 +380,9 @@ type Introspection struct {
 	// ClockSkew is allowed on the answer's exp, nbf and iat. 0 means 30s. Nothing
 	// is remembered beyond exp itself.
 	ClockSkew Duration `yaml:"clockSkew"`
+	// PlanClaim is the member of the answer that names the caller's plan, as for
+	// JWT.
+	PlanClaim string `yaml:"planClaim"`
 	// Forward sends members of the answer to the backend as headers, and
 	// ForwardCredential leaves it the token, as for JWT.
 	Forward           map[string]string `yaml:"forward"`
@@ -474,11 +480,22 @@ type Limit struct {
 	TokenBucket *TokenBucket `yaml:"tokenBucket"`
 	// SlidingWindow is the other algorithm.
 	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
+	// Plans are what the limit is for callers of a plan, by the plan's name.
+	// Callers of no plan, or of one that is not here, have the limit's own
+	// algorithm. Only for a limit whose key tells callers or customers apart.
+	Plans map[string]*LimitPlan `yaml:"plans"`
 	// Consistency is how instances share the limit. The empty string means exact.
 	Consistency Consistency `yaml:"consistency"`
 	// OnStoreFailure is what happens while Redis cannot answer. The empty
 	// string means local.
 	OnStoreFailure OnStoreFailure `yaml:"onStoreFailure"`
+}
+
+// LimitPlan is what a limit is for callers of one plan: the fields of the
+// limit's own algorithm, with other numbers.
+type LimitPlan struct {
+	// TokenBucket is the algorithm. It must be the limit's own.
+	TokenBucket *TokenBucket `yaml:"tokenBucket"`
 }
 
 // KeyPart is one part of a limit's key: one of the constants below, or

@@ -19,6 +19,7 @@ func (c *checker) limit(at *place, l *Limit) {
 	if l.TokenBucket != nil {
 		c.tokenBucket(at.key("tokenBucket"), l.TokenBucket)
 	}
+	c.plans(at.key("plans"), l)
 	c.consistency(at.key("consistency"), l.Consistency)
 	oneOf(c, at.key("onStoreFailure"), l.OnStoreFailure, FailLocal, FailAllow, FailDeny)
 }
@@ -35,10 +36,13 @@ func (c *checker) tokenBucket(at *place, b *TokenBucket) {
 	c.between(at.key("capacity"), 1, b.Capacity, maxCapacity)
 	c.between(at.key("refill"), 1, b.Refill.Events, maxCapacity)
 	if b.Capacity >= 1 && b.Capacity <= maxCapacity && b.Refill.Events >= 1 && !exact(b) {
-		c.obey(at, "must have a capacity × refill time that Redis can count exactly (at most 2^53 parts of a token): "+
-			"take a smaller capacity, or a refill over a shorter time")
+		c.obey(at, inexactRule)
 	}
 }
+
+// inexactRule is broken by a bucket of too many parts.
+const inexactRule = "must have a capacity × refill time that Redis can count exactly (at most 2^53 parts of a token): " +
+	"take a smaller capacity, or a refill over a shorter time"
 
 // exact tells whether a bucket can be counted without rounding. Refill adds
 // events/per tokens a microsecond; in parts of a token of which each

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -17,6 +18,10 @@ type Charge struct {
 	// Key holds the values of the limit's key, in the order of Limit.Key. A
 	// value that the request does not have is empty.
 	Key []string
+	// Allowance is what the limit is for this caller. The size of a bucket is no
+	// part of its name: a caller whose allowance changes keeps the bucket, with
+	// the tokens that are in it and fit.
+	Allowance config.Allowance
 	// Cost is in tokens. 0 means 1; NoCost, and all below, takes none.
 	Cost int64
 }
@@ -28,6 +33,9 @@ func (c Charge) tokens() int64 {
 	}
 	return max(c.Cost, 0)
 }
+
+// bucket is the definition that is charged; nil where the limit has none.
+func (c Charge) bucket() *config.TokenBucket { return c.Limit.BucketFor(c.Allowance) }
 
 // basket is the charges of one request, those on one bucket added up: two that
 // name the same bucket need twice the tokens.
@@ -41,16 +49,17 @@ type basket struct {
 func newBasket(charges []Charge) (*basket, error) {
 	b := &basket{of: make([]int, len(charges))}
 	for i, c := range charges {
-		if c.Limit == nil || c.Limit.TokenBucket == nil {
+		if c.Limit == nil || c.bucket() == nil {
 			return nil, errors.New("a limit without a token bucket")
 		}
-		bucket, err := NewBucket(*c.Limit.TokenBucket)
+		bucket, err := NewBucket(*c.bucket())
 		if err != nil {
 			return nil, fmt.Errorf("limit %q: %w", c.Limit.Name, err)
 		}
 		b.of[i] = b.add(c.Limit, item{
-			key:    bucketKey(c.Limit, c.Key),
+			key:    bucketKey(c.Limit, c.Key, c.Allowance),
 			Demand: Demand{Bucket: bucket, Cost: c.tokens()},
+			keep:   longestFill(c.Limit),
 		})
 	}
 	return b, nil
@@ -61,12 +70,28 @@ func (b *basket) add(limit *config.Limit, it item) int {
 	for i := range b.items {
 		if b.items[i].key == it.key {
 			b.items[i].Cost = saturatingSum(b.items[i].Cost, it.Cost)
+			b.items[i].keep = max(b.items[i].keep, it.keep)
 			return i
 		}
 	}
 	b.items = append(b.items, it)
 	b.limits = append(b.limits, limit)
 	return len(b.items) - 1
+}
+
+// longestFill is the time, in microseconds, in which an empty bucket of the limit
+// is full by every one of its plans: 0 where it has none, and one definition says
+// when its buckets are full.
+func longestFill(l *config.Limit) int64 {
+	longest := 0.0
+	for _, p := range l.Plans {
+		for _, b := range []*config.TokenBucket{l.TokenBucket, p.TokenBucket} {
+			if b != nil && b.Refill.Events > 0 {
+				longest = max(longest, float64(b.Capacity)/float64(b.Refill.Events)*float64(b.Refill.Per.Microseconds()))
+			}
+		}
+	}
+	return int64(math.Ceil(min(longest, maxExact)))
 }
 
 // saturatingSum is a+b for a, b >= 0, or the largest number.

@@ -15,9 +15,14 @@ import (
 // limitEntry is the key of a descriptor's first entry; its value names a limit.
 const limitEntry = "limit"
 
+// planEntry is the key of an entry that says what the limit is for the caller, as
+// config.Allowance writes it. No part of a limit's key is called so.
+const planEntry = "plan"
+
 // charge is what a descriptor asks for: its first entry is limit=NAME, the
-// others are parts of that limit's key, in any order. A part without an entry
-// is empty, the same bucket as an entry with an empty value. hits is the cost
+// others are parts of that limit's key, in any order, and perhaps the caller's
+// plan. A part without an entry is empty, the same bucket as an entry with an
+// empty value. hits is the cost
 // of a descriptor that says none, 0 for the usual 1.
 //
 // Errors are gRPC statuses. What cannot be counted is never taken as allowed.
@@ -31,7 +36,11 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	if limit == nil {
 		return Charge{}, status.Errorf(codes.NotFound, "no limit is named %q", clipped(name))
 	}
-	key, err := keyValues(limit, entries[1:])
+	allowance, parts, err := allowanceOf(limit, entries[1:])
+	if err != nil {
+		return Charge{}, err
+	}
+	key, err := keyValues(limit, parts)
 	if err != nil {
 		return Charge{}, err
 	}
@@ -39,7 +48,23 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	if err != nil {
 		return Charge{}, err
 	}
-	return Charge{Limit: limit, Key: key, Cost: cost}, nil
+	return Charge{Limit: limit, Key: key, Allowance: allowance, Cost: cost}, nil
+}
+
+// allowanceOf is what the entries say of the caller's plan, and the other entries.
+func allowanceOf(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) (a config.Allowance, others []*commonv3.RateLimitDescriptor_Entry, err error) {
+	at := slices.IndexFunc(entries, func(e *commonv3.RateLimitDescriptor_Entry) bool { return e.GetKey() == planEntry })
+	if at < 0 {
+		return config.Allowance{}, entries, nil
+	}
+	if !limit.CountsCustomers() {
+		return a, nil, status.Errorf(codes.InvalidArgument, "limit %q has no plans: its key, %s, tells no customers apart", limit.Name, joined(limit.Key))
+	}
+	a, err = config.ParseAllowance(entries[at].GetValue())
+	if err != nil {
+		return a, nil, status.Errorf(codes.InvalidArgument, "limit %q: plan %q: %s", limit.Name, clipped(entries[at].GetValue()), err)
+	}
+	return a, slices.Concat(entries[:at], entries[at+1:]), nil
 }
 
 // keyValues is the values of the limit's key, in its order.

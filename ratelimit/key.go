@@ -17,12 +17,14 @@ const maxKeyLength = 200
 // hold (a collision would be one of SHA-256).
 //
 // The text is the escaped name and values, joined by ":"; a key longer than
-// maxKeyLength becomes "#" and the SHA-256 of that text in hex. Neither ":" nor
-// "#" survives escaping, so no text reads as another.
+// maxKeyLength becomes "#" and the SHA-256 of that text in hex. Who is counted
+// apart has "+" and the name of the plan behind it, or "+" alone where the limit
+// does not name the plan. None of ":", "#" and "+" survives escaping, so no text
+// reads as another.
 //
 // Values that may be credentials, of headers and API keys, are hashed before
 // they are stored: who reads Redis reads no secret.
-func bucketKey(limit *config.Limit, values []string) string {
+func bucketKey(limit *config.Limit, values []string, a config.Allowance) string {
 	var b strings.Builder
 	writeEscaped(&b, limit.Name)
 	for i, value := range values {
@@ -32,6 +34,12 @@ func bucketKey(limit *config.Limit, values []string) string {
 			continue
 		}
 		writeEscaped(&b, value)
+	}
+	if a.Apart {
+		b.WriteByte('+')
+		if limit.Plans[a.Plan] != nil {
+			writeEscaped(&b, a.Plan)
+		}
 	}
 	if b.Len() > maxKeyLength {
 		return digest(b.String())
@@ -64,7 +72,7 @@ func writeEscaped(b *strings.Builder, text string) {
 	}
 }
 
-// plain says whether c stands for itself in a key. "%", ":" and "#" must not;
+// plain says whether c stands for itself in a key. "%", ":", "#" and "+" must not;
 // neither must "{" and "}", by which Redis Cluster chooses a slot.
 func plain(c byte) bool {
 	switch {

@@ -31,7 +31,7 @@ func TestBucketKey(t *testing.T) {
 			digest("l:" + strings.Repeat("x", 199))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := bucketKey(&config.Limit{Name: c.limit, Key: c.key}, c.values); got != c.want {
+			if got := bucketKey(&config.Limit{Name: c.limit, Key: c.key}, c.values, config.Allowance{}); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -48,14 +48,17 @@ func TestBucketKeyIsInjective(t *testing.T) {
 	parts := rapid.SliceOfN(rapid.SampledFrom([]config.KeyPart{"user", "header:X", "apiKey", "claim:c"}), 0, 3)
 	rapid.Check(t, func(t *rapid.T) {
 		key := parts.Draw(t, "key")
-		draw := func(label string) (string, []string) {
-			return text.Draw(t, label+" limit"), rapid.SliceOfN(text, len(key), len(key)).Draw(t, label)
+		draw := func(label string) (string, []string, config.Allowance) {
+			allowance := config.Allowance{Plan: rapid.SampledFrom([]string{"a", "3A", "none"}).Draw(t, label+" plan"), Apart: rapid.Bool().Draw(t, label+" apart")}
+			return text.Draw(t, label+" limit"), rapid.SliceOfN(text, len(key), len(key)).Draw(t, label), allowance
 		}
-		limitA, a := draw("a")
-		limitB, b := draw("b")
-		keyA := bucketKey(&config.Limit{Name: limitA, Key: key}, a)
-		keyB := bucketKey(&config.Limit{Name: limitB, Key: key}, b)
-		same := limitA == limitB && slices.Equal(a, b)
+		plans := map[string]*config.LimitPlan{"a": {}, "3A": {}}
+		limitA, a, allowedA := draw("a")
+		limitB, b, allowedB := draw("b")
+		keyA := bucketKey(&config.Limit{Name: limitA, Key: key, Plans: plans}, a, allowedA)
+		keyB := bucketKey(&config.Limit{Name: limitB, Key: key, Plans: plans}, b, allowedB)
+		// A plan alone is no part of the key, and one that is apart is.
+		same := limitA == limitB && slices.Equal(a, b) && allowedA.Apart == allowedB.Apart && (!allowedA.Apart || allowedA.Plan == allowedB.Plan)
 		if (keyA == keyB) != same {
 			t.Fatalf("%q %q → %q, %q %q → %q", limitA, a, keyA, limitB, b, keyB)
 		}
@@ -68,14 +71,16 @@ func TestBucketKeyIsInjective(t *testing.T) {
 // What the text of one list would be, cut or joined at other places, is another.
 func TestBucketKeyNeighboursDiffer(t *testing.T) {
 	key := []config.KeyPart{"user", "tenant", "claim:x"}
-	lists := [][]string{nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"a:b"}, {"a%3Ab"}, {"a", "b", ""}, {"#"}, {digest("a")}}
+	lists := [][]string{nil, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"a:b"}, {"a%3Ab"}, {"a", "b", ""}, {"#"}, {digest("a")}, {"+"}, {"a+"}, {"a", "+"}}
 	seen := map[string][]string{}
 	for _, values := range lists {
-		k := bucketKey(&config.Limit{Name: "l", Key: key}, values)
-		if other, ok := seen[k]; ok {
-			t.Errorf("%q and %q share %q", other, values, k)
+		for _, apart := range []bool{false, true} {
+			k := bucketKey(&config.Limit{Name: "l", Key: key}, values, config.Allowance{Apart: apart})
+			if other, ok := seen[k]; ok {
+				t.Errorf("%q and %q share %q", other, values, k)
+			}
+			seen[k] = values
 		}
-		seen[k] = values
 	}
 }
 

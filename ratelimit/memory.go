@@ -52,6 +52,7 @@ type kept struct {
 	key   string
 	state State
 	full  int64   // the time at which it is full
+	until int64   // the time at which it is full by all definitions of its limit
 	rate  float64 // tokens that a microsecond adds
 }
 
@@ -137,6 +138,7 @@ func (s *shard) put(it item, state State, now int64) (evicted uint64) {
 		full:  state.Last + ceilDiv(it.Bucket.full()-state.Level, it.Bucket.rate),
 		rate:  float64(it.Bucket.rate) / float64(it.Bucket.unit),
 	}
+	k.until = max(k.full, state.Last+it.keep)
 	if i, ok := s.index[it.key]; ok {
 		s.buckets[i] = k
 		return 0
@@ -171,7 +173,7 @@ func (s *shard) sweep(full int64) {
 		if s.next < 0 || s.next >= len(s.buckets) {
 			s.next = len(s.buckets) - 1
 		}
-		if s.buckets[s.next].full <= full {
+		if s.buckets[s.next].until <= full {
 			s.drop(s.next)
 		}
 	}

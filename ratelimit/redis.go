@@ -62,11 +62,11 @@ func newRedisStore(rawURL string, timeout time.Duration) (*redisStore, error) {
 // take implements store by one call of the script.
 func (r *redisStore) take(ctx context.Context, items []item) ([]Result, error) {
 	keys := make([]string, len(items))
-	args := make([]any, 0, 2+4*len(items))
+	args := make([]any, 0, 2+5*len(items))
 	args = append(args, r.time(), r.margin.Milliseconds())
 	for i, it := range items {
 		keys[i] = redisPrefix + it.key
-		args = append(args, it.Bucket.capacity, it.Bucket.unit, it.Bucket.rate, max(it.Cost, 0))
+		args = append(args, it.Bucket.capacity, it.Bucket.unit, it.Bucket.rate, max(it.Cost, 0), it.keep)
 	}
 	inline.Blocks(ctx)
 	reply, err := r.script.Run(ctx, r.client, keys, args...).Int64Slice()

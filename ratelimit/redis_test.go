@@ -66,7 +66,7 @@ func TestRedisOverwritesForeignValues(t *testing.T) {
 func TestRedisDenialWritesNothing(t *testing.T) {
 	server := testenv.StartRedis(t)
 	r := redisOn(t, server)
-	items := []item{{"k", Demand{bucketOf(t, 5, 1, day), 6}}}
+	items := []item{{"k", Demand{bucketOf(t, 5, 1, day), 6}, 0}}
 	if _, err := r.take(context.Background(), items); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestRedisKeysExpireWhenFull(t *testing.T) {
 		cost := rapid.Int64Range(1, d.capacity).Draw(t, "cost")
 		server.Do("FLUSHALL")
 		begin := time.Now()
-		if _, err := r.take(context.Background(), []item{{"k", Demand{d.Bucket, cost}}}); err != nil {
+		if _, err := r.take(context.Background(), []item{{"k", Demand{d.Bucket, cost}, 0}}); err != nil {
 			t.Fatal(err)
 		}
 		left := server.Do("PTTL", redisPrefix+"k").(int64)

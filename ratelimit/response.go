@@ -9,8 +9,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/gatewright/gatewright/config"
 )
 
 // response says a decision in Envoy's words: a status for each charge, in order.
@@ -20,7 +18,7 @@ func response(d Decision, charges []Charge, verdicts []verdict) *rlsv3.RateLimit
 		ResponseHeadersToAdd: responseHeaders(d),
 	}
 	for i, v := range verdicts {
-		r.Statuses = append(r.Statuses, descriptorStatus(charges[i].Limit, v))
+		r.Statuses = append(r.Statuses, descriptorStatus(charges[i], v))
 	}
 	if d.RetryAfter == Never {
 		r.RawBody = fmt.Appendf(nil, "The request costs more than limit %q holds (%d): it can never pass.\n", d.Limit, d.Capacity)
@@ -30,10 +28,10 @@ func response(d Decision, charges []Charge, verdicts []verdict) *rlsv3.RateLimit
 
 // descriptorStatus has no current limit where no bucket was asked; Envoy then
 // reports no numbers.
-func descriptorStatus(limit *config.Limit, v verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
+func descriptorStatus(c Charge, v verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
 	s := &rlsv3.RateLimitResponse_DescriptorStatus{Code: code(v.Allowed)}
 	if v.counted {
-		s.CurrentLimit = currentLimit(limit)
+		s.CurrentLimit = currentLimit(c)
 		s.LimitRemaining = uint32(min(v.Remaining, math.MaxUint32))
 		s.DurationUntilReset = durationpb.New(v.ResetAfter)
 	}
@@ -47,10 +45,12 @@ func code(allowed bool) rlsv3.RateLimitResponse_Code {
 	return rlsv3.RateLimitResponse_OVER_LIMIT
 }
 
-// currentLimit is the limit's name, and its refill where Envoy has a unit for it.
-func currentLimit(limit *config.Limit) *rlsv3.RateLimitResponse_RateLimit {
-	current := &rlsv3.RateLimitResponse_RateLimit{Name: limit.Name}
-	unit, refill := unitOf(limit.TokenBucket.Refill.Per), limit.TokenBucket.Refill.Events
+// currentLimit is the limit's name, and its refill for the caller where Envoy has
+// a unit for it.
+func currentLimit(c Charge) *rlsv3.RateLimitResponse_RateLimit {
+	current := &rlsv3.RateLimitResponse_RateLimit{Name: c.Limit.Name}
+	bucket := c.bucket()
+	unit, refill := unitOf(bucket.Refill.Per), bucket.Refill.Events
 	if unit != rlsv3.RateLimitResponse_RateLimit_UNKNOWN && refill <= math.MaxUint32 {
 		current.Unit, current.RequestsPerUnit = unit, uint32(refill)
 	}

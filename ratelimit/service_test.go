@@ -135,12 +135,12 @@ func TestCurrentLimitFitsAUnit(t *testing.T) {
 		7 * day: rlsv3.RateLimitResponse_RateLimit_WEEK, 2 * time.Second: rlsv3.RateLimitResponse_RateLimit_UNKNOWN,
 	} {
 		l := &config.Limit{Name: "l", TokenBucket: &config.TokenBucket{Capacity: 1, Refill: config.Rate{Events: 3, Per: per}}}
-		if got := currentLimit(l); got.GetUnit() != want || (got.GetRequestsPerUnit() == 3) != (want != 0) {
+		if got := currentLimit(Charge{Limit: l}); got.GetUnit() != want || (got.GetRequestsPerUnit() == 3) != (want != 0) {
 			t.Errorf("3 per %v: got %v", per, got)
 		}
 	}
 	huge := &config.Limit{TokenBucket: &config.TokenBucket{Refill: config.Rate{Events: math.MaxUint32 + 1, Per: time.Second}}}
-	if got := currentLimit(huge); got.GetUnit() != 0 || got.GetRequestsPerUnit() != 0 {
+	if got := currentLimit(Charge{Limit: huge}); got.GetUnit() != 0 || got.GetRequestsPerUnit() != 0 {
 		t.Errorf("more than 32 bits: got %v", got)
 	}
 }

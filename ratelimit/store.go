@@ -15,4 +15,8 @@ type store interface {
 type item struct {
 	key string
 	Demand
+	// keep is how long, in microseconds, the bucket is kept at least after a
+	// charge. An absent bucket is a full one, and it may be asked for next by
+	// another definition, that takes longer to fill.
+	keep int64
 }

@@ -61,7 +61,7 @@ func TestStores(t *testing.T) {
 	wide := bucketOf(t, 10, 2, time.Second)
 	narrow := bucketOf(t, 2, 2, time.Second)
 	slow := bucketOf(t, 3, 1, time.Minute)
-	take := func(key string, b Bucket, cost int64) item { return item{key, Demand{b, cost}} }
+	take := func(key string, b Bucket, cost int64) item { return item{key, Demand{b, cost}, 0} }
 	half := 500 * time.Millisecond
 
 	cases := map[string][]step{
@@ -163,7 +163,7 @@ func TestStoresAreTheArithmetic(t *testing.T) {
 				"take": func(t *rapid.T) {
 					items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
 						b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
-						return item{rapid.SampledFrom(keys).Draw(t, "key"), Demand{b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost")}}
+						return item{rapid.SampledFrom(keys).Draw(t, "key"), Demand{b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost")}, 0}
 					}), 1, len(keys), func(it item) string { return it.key }).Draw(t, "items")
 					checkTake(t, s, items, pure)
 				},

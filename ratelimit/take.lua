@@ -5,7 +5,8 @@
 -- KEYS     one distinct key for each bucket
 -- ARGV[1]  the time in microseconds, or '' for Redis' own (tests alone give one)
 -- ARGV[2]  milliseconds that a bucket is kept after it is full
--- ARGV[3…] for each key: capacity, unit, rate, cost (see Bucket in bucket.go)
+-- ARGV[3…] for each key: capacity, unit, rate, cost (see Bucket in bucket.go), and
+--          the microseconds that it is kept at least
 --
 -- Returns  1 or 0 (charged or not), the time, then for each key its level and
 --          the time of that level: after the charge if charged, before it if not.
@@ -87,10 +88,11 @@ for i, key in ipairs(KEYS) do
   if type(value) == 'table' and not string.find(value.err, 'WRONGTYPE', 1, true) then
     return value
   end
-  local a = 3 + (i - 1) * 4
+  local a = 3 + (i - 1) * 5
   local b = {
     capacity = tonumber(ARGV[a]), unit = tonumber(ARGV[a + 1]),
     rate = tonumber(ARGV[a + 2]), cost = tonumber(ARGV[a + 3]),
+    keep = tonumber(ARGV[a + 4]),
   }
   b.full = b.capacity * b.unit
   refill(b, value, now)
@@ -103,7 +105,7 @@ for i, b in ipairs(buckets) do
   if allowed == 1 and b.cost > 0 then
     b.level = b.level - b.cost * b.unit
     -- Not gone before it is full, even by a clock that stands still for a while.
-    local micros = b.at - now + ceil_div(b.full - b.level, b.rate)
+    local micros = b.at - now + math.max(ceil_div(b.full - b.level, b.rate), b.keep)
     redis.call('SET', KEYS[i],
       string.format('1:%.0f:%.0f:%.0f', b.level, b.unit, b.at),
       'PX', string.format('%.0f', ceil_div(micros, 1000) + ARGV[2]))

@@ -10,11 +10,16 @@ import (
 // limitDescriptor is the key of the descriptor entry that names the limit.
 const limitDescriptor = "limit"
 
+// planDescriptor is the key of the descriptor entry that says what the limit is
+// for the caller.
+const planDescriptor = "plan"
+
 // rateLimitActions are the descriptors of a route's limits, one for each, for
 // Envoy's ratelimit filter: limit=NAME, and then the parts of its key with the
 // values that Check wrote into its metadata. Taking them from there, and not
 // from the request, gives both doors one and the same bucket. A part without a
-// value is left out, which the service counts as empty.
+// value is left out, which the service counts as empty. So is what the limit is
+// for a caller for whom it is what it is for everybody.
 func (b builder) rateLimitActions(r *config.Route) []*routev3.RateLimit {
 	var out []*routev3.RateLimit
 	for _, name := range r.Limits {
@@ -24,19 +29,24 @@ func (b builder) rateLimitActions(r *config.Route) []*routev3.RateLimit {
 				DescriptorValue: name,
 			}},
 		}}
-		for _, part := range b.config.Limits[name].Key {
-			actions = append(actions, keyPartAction(string(part)))
+		limit := b.config.Limits[name]
+		for _, part := range limit.Key {
+			actions = append(actions, verdictAction(string(part), "limit_keys", string(part)))
+		}
+		if limit.CountsCustomers() { // nobody else's size by whose they are
+			actions = append(actions, verdictAction(planDescriptor, "limit_plans", name))
 		}
 		out = append(out, &routev3.RateLimit{Actions: actions})
 	}
 	return out
 }
 
-func keyPartAction(part string) *routev3.RateLimit_Action {
+// verdictAction is an entry with what Check wrote at a place of its metadata.
+func verdictAction(entry string, path ...string) *routev3.RateLimit_Action {
 	return &routev3.RateLimit_Action{
 		ActionSpecifier: &routev3.RateLimit_Action_Metadata{Metadata: &routev3.RateLimit_Action_MetaData{
-			DescriptorKey: part,
-			MetadataKey:   metadataKey(extAuthzFilter, "limit_keys", part),
+			DescriptorKey: entry,
+			MetadataKey:   metadataKey(extAuthzFilter, path...),
 			Source:        routev3.RateLimit_Action_MetaData_DYNAMIC,
 			SkipIfAbsent:  true,
 		}},
