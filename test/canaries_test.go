@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -170,7 +171,9 @@ func (g *gateway) everythingWritten(temporary string, redis *testenv.Redis, admi
 	if err != nil || len(sockets) != 1 {
 		g.t.Fatalf("Envoy's admin sockets: %v, %v", sockets, err)
 	}
-	envoy := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(_, _ string) (net.Conn, error) { return net.Dial("unix", sockets[0]) }}}
+	envoy := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", sockets[0])
+	}}}
 	for page, has := range map[string]string{
 		"/config_dump?include_eds": "envoy.filters.http.ext_authz", "/clusters?format=json": "gatewright", "/stats": "downstream_rq_total", "/stats/prometheus": "envoy_cluster",
 		"/listeners": "public", "/server_info": "LIVE", "/certs": "", "/runtime": "", "/init_dump": "", "/memory": "allocated", "/stats/recentlookups": "", "/contention": "",
