@@ -103,7 +103,7 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 // received is a request once the listener has taken away what clients may not
 // say, or why the listener refuses it.
 func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
-	own := xds.GatewayHeaders(c)
+	own, tracing := xds.GatewayHeaders(c), config.TracingHeaders()
 	var kept [][2]string
 	for _, h := range asked.Headers {
 		name := strings.ToLower(h[0])
@@ -112,6 +112,8 @@ func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
 			return asked, &Answer{Status: 400, Detail: "the header " + h[0] + " has an underscore, which some backends read as a dash"}
 		case slices.Contains(own, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only the gateway may set it")
+		case slices.Contains(tracing, name):
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: each trace begins at the gateway")
 		default:
 			kept = append(kept, h)
 		}
