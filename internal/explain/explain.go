@@ -7,6 +7,7 @@ package explain
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,12 +112,15 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 // received is a request once the listener has taken away what clients may not
 // say, or why the listener refuses it.
 func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
+	tracing := config.TracingHeaders()
 	var kept [][2]string
 	for _, h := range asked.Headers {
 		name := strings.ToLower(h[0])
 		switch {
 		case strings.Contains(name, "_"):
 			return asked, &Answer{Status: 400, Detail: "the header " + h[0] + " has an underscore, which some backends read as a dash"}
+		case slices.Contains(tracing, name):
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: each trace begins at the gateway")
 		case config.OfProxies(name) && xds.Takes(c, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only proxies that trustedHops counts may set it")
 		case xds.Takes(c, name):
