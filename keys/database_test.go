@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -47,6 +49,7 @@ func onEach(t *testing.T, test func(*testing.T, database)) {
 }
 
 func TestMain(m *testing.M) {
+	logging.Disable() // the faults of Redis are loud
 	code := m.Run()
 	server.Close()
 	os.Exit(code)

@@ -127,7 +127,8 @@ func (s *shared) get(ctx context.Context, ids []string) ([][]byte, error) {
 // Redis for the other instances. Ids that no key has are not among it: there
 // is no end of them, and who makes them up would fill Redis.
 func (s *shared) write(ctx context.Context, answers map[string]found, asOf int64, now time.Time) {
-	if s == nil || s.seal == nil || !s.writing.over(time.Now()) {
+	// A Redis that cannot be read is not waited for a second time.
+	if s == nil || s.seal == nil || !s.reading.over(time.Now()) || !s.writing.over(time.Now()) {
 		return
 	}
 	values := make(map[string][]byte, len(answers))
