@@ -25,7 +25,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
-	for _, want := range []string{noopDefault, noopTuned, noopBytes, jwtSeen, keySeen, jwtFresh, "100 distinct tokens"} {
+	for _, want := range []string{noopDefault, noopTuned, noopBytes, jwtSeen, keySeen, jwtFresh, "100 distinct tokens", "100 distinct keys"} {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
 		}
