@@ -25,7 +25,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
-	for _, want := range []string{noopDefault, noopTuned, noopLoop, jwtSeen, keySeen, jwtFresh, "100 distinct tokens", alone, besideStrangers, besideFlood} {
+	for _, want := range []string{noopDefault, noopTuned, noopLoop, jwtSeen, keySeen, jwtFresh, "100 distinct tokens", "100 distinct keys", alone, besideStrangers, besideFlood} {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
 		}

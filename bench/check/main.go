@@ -38,7 +38,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.streams, "streams", o.streams, "calls at once, on one connection")
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "tokens, and keys, in rotation where they have been seen before")
 	flags.IntVar(&o.fresh, "fresh", o.fresh, "tokens in rotation where none is remembered until it comes again")
-	flags.IntVar(&o.many, "many", o.many, "distinct tokens for the row on memory; 0 leaves it out")
+	flags.IntVar(&o.many, "many", o.many, "distinct tokens, and keys, for the rows on memory; 0 leaves them out")
 	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to (default: standard output)")
 }
 
