@@ -39,6 +39,15 @@ func (b TokenBucket) String() string {
 	return strconv.FormatInt(b.Capacity, 10) + "," + b.Refill.String()
 }
 
+// MarshalText writes the bucket as String does, so that it is a word in JSON.
+func (b TokenBucket) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads what ParseTokenBucket reads.
+func (b *TokenBucket) UnmarshalText(text []byte) (err error) {
+	*b, err = ParseTokenBucket(string(text))
+	return err
+}
+
 // NameRule says what is wrong with the name of a plan or of a limit; "" where
 // nothing is.
 func NameRule(name string) string { return nameRule(name) }

@@ -18,7 +18,7 @@ import (
 // maxBody bounds the body of a request to the API, but for imports.
 const maxBody = 64 << 10
 
-// keysAPI is what the commands `gatewright keys` and `gatewright tokens` do, over
+// keysAPI is what the commands `gatewright keys`, `tokens` and `tenants` do, over
 // HTTP. Reads are for this machine, or with the admin token; writes need the token.
 //
 //	GET    /api/v1/keys?owner=&tenant=&active=&label=NAME=VALUE  a list of keys
@@ -27,7 +27,11 @@ const maxBody = 64 << 10
 //	POST   /api/v1/keys/{id}/rotate           {"overlap": "24h"}
 //	POST   /api/v1/keys/{id}/revoke
 //	POST   /api/v1/keys/import                text/csv or application/jsonl; all or none
-//	GET    /api/v1/keys/audit?key=&since=     who changed what
+//	GET    /api/v1/keys/audit?key=&tenant=&since=  who changed what
+//	GET    /api/v1/tenants
+//	GET    /api/v1/tenants/{name}
+//	PUT    /api/v1/tenants/{name}             {"plan": …, "limits": {"LIMIT": "500,100/s"}, "note": …}: the whole record
+//	DELETE /api/v1/tenants/{name}
 //	GET    /api/v1/tokens/revocations
 //	POST   /api/v1/tokens/revocations         {"issuer": …, "tokenID": … or "subject": …, "issuedBefore": …}
 //	DELETE /api/v1/tokens/revocations/{number}
@@ -41,6 +45,8 @@ func (a keysAPI) register(mux *http.ServeMux, token string) {
 		"GET /api/v1/keys":               a.list,
 		"GET /api/v1/keys/{id}":          a.one,
 		"GET /api/v1/keys/audit":         a.audit,
+		"GET /api/v1/tenants":            a.tenants,
+		"GET /api/v1/tenants/{name}":     a.tenant,
 		"GET /api/v1/tokens/revocations": a.revocations,
 	} {
 		mux.Handle(pattern, guarded(token, a.answering(http.StatusOK, answer)))
@@ -56,6 +62,8 @@ func (a keysAPI) register(mux *http.ServeMux, token string) {
 		"POST /api/v1/keys/{id}/rotate":              a.rotate,
 		"POST /api/v1/keys/{id}/revoke":              a.revoke,
 		"DELETE /api/v1/tokens/revocations/{number}": a.restoreTokens,
+		"PUT /api/v1/tenants/{name}":                 a.setTenant,
+		"DELETE /api/v1/tenants/{name}":              a.removeTenant,
 	} {
 		mux.Handle(pattern, writing(token, a.answering(http.StatusOK, answer)))
 	}
@@ -153,6 +161,7 @@ func (a keysAPI) create(r *http.Request) (any, error) {
 		Name        string            `json:"name"`
 		Owner       string            `json:"owner"`
 		Tenant      string            `json:"tenant"`
+		Plan        string            `json:"plan"`
 		Permissions []string          `json:"permissions"`
 		Labels      map[string]string `json:"labels"`
 		ExpiresAt   time.Time         `json:"expiresAt"`
@@ -205,7 +214,7 @@ func (a keysAPI) imports(r *http.Request) (any, error) {
 }
 
 func (a keysAPI) audit(r *http.Request) (any, error) {
-	filter := keys.AuditFilter{KeyID: r.URL.Query().Get("key")}
+	filter := keys.AuditFilter{KeyID: r.URL.Query().Get("key"), Tenant: r.URL.Query().Get("tenant")}
 	if since := r.URL.Query().Get("since"); since != "" {
 		var err error
 		if filter.Since, err = time.Parse(time.RFC3339, since); err != nil {

@@ -15,22 +15,27 @@ const (
 	actionRotate = "rotate"
 	actionRevoke = "revoke"
 	actionImport = "import"
+
+	actionSetTenant    = "set-tenant"
+	actionRemoveTenant = "remove-tenant"
 )
 
 // actorUnknown is who changed a key where nobody said.
 const actorUnknown = "unknown"
 
-// Audited is one change of a key that was made through a Store. Changes made in
+// Audited is one change of a key, or of a tenant's record, that was made through a Store. Changes made in
 // the database by hand are followed by every gateway, and not audited.
 type Audited struct {
 	// At is when, in UTC.
 	At time.Time `json:"at"`
 	// Actor is who: what As was told.
 	Actor string `json:"actor"`
-	// Action is create, rotate, revoke or import.
+	// Action is create, rotate, revoke, import, set-tenant or remove-tenant.
 	Action string `json:"action"`
-	// KeyID is the key.
-	KeyID string `json:"keyId"`
+	// KeyID is the key, empty where it is a tenant's record.
+	KeyID string `json:"keyId,omitempty"`
+	// Tenant is whose record was changed, empty where it is a key.
+	Tenant string `json:"tenant,omitempty"`
 	// Detail is what it was changed to: a JSON object, never a secret.
 	Detail json.RawMessage `json:"detail"`
 }
@@ -47,6 +52,8 @@ func (s *Store) As(actor string) *Store {
 type AuditFilter struct {
 	// KeyID, where not empty, is the one key.
 	KeyID string
+	// Tenant, where not empty, is the one tenant whose record was changed.
+	Tenant string
 	// Since is the time of the oldest; zero is any.
 	Since time.Time
 	// Limit is how many at most, of the newest. Less than 1 is DefaultAuditLimit.
@@ -76,10 +83,10 @@ func (s *Store) audit(ctx context.Context, filter AuditFilter) ([]Audited, error
 	if !filter.Since.IsZero() {
 		since = filter.Since.UnixMilli()
 	}
-	const query = `SELECT at, actor, action, key_id, detail FROM
-		(SELECT * FROM key_audit WHERE ($1 = '' OR key_id = $1) AND at >= $2 ORDER BY seq DESC LIMIT $3) AS newest
+	const query = `SELECT at, actor, action, key_id, tenant, detail FROM
+		(SELECT * FROM key_audit WHERE ($1 = '' OR key_id = $1) AND ($2 = '' OR tenant = $2) AND at >= $3 ORDER BY seq DESC LIMIT $4) AS newest
 		ORDER BY seq`
-	rows, err := s.db.QueryContext(ctx, query, filter.KeyID, since, filter.Limit)
+	rows, err := s.db.QueryContext(ctx, query, filter.KeyID, filter.Tenant, since, filter.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +96,7 @@ func (s *Store) audit(ctx context.Context, filter AuditFilter) ([]Audited, error
 		var a Audited
 		var at int64
 		var detail string
-		if err := rows.Scan(&at, &a.Actor, &a.Action, &a.KeyID, &detail); err != nil {
+		if err := rows.Scan(&at, &a.Actor, &a.Action, &a.KeyID, &a.Tenant, &detail); err != nil {
 			return nil, err
 		}
 		a.At, a.Detail = time.UnixMilli(at).UTC(), json.RawMessage(detail)
@@ -121,14 +128,19 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 	return nil
 }
 
-// note writes one change into the audit.
+// note writes one change of a key into the audit.
 func (s *Store) note(ctx context.Context, tx *sql.Tx, action, id string, detail any) error {
+	return s.noteOf(ctx, tx, Audited{Action: action, KeyID: id}, detail)
+}
+
+// noteOf writes one change into the audit: what of, and what to.
+func (s *Store) noteOf(ctx context.Context, tx *sql.Tx, a Audited, detail any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		return fmt.Errorf("writing the audit: %w", err)
 	}
-	const statement = `INSERT INTO key_audit (at, actor, action, key_id, detail) VALUES ($1, $2, $3, $4, $5)`
-	if _, err := tx.ExecContext(ctx, statement, s.now().UnixMilli(), s.actor, action, id, string(text)); err != nil {
+	const statement = `INSERT INTO key_audit (at, actor, action, key_id, tenant, detail) VALUES ($1, $2, $3, $4, $5, $6)`
+	if _, err := tx.ExecContext(ctx, statement, s.now().UnixMilli(), s.actor, a.Action, a.KeyID, a.Tenant, string(text)); err != nil {
 		return fmt.Errorf("writing the audit: %w", err)
 	}
 	return nil

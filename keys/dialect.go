@@ -17,6 +17,9 @@ type dialect struct {
 	// identity tells the database from all others. Empty where no Redis is used:
 	// a file on this machine is nearer than any.
 	identity string
+	// tenantsLock is what a change of a tenant's record does first, so that of two
+	// changes at once none is lost. Empty where a transaction locks by itself.
+	tenantsLock string
 	// later is the function that returns the greater of its arguments.
 	later string
 }
@@ -35,8 +38,9 @@ var postgresDialect = dialect{
 	writersLock: `SELECT pg_advisory_xact_lock(7449363237792016743)`,
 	tables: `SELECT count(*), count(*) FILTER (WHERE tablename = 'gatewright_migrations')
 		FROM pg_tables WHERE schemaname = current_schema()`,
-	ids:  `SELECT json_array_elements_text($1::json)`,
-	uses: `SELECT key AS id, value::bigint AS used_at FROM json_each_text($1::json)`,
+	tenantsLock: `LOCK TABLE tenants IN SHARE ROW EXCLUSIVE MODE`,
+	ids:         `SELECT json_array_elements_text($1::json)`,
+	uses:        `SELECT key AS id, value::bigint AS used_at FROM json_each_text($1::json)`,
 	// The cluster, its timeline (which a recovery or the promotion of a replica
 	// changes), the database, and the table, which a restored dump makes anew.
 	identity: `SELECT concat_ws(':', system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), current_database(), 'keys'::regclass::oid)

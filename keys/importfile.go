@@ -23,7 +23,7 @@ const (
 )
 
 // importColumns are the fields of a key in a file, in both formats.
-var importColumns = []string{"key", "sha256", "name", "owner", "tenant", "permissions", "labels", "expiresAt"}
+var importColumns = []string{"key", "sha256", "name", "owner", "tenant", "plan", "permissions", "labels", "expiresAt"}
 
 // importLine is a key as its file has it.
 type importLine struct {
@@ -32,13 +32,14 @@ type importLine struct {
 	Name        string            `json:"name"`
 	Owner       string            `json:"owner"`
 	Tenant      string            `json:"tenant"`
+	Plan        string            `json:"plan"`
 	Permissions []string          `json:"permissions"`
 	Labels      map[string]string `json:"labels"`
 	ExpiresAt   string            `json:"expiresAt"`
 }
 
 // ReadCSV reads keys from CSV (RFC 4180). The first line names the columns, in
-// any order: name, and key or sha256, and as wanted owner, tenant, permissions
+// any order: name, and key or sha256, and as wanted owner, tenant, plan, permissions
 // and labels (words and name=value, separated by spaces), expiresAt (RFC 3339).
 //
 // Its error has every fault, each with its line, and repeats no key.
@@ -106,6 +107,8 @@ func csvLine(columns, fields []string) (line importLine, err error) {
 			line.Owner = field
 		case "tenant":
 			line.Tenant = field
+		case "plan":
+			line.Plan = field
 		case "permissions":
 			line.Permissions = strings.Fields(field)
 		case "labels":
@@ -196,7 +199,7 @@ func (i *importing) add(at int, line importLine, err error) {
 		return
 	}
 	added := Import{Line: at, Spec: Spec{
-		Name: line.Name, Owner: line.Owner, Tenant: line.Tenant, Permissions: line.Permissions, Labels: line.Labels,
+		Name: line.Name, Owner: line.Owner, Tenant: line.Tenant, Plan: line.Plan, Permissions: line.Permissions, Labels: line.Labels,
 	}}
 	if line.ExpiresAt != "" {
 		if added.ExpiresAt, err = time.Parse(time.RFC3339, line.ExpiresAt); err != nil {

@@ -16,6 +16,9 @@ type Record struct {
 	Owner string `json:"owner,omitempty"`
 	// Tenant is the customer the key acts for. Empty where there is none.
 	Tenant string `json:"tenant,omitempty"`
+	// Plan is the key's own, which goes before that of its tenant's record.
+	// Empty where it has none.
+	Plan string `json:"plan,omitempty"`
 	// Permissions are what routes may require of the key: sorted, each once.
 	// A Record's reader does not change them: a Cache shares them.
 	Permissions []string `json:"permissions"`

@@ -57,10 +57,10 @@ func insert(ctx context.Context, tx *sql.Tx, r Record) error {
 			return fmt.Errorf("writing labels: %w", err)
 		}
 	}
-	const statement = `INSERT INTO keys (id, hash, name, owner, tenant, permissions, labels, imported, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	const statement = `INSERT INTO keys (id, hash, name, owner, tenant, permissions, labels, imported, created_at, expires_at, plan)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	_, err = tx.ExecContext(ctx, statement, r.ID, r.hash.stored(), r.Name, r.Owner, r.Tenant, string(permissions),
-		string(labels), r.Imported, milliseconds(r.CreatedAt), milliseconds(r.ExpiresAt))
+		string(labels), r.Imported, milliseconds(r.CreatedAt), milliseconds(r.ExpiresAt), r.Plan)
 	return err
 }
 
@@ -185,7 +185,7 @@ func idFault(verb, id string) error {
 }
 
 // recordColumns are the columns that scanRecord reads, in its order.
-const recordColumns = `id, hash, previous_hash, previous_until, name, owner, tenant, permissions, labels, imported, created_at, expires_at, revoked_at`
+const recordColumns = `id, hash, previous_hash, previous_until, name, owner, tenant, permissions, labels, imported, created_at, expires_at, revoked_at, plan`
 
 // errUnreadable marks a row that is there but makes no sense, as opposed to a
 // database that does not answer.
@@ -200,7 +200,7 @@ func (s *Store) scanRecord(row interface{ Scan(...any) error }, more ...any) (Re
 	var created int64
 	var previousUntil, expires, revoked sql.NullInt64
 	err := row.Scan(append([]any{&r.ID, &hashText, &previousText, &previousUntil, &r.Name, &r.Owner, &r.Tenant,
-		&permissions, &labels, &r.Imported, &created, &expires, &revoked}, more...)...)
+		&permissions, &labels, &r.Imported, &created, &expires, &revoked, &r.Plan}, more...)...)
 	if err != nil {
 		return Record{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // The bounds of what a Spec may say. They keep a Record small enough to hold
@@ -27,6 +29,10 @@ type Spec struct {
 	// Owner and Tenant are at most 128 bytes of printable ASCII, as they
 	// travel to backends in headers. Empty is nobody.
 	Owner, Tenant string
+	// Plan is the name of a plan of the key's own, as limits of a config may have
+	// them. Empty is that of the tenant. What the config does not name is no fault:
+	// the database may be ahead of it.
+	Plan string
 	// Permissions are at most 64 words of printable ASCII without space or
 	// comma. Order and repetition do not matter.
 	Permissions []string
@@ -43,6 +49,7 @@ func (s Spec) validate(now time.Time) error {
 		nameFault(s.Name),
 		headerFault("owner", s.Owner),
 		headerFault("tenant", s.Tenant),
+		planFault(s.Plan),
 		permissionsFault(s.Permissions),
 		labelsFault(s.Labels),
 		expiryFault(s.ExpiresAt, now),
@@ -65,6 +72,7 @@ func (s Spec) record(id string, hash hash, now time.Time) Record {
 		Name:        s.Name,
 		Owner:       s.Owner,
 		Tenant:      s.Tenant,
+		Plan:        s.Plan,
 		Permissions: permissions,
 		CreatedAt:   inMilliseconds(now),
 		ExpiresAt:   inMilliseconds(s.ExpiresAt),
@@ -91,6 +99,16 @@ func headerFault(field, value string) error {
 		return fmt.Errorf("%s: %d bytes, at most %d", field, len(value), maxLabelBytes)
 	case strings.ContainsFunc(value, notASCII) || strings.TrimSpace(value) != value:
 		return fmt.Errorf("%s: %q, must be printable ASCII without space around it", field, value)
+	}
+	return nil
+}
+
+func planFault(plan string) error {
+	if plan == "" {
+		return nil
+	}
+	if rule := config.NameRule(plan); rule != "" {
+		return fmt.Errorf("plan: %.64q: %s", plan, rule)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func TestOpenRefusesFilesThatAreNotItsOwn(t *testing.T) {
 		}, "the database is damaged"},
 		"newer schema": {func(t *testing.T, path string) {
 			execute(t, "sqlite:"+path, `INSERT INTO gatewright_migrations VALUES (99, 0)`)
-		}, "its schema has version 99, this program knows up to 3: run a newer gatewright"},
+		}, "its schema has version 99, this program knows up to 4: run a newer gatewright"},
 		"another program's": {func(t *testing.T, path string) {
 			execute(t, "sqlite:"+path, `DROP TABLE gatewright_migrations`)
 		}, "it is the database of another program"},

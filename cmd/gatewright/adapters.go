@@ -46,8 +46,19 @@ func (k keyFinder) Find(ctx context.Context, text string) (authz.APIKeyRecord, a
 		ID:          found.Record.ID,
 		Owner:       found.Record.Owner,
 		Tenant:      found.Record.Tenant,
+		Plan:        found.Record.Plan,
 		Permissions: found.Record.Permissions,
 	}, apiKeyState(found.State), nil
+}
+
+// agreedWith is what is agreed on with a customer, as the judge wants it.
+func agreedWith(customers *keys.Customers) func(tenant string) authz.Tenant {
+	return func(tenant string) authz.Tenant {
+		if record := customers.Find(tenant); record != nil {
+			return authz.Tenant{Plan: record.Plan, Limits: record.Limits}
+		}
+		return authz.Tenant{}
+	}
 }
 
 // apiKeyState translates a verdict. What it does not know admits nobody.

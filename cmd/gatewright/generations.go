@@ -105,6 +105,12 @@ func (j *judging) HasBackend(name string) bool {
 	return ok
 }
 
+// namesPlan tells whether a config that is in use names a plan of customers.
+func (j *judging) namesPlan(name string) bool {
+	_, ok := lookUp(j, func(p *plan.Plan) (struct{}, bool) { return struct{}{}, p.NamesPlan(name) })
+	return ok
+}
+
 // limit is a limit that an Envoy may name in its rate limit calls.
 func (j *judging) limit(name string) *config.Limit {
 	limit, _ := lookUp(j, func(p *plan.Plan) (*config.Limit, bool) {

@@ -87,6 +87,7 @@ func newKeysCreate() *cobra.Command {
 	f.StringVar(&spec.Name, "name", "", "a label for people (required)")
 	f.StringVar(&spec.Owner, "owner", "", "who answers for the key")
 	f.StringVar(&spec.Tenant, "tenant", "", "the customer it acts for")
+	f.StringVar(&spec.Plan, "plan", "", "a plan of its own, which goes before its tenant's")
 	f.StringSliceVar(&spec.Permissions, "permission", nil, "a permission that routes may ask for; may be repeated")
 	f.StringSliceVar(&labels, "label", nil, "a name=value that keys are sorted by; may be repeated")
 	f.DurationVar(&ttl, "ttl", 0, "how long it is valid; 0 is for ever")
@@ -181,9 +182,9 @@ func newKeysRevoke() *cobra.Command {
 
 func printKeys(w io.Writer, records []keys.Record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tNAME\tTENANT\tOWNER\tSTATE\tCREATED\tEXPIRES\tLAST USED\tPERMISSIONS\tLABELS")
+	fmt.Fprintln(table, "ID\tNAME\tTENANT\tPLAN\tOWNER\tSTATE\tCREATED\tEXPIRES\tLAST USED\tPERMISSIONS\tLABELS")
 	for _, r := range records {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Name, dash(r.Tenant), dash(r.Owner),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Name, dash(r.Tenant), dash(r.Plan), dash(r.Owner),
 			r.StateAt(now), date(r.CreatedAt), date(r.ExpiresAt), date(r.LastUsedAt), dash(strings.Join(r.Permissions, ",")), dash(labelList(r.Labels)))
 	}
 	return table.Flush()

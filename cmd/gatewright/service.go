@@ -45,6 +45,7 @@ type service struct {
 	keyStore      *keys.Store
 	keyCache      *keys.Cache
 	revoked       *keys.RevokedTokens
+	customers     *keys.Customers
 	keySets       *authz.KeySets
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
@@ -160,6 +161,10 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	svc.revoked.Start(ctx)
+	if svc.customers, err = keys.NewCustomers(svc.keyStore, svc.log, svc.registry); err != nil {
+		return err
+	}
+	svc.customers.Start(ctx)
 	ratelimit.LogRedis(svc.log)
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
 		return err
@@ -189,6 +194,8 @@ func (svc *service) newGRPC() *door.Server {
 		Log:           svc.log,
 		Registerer:    svc.registry,
 		KnownRoute:    svc.judging.HasRoute,
+		Tenant:        agreedWith(svc.customers),
+		KnownPlan:     svc.judging.namesPlan,
 	})
 	authz.Register(server, svc.judge)
 	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
@@ -222,6 +229,7 @@ func (svc *service) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.revoked.Run(ctx) })
+	group.Go(func() error { return svc.customers.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
 	group.Go(func() error { return svc.door.Run(ctx) })

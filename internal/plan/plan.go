@@ -100,6 +100,17 @@ func (p *Plan) HasRoute(name string) bool {
 	return ok || name == xds.NotFoundRoute || name == xds.RefusedRoute
 }
 
+// NamesPlan reports whether some limit of the config is of another size for the
+// callers in a customers' plan of that name.
+func (p *Plan) NamesPlan(name string) bool {
+	for _, l := range p.Config.Limits {
+		if l.Plans[name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // RoutesNotIn are the names of the plan's routes that another has not. nil has none.
 func (p *Plan) RoutesNotIn(other *Plan) []string {
 	var out []string
