@@ -20,7 +20,7 @@ type limiter struct{ *ratelimit.Limiter }
 func (l limiter) Take(ctx context.Context, charges []authz.Charge) authz.LimitResult {
 	taken := make([]ratelimit.Charge, len(charges))
 	for i, c := range charges {
-		taken[i] = ratelimit.Charge{Limit: c.Limit, Key: c.Key}
+		taken[i] = ratelimit.Charge{Limit: c.Limit, Key: c.Key, Allowance: c.Allowance}
 	}
 	d := l.Limiter.Take(ctx, taken)
 	return authz.LimitResult{

@@ -11,9 +11,15 @@ import (
 // Limit is a limit of the route, and what it would count the request by.
 type Limit struct {
 	Name string `json:"name"`
-	// Says is its definition in words.
+	// Says is its definition in words, as it is for the caller if that is known.
 	Says string `json:"says"`
-	Key  []Part `json:"key"`
+	// Plan is the plan of the caller's credential by which it is so; empty where
+	// it is what it is for everybody. What a customer's record says, which is in the
+	// database, is not looked at.
+	Plan string `json:"plan,omitempty"`
+	// Plans are its definitions for callers in a plan, by the plans' names.
+	Plans map[string]string `json:"plans,omitempty"`
+	Key   []Part            `json:"key"`
 	// OnStoreFailure is what it does while its store does not answer.
 	OnStoreFailure string `json:"onStoreFailure"`
 }
@@ -30,7 +36,14 @@ type Part struct {
 func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 	var all []Limit
 	for i, l := range p.Limits {
-		limit := Limit{Name: l.Name, Says: definition(l), OnStoreFailure: string(cmp.Or(l.OnStoreFailure, config.FailLocal))}
+		var allowance config.Allowance
+		if x.Refused == nil && x.CallerKnown {
+			allowance = x.Charges[i].Allowance
+		}
+		limit := Limit{
+			Name: l.Name, Says: definition(l.BucketFor(allowance)), Plan: allowance.Plan, Plans: byPlan(l),
+			OnStoreFailure: string(cmp.Or(l.OnStoreFailure, config.FailLocal)),
+		}
 		for j, part := range l.Key {
 			out := Part{Part: string(part)}
 			switch {
@@ -50,7 +63,18 @@ func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 	return all
 }
 
-func definition(l *config.Limit) string {
-	b := l.TokenBucket
+// byPlan are the definitions of a limit by the plans that it names.
+func byPlan(l *config.Limit) map[string]string {
+	if len(l.Plans) == 0 {
+		return nil
+	}
+	all := map[string]string{}
+	for name, p := range l.Plans {
+		all[name] = definition(p.TokenBucket)
+	}
+	return all
+}
+
+func definition(b *config.TokenBucket) string {
 	return strconv.FormatInt(b.Capacity, 10) + " at once, and " + b.Refill.String() + " after that"
 }

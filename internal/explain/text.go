@@ -3,6 +3,8 @@ package explain
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -132,6 +134,12 @@ func (q Requirement) write(b *page) {
 
 func (l Limit) write(b *page) {
 	b.line(0, "limit %s: %s", l.Name, l.Says)
+	if l.Plan != "" {
+		b.line(1, "by the caller's plan, %s", l.Plan)
+	}
+	for _, plan := range slices.Sorted(maps.Keys(l.Plans)) {
+		b.line(1, "in plan %s: %s", plan, l.Plans[plan])
+	}
 	for _, part := range l.Key {
 		value := fmt.Sprintf("%q", part.Value)
 		switch {
