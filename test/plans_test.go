@@ -85,6 +85,15 @@ func TestPlans(t *testing.T) {
 					t.Errorf("told %d times of the plan that no limit names, want once", n)
 				}
 
+				eventually(t, "the log has the plan", func() error {
+					for _, line := range g.accessLog() {
+						if line["tenant"] == "golden" && line["plan"] == "gold" {
+							return nil
+						}
+					}
+					return fmt.Errorf("no such line")
+				})
+
 				// Gold had 8, of which some are used. With 3 no more than 3 are left, and
 				// with 8 again none comes back.
 				used := 8 - left(t, g, listener, gold)

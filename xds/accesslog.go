@@ -84,6 +84,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"client_ip":   "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
 		"user":        verdict("user"),
 		"tenant":      verdict("tenant"),
+		"plan":        verdict("plan"),
 		"key_id":      verdict("key_id"),
 		"trace_id":    "%TRACE_ID%",
 		"request_id":  "%REQ(X-REQUEST-ID)%",
