@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,17 +101,6 @@ func (r *rig) wantFrom(t testing.TB, text string, state State, l layer) {
 	if r.from(l) != before+1 {
 		t.Fatalf("the key is %s, and not from the %s", state, l)
 	}
-}
-
-// ids are some that no key has.
-func ids(t testing.TB, n int) []string {
-	t.Helper()
-	var out []string
-	for range n {
-		parsed, _ := Parse(unknownKey(t))
-		out = append(out, parsed.ID)
-	}
-	return slices.Sorted(slices.Values(out))
 }
 
 // holdsNothingOf fails if text holds a part of a key's secret that is long

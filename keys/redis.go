@@ -35,17 +35,17 @@ func openRedis(settings Settings, secrets *ring) (*sharedRedis, error) {
 	timeout := settings.RedisTimeout
 	switch {
 	case timeout < 0:
-		return nil, fmt.Errorf("Redis: GATEWRIGHT_KEYS_REDIS_TIMEOUT=%s, must be > 0", timeout)
+		return nil, fmt.Errorf("redis: GATEWRIGHT_KEYS_REDIS_TIMEOUT=%s, must be > 0", timeout)
 	case timeout == 0:
 		timeout = DefaultRedisTimeout
 	}
 	values, err := redisclient.Options(settings.RedisURL, timeout)
 	if err != nil {
-		return nil, fmt.Errorf("Redis: %w", err)
+		return nil, fmt.Errorf("redis: %w", err)
 	}
 	news, err := redisclient.Options(settings.RedisURL, announceTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("Redis: %w", err)
+		return nil, fmt.Errorf("redis: %w", err)
 	}
 	values.PoolSize, values.MinIdleConns = 2, 0 // one goroutine asks; the other connection is one that it gave up
 	news.PoolSize, news.MinIdleConns = 2, 0
