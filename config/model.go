@@ -36,12 +36,29 @@ type Config struct {
 	Auth Providers `yaml:"auth"`
 	// Limits are the rate limits that routes may apply, by name.
 	Limits map[string]*Limit `yaml:"limits"`
+	// RateLimitHeaders are the headers by which answers tell of limits. The empty
+	// string means ietf.
+	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders" later:"a choice of rate limit headers"`
 	// Strangers are the requests that no route takes. Nil asks nothing of them.
 	Strangers *Strangers `yaml:"strangers"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`
 }
+
+// RateLimitHeaders is a family of headers that tell of limits. Retry-After is told
+// beside each.
+type RateLimitHeaders string
+
+// The families: RateLimit-Limit, -Remaining and -Reset
+// (draft-ietf-httpapi-ratelimit-headers-06), X-RateLimit-… with the same
+// numbers, both, or nothing but Retry-After.
+const (
+	HeadersIETF RateLimitHeaders = "ietf"
+	HeadersX    RateLimitHeaders = "x"
+	HeadersBoth RateLimitHeaders = "both"
+	HeadersNone RateLimitHeaders = "none"
+)
 
 // Strangers is what is asked of requests that no route takes, and of those that
 // none may: for hosts and paths that nobody has named, by TRACE, and the like.
@@ -476,10 +493,29 @@ type Limit struct {
 	Name string `yaml:"-"`
 	// Key is what the limit counts by; several parts count by their combination.
 	Key []KeyPart `yaml:"key" required:"true"`
-	// TokenBucket is the algorithm. Exactly one algorithm is given.
+	// Exactly one algorithm is given: TokenBucket, SlidingWindow, SlidingLog,
+	// FixedWindow, Quota or Concurrency.
 	TokenBucket *TokenBucket `yaml:"tokenBucket"`
-	// SlidingWindow is the other algorithm.
+	// SlidingWindow counts by sixtieths of the window: by the second in a minute.
 	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
+	// SlidingLog keeps the time of each request: exact, and dear in memory.
+	SlidingLog *SlidingWindow `yaml:"slidingLog" later:"sliding logs"`
+	// FixedWindow counts in windows that begin at multiples of their length, in
+	// UTC. Around a border it admits up to twice the limit in one window's time.
+	FixedWindow *SlidingWindow `yaml:"fixedWindow" later:"fixed windows"`
+	// Quota counts by the calendar.
+	Quota *Quota `yaml:"quota" later:"quotas"`
+	// Concurrency counts requests in flight.
+	Concurrency *Concurrency `yaml:"concurrency" later:"limits of concurrency"`
+	// Cost is what a request takes. Nil is 1.
+	Cost *Cost `yaml:"cost" later:"costs of requests"`
+	// IPv6Prefix is how many leading bits of an IPv6 address are one client, for
+	// the key part clientIP. From 1 to 128; 0 means 64 (RFC 6177: the least that
+	// one subscriber is given).
+	IPv6Prefix int `yaml:"ipv6Prefix" later:"other IPv6 prefixes than /64"`
+	// Mode says whether the limit denies. The empty string means enforce; one in
+	// shadow is charged, counted and logged, and denies nobody.
+	Mode RequirementMode `yaml:"mode" later:"limits in shadow"`
 	// Plans are what the limit is for callers of a plan, by the plan's name.
 	// Callers of no plan, or of one that is not here, have the limit's own
 	// algorithm. Only for a limit whose key tells callers or customers apart.
@@ -494,8 +530,13 @@ type Limit struct {
 // LimitPlan is what a limit is for callers of one plan: the fields of the
 // limit's own algorithm, with other numbers.
 type LimitPlan struct {
-	// TokenBucket is the algorithm. It must be the limit's own.
-	TokenBucket *TokenBucket `yaml:"tokenBucket"`
+	// The algorithm must be the limit's own, with the same windows.
+	TokenBucket   *TokenBucket   `yaml:"tokenBucket"`
+	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
+	SlidingLog    *SlidingWindow `yaml:"slidingLog" later:"sliding logs"`
+	FixedWindow   *SlidingWindow `yaml:"fixedWindow" later:"fixed windows"`
+	Quota         *Quota         `yaml:"quota" later:"quotas"`
+	Concurrency   *Concurrency   `yaml:"concurrency" later:"limits of concurrency"`
 }
 
 // KeyPart is one part of a limit's key: one of the constants below, or
@@ -524,10 +565,63 @@ type TokenBucket struct {
 	Refill Rate `yaml:"refill" required:"true"`
 }
 
-// SlidingWindow admits Limit in any Window.
+// SlidingWindow admits Limit in a Window.
 type SlidingWindow struct {
-	Limit  int64    `yaml:"limit" required:"true"`
+	// Limit is how many requests. More than 0.
+	Limit int64 `yaml:"limit" required:"true"`
+	// Window is the time that they are counted in.
 	Window Duration `yaml:"window" required:"true"`
+}
+
+// Quota admits Limit in each Per of the calendar.
+type Quota struct {
+	// Limit is how many requests. More than 0.
+	Limit int64 `yaml:"limit" required:"true"`
+	// Per is the calendar unit.
+	Per CalendarUnit `yaml:"per" required:"true"`
+	// TimeZone is where the calendar is, as Europe/Vienna (IANA's names). The
+	// empty string means UTC.
+	TimeZone string `yaml:"timeZone"`
+}
+
+// CalendarUnit is a unit of a calendar: the time between two of its borders is
+// not always the same.
+type CalendarUnit string
+
+// The calendar units. A week begins on Monday (ISO 8601).
+const (
+	PerHour  CalendarUnit = "hour"
+	PerDay   CalendarUnit = "day"
+	PerWeek  CalendarUnit = "week"
+	PerMonth CalendarUnit = "month"
+)
+
+// Concurrency admits Max requests at once. A request counts until Envoy tells of
+// its end.
+type Concurrency struct {
+	// Max is how many. More than 0.
+	Max int64 `yaml:"max" required:"true"`
+	// Lease is how long a request counts whose end nobody tells of. 0 means 1m.
+	// One that takes longer is forgotten, and no longer counts.
+	Lease Duration `yaml:"lease"`
+}
+
+// Cost is what a request takes of a limit: a number, or what a header or a rule
+// says of the request.
+type Cost struct {
+	// Exactly one of Number, Header and Rule is given; a number alone may stand
+	// for the whole, as cost: 5.
+	Number int64 `yaml:"number"`
+	// Header is a request header whose value is the cost, as a whole number. A
+	// request without it, or with no such number in it, costs Default.
+	Header string `yaml:"header"`
+	// Rule is a CEL expression of the request whose value is a whole number. One
+	// that fails costs Default.
+	Rule string `yaml:"rule"`
+	// Default is the cost where header or rule say none. 0 means 1.
+	Default int64 `yaml:"default"`
+	// Max cuts what header or rule say. 0 means 1000000.
+	Max int64 `yaml:"max"`
 }
 
 // Consistency is how the instances of a fleet share one limit.
