@@ -46,8 +46,9 @@ var mayImport = map[string][]string{
 	},
 	"test": {},
 	"bench/check": {
-		"config", "authz", "keys", "internal/door", "internal/heap", "internal/telemetry", "internal/testenv",
+		"config", "authz", "keys", "bench/internal/rig", "internal/door", "internal/heap", "internal/telemetry",
 	},
+	"bench/internal/rig": {"internal/testenv"},
 	"bench/control": {
 		"config", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
 	},

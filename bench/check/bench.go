@@ -12,10 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // smallCache is how many tokens the server remembers that is to remember none
@@ -25,8 +25,8 @@ const smallCache = 16
 // row is one kind of call to one server.
 type row struct {
 	what     string
-	server   *server
-	conn     *connection
+	server   *rig.Server
+	conn     *rig.Connection
 	messages [][]byte
 	next     int
 	rounds   []round
@@ -47,7 +47,8 @@ type bench struct {
 	progress io.Writer
 	started  time.Time
 	issuer   *issuer
-	servers  []*server
+	servers  []*rig.Server
+	built    *rig.Gatewright
 	// bare are the µs of CPU of one verification by crypto/rsa, in each round.
 	bare []float64
 }
@@ -63,7 +64,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 	}
 	defer func() {
 		for _, s := range b.servers {
-			s.stop()
+			s.Stop()
 		}
 		err = errors.Join(err, os.RemoveAll(b.dir))
 	}()
@@ -100,9 +101,8 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 		return nil, err
 	}
 	b.say("building gatewright")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(b.dir, "gatewright"), "github.com/gatewright/gatewright/cmd/gatewright")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building gatewright: %w\n%s", err, out)
+	if b.built, err = rig.Build(ctx, b.dir); err != nil {
+		return nil, err
 	}
 	b.say("signing %d tokens", b.tokens+b.fresh)
 	seen, err := b.issuer.messages("RS256", 0, b.tokens)
@@ -145,7 +145,7 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 		{what: jwtFresh, server: forgetful, messages: fresh},
 	}
 	for _, r := range rows {
-		if r.conn, err = dial(r.server.grpc); err != nil {
+		if r.conn, err = dial(r.server, passes); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.what, err)
 		}
 		// Once all that there is: from then on it has been seen.
@@ -157,50 +157,38 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 }
 
 // noop starts a server that judges nothing.
-func (b *bench) noop(ctx context.Context, kind string) (*server, error) {
+func (b *bench) noop(ctx context.Context, kind string) (*rig.Server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	return b.keep(start(ctx, b.dir, "/metrics", func(s *server) *exec.Cmd {
+	return b.keep(rig.StartServer(ctx, b.dir, "/metrics", func(s *rig.Server) *exec.Cmd {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVariable, kind, s.grpc, s.admin))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVariable, kind, s.GRPC, s.Admin))
 		return cmd
 	}))
 }
 
 // gatewright starts `gatewright serve`, and returns when it has the config.
-func (b *bench) gatewright(ctx context.Context, env ...string) (*server, error) {
+func (b *bench) gatewright(ctx context.Context, env ...string) (*rig.Server, error) {
 	return b.gatewrightFor(ctx, b.issuer, env...)
 }
 
 // gatewrightFor is gatewright with the config of an issuer.
-func (b *bench) gatewrightFor(ctx context.Context, i *issuer, env ...string) (*server, error) {
-	dir, err := os.MkdirTemp(b.dir, "serve-")
-	if err != nil {
-		return nil, fmt.Errorf("making a folder: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), i.config, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the config: %w", err)
-	}
-	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GATEWRIGHT_") })
-	return b.keep(start(ctx, dir, "/readyz", func(s *server) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(b.dir, "gatewright"), "serve", "-c", "gateway.yaml")
-		cmd.Env = append(append(own, "GATEWRIGHT_GRPC_ADDR="+s.grpc, "GATEWRIGHT_ADMIN_ADDR="+s.admin), env...)
-		return cmd
-	}))
+func (b *bench) gatewrightFor(ctx context.Context, i *issuer, env ...string) (*rig.Server, error) {
+	return b.keep(b.built.Serve(ctx, i.config, env...))
 }
 
 // keep keeps a server that has been started, to be stopped in the end.
-func (b *bench) keep(s *server, err error) (*server, error) {
+func (b *bench) keep(s *rig.Server, err error) (*rig.Server, error) {
 	if err == nil {
 		b.servers = append(b.servers, s)
 	}
 	return s, err
 }
 
-func (r *row) load(streams int, more func(int) bool) (loaded, error) {
-	l, err := r.conn.load(streams, func() []byte {
+func (r *row) load(streams int, more func(int) bool) (rig.Loaded, error) {
+	l, err := r.conn.Load(streams, func() []byte {
 		r.next++
 		return r.messages[r.next%len(r.messages)]
 	}, more)
@@ -212,11 +200,11 @@ func (r *row) load(streams int, more func(int) bool) (loaded, error) {
 
 // measure loads a row once.
 func (b *bench) measure(ctx context.Context, r *row) error {
-	before, err := r.server.metrics(ctx)
+	before, err := r.server.Metrics(ctx)
 	if err != nil {
 		return err
 	}
-	cpu, err := r.server.cpu()
+	cpu, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
@@ -225,23 +213,23 @@ func (b *bench) measure(ctx context.Context, r *row) error {
 	if err != nil {
 		return err
 	}
-	after, err := r.server.cpu()
+	after, err := r.server.CPU()
 	if err != nil {
 		return err
 	}
-	then, err := r.server.metrics(ctx)
+	then, err := r.server.Metrics(ctx)
 	if err != nil {
 		return err
 	}
 	const hits, mallocs = `gatewright_token_cache_lookups_total{result="hit"}`, "go_memstats_mallocs_total"
-	if again := then[hits] - before[hits]; r.what == jwtFresh && again > float64(l.calls)/100 {
-		return fmt.Errorf("%s: %v of %d were remembered: more -fresh tokens are needed", r.what, again, l.calls)
+	if again := then[hits] - before[hits]; r.what == jwtFresh && again > float64(l.Calls)/100 {
+		return fmt.Errorf("%s: %v of %d were remembered: more -fresh tokens are needed", r.what, again, l.Calls)
 	}
 	r.rounds = append(r.rounds, round{
-		cpu:       float64((after - cpu).Microseconds()) / float64(l.calls),
-		perSecond: float64(l.calls) / l.took.Seconds(),
-		mallocs:   (then[mallocs] - before[mallocs]) / float64(l.calls),
-		latencies: l.latencies,
+		cpu:       float64((after - cpu).Microseconds()) / float64(l.Calls),
+		perSecond: float64(l.Calls) / l.Took.Seconds(),
+		mallocs:   (then[mallocs] - before[mallocs]) / float64(l.Calls),
+		latencies: l.Latencies,
 	})
 	return nil
 }

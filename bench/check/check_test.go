@@ -46,13 +46,3 @@ func TestOptionsAreValidated(t *testing.T) {
 		}
 	}
 }
-
-func TestMedian(t *testing.T) {
-	t.Parallel()
-	if got := median([]float64{3, 1, 2}); got != 2 {
-		t.Error(got)
-	}
-	if got := quantile([]time.Duration{4e7, 1e7, 2e7, 3e7}, 0.5); got != 2e7 {
-		t.Error(got)
-	}
-}

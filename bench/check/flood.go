@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // The rows of the flood.
@@ -55,7 +57,7 @@ func (b *bench) flood(ctx context.Context) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	users, err := dial(s.grpc)
+	users, err := dial(s, passes)
 	if err != nil {
 		return "", err
 	}
@@ -64,10 +66,9 @@ func (b *bench) flood(ctx context.Context) (_ string, err error) {
 		if r.bad, err = known.refusedMessages(r.what == besideFlood); err != nil {
 			return "", err
 		}
-		if r.conn, err = dial(s.grpc); err != nil {
+		if r.conn, err = dial(s, denied); err != nil {
 			return "", err
 		}
-		r.conn.refused = true
 	}
 	began := time.Now()
 	for i := range b.rounds {
@@ -85,7 +86,7 @@ func (b *bench) flood(ctx context.Context) (_ string, err error) {
 // floodRow is good traffic beside some that is refused.
 type floodRow struct {
 	what       string
-	conn       *connection // of bad; nil for none
+	conn       *rig.Connection // of bad; nil for none
 	bad        [][]byte
 	next       int
 	good       int // calls
@@ -94,7 +95,7 @@ type floodRow struct {
 	p50s, p99s []float64 // µs, of good traffic, a round each
 }
 
-func (r *floodRow) measure(users *connection, good [][]byte, d time.Duration) error {
+func (r *floodRow) measure(users *rig.Connection, good [][]byte, d time.Duration) error {
 	end := time.Now().Add(d)
 	more := func(int) bool { return time.Now().Before(end) }
 	refused := make(chan error, 1)
@@ -103,25 +104,25 @@ func (r *floodRow) measure(users *connection, good [][]byte, d time.Duration) er
 			refused <- nil
 			return
 		}
-		l, err := r.conn.load(badStreams, paced(badRate, func() []byte {
+		l, err := r.conn.Load(badStreams, paced(badRate, func() []byte {
 			r.next++
 			return r.bad[r.next%len(r.bad)]
 		}), more)
-		r.refused += l.calls
+		r.refused += l.Calls
 		refused <- err
 	}()
 	next := 0
-	l, err := users.load(1, paced(goodRate, func() []byte {
+	l, err := users.Load(1, paced(goodRate, func() []byte {
 		next++
 		return good[next%len(good)]
 	}), more)
 	if err := errors.Join(err, <-refused); err != nil {
 		return fmt.Errorf("%s: %w", r.what, err)
 	}
-	r.good += l.calls
-	r.took += l.took
-	r.p50s = append(r.p50s, micros(l.latencies, 0.5))
-	r.p99s = append(r.p99s, micros(l.latencies, 0.99))
+	r.good += l.Calls
+	r.took += l.Took
+	r.p50s = append(r.p50s, micros(l.Latencies, 0.5))
+	r.p99s = append(r.p99s, micros(l.Latencies, 0.99))
 	return nil
 }
 
@@ -142,7 +143,7 @@ func paced(perSecond int, message func() []byte) func() []byte {
 }
 
 func micros(all []time.Duration, share float64) float64 {
-	return float64(quantile(all, share)) / float64(time.Microsecond)
+	return float64(rig.Quantile(all, share)) / float64(time.Microsecond)
 }
 
 func floodTable(rows []*floodRow, fetches, mostFetches int64) string {
@@ -155,15 +156,15 @@ func floodTable(rows []*floodRow, fetches, mostFetches int64) string {
 			for j := range r.p99s {
 				of = append(of, r.p99s[j]/rows[i-1].p99s[j])
 			}
-			beside = fmt.Sprintf("%.2f of the p99 of the row before", median(of))
+			beside = fmt.Sprintf("%.2f of the p99 of the row before", rig.Median(of))
 			if r.what == besideFlood {
 				beside += fmt.Sprintf("; the keys were fetched %d times", fetches)
 				goal = fmt.Sprintf("p99 ≤ %.2f of it; ≤ %d fetches", mostOfP99, mostFetches)
-				met = yes(median(of) <= mostOfP99) + "; " + yes(fetches <= mostFetches)
+				met = rig.Yes(rig.Median(of) <= mostOfP99) + "; " + rig.Yes(fetches <= mostFetches)
 			}
 		}
 		fmt.Fprintf(&out, "| %s | %d | %.0f | %.0f | %.0f µs | %.0f µs (%.0f to %.0f) | %s | %s | %s |\n", r.what, r.good, float64(r.good)/r.took.Seconds(), float64(r.refused)/r.took.Seconds(),
-			median(r.p50s), median(r.p99s), slices.Min(r.p99s), slices.Max(r.p99s), beside, goal, met)
+			rig.Median(r.p50s), rig.Median(r.p99s), slices.Min(r.p99s), slices.Max(r.p99s), beside, goal, met)
 	}
 	return out.String()
 }

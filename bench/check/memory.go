@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // mostRemembered is what GATEWRIGHT_TOKEN_CACHE_ENTRIES and
@@ -49,38 +48,25 @@ func (b *bench) held(ctx context.Context, what, gauge string, messages [][]byte,
 		return "", err
 	}
 	r := &row{what: what, server: s, messages: messages}
-	if r.conn, err = dial(s.grpc); err != nil {
+	if r.conn, err = dial(s, passes); err != nil {
 		return "", err
 	}
-	before, err := s.resident()
+	before, err := s.Resident()
 	if err != nil {
 		return "", err
 	}
 	if _, err := r.load(b.streams, func(calls int) bool { return calls < len(messages) }); err != nil {
 		return "", err
 	}
-	after, err := s.resident()
+	after, err := s.Resident()
 	if err != nil {
 		return "", err
 	}
-	metrics, err := s.metrics(ctx)
+	metrics, err := s.Metrics(ctx)
 	if err != nil {
 		return "", err
 	}
 	entries := metrics[gauge]
 	return fmt.Sprintf("| %d %s | %.0f | %d MiB | %d MiB | at most %d remembered | %s |\n",
-		len(messages), what, entries, before>>20, after>>20, mostRemembered, yes(entries > 0 && entries <= mostRemembered)), nil
-}
-
-// resident is the memory that the process has.
-func (s *server) resident() (int64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("reading the memory: %w", err)
-	}
-	pages, err := strconv.ParseInt(strings.Fields(string(data))[1], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("reading the memory: %w", err)
-	}
-	return pages * int64(os.Getpagesize()), nil
+		len(messages), what, entries, before>>20, after>>20, mostRemembered, rig.Yes(entries > 0 && entries <= mostRemembered)), nil
 }

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // The rows, by their names in the report.
@@ -38,26 +36,26 @@ func (b *bench) table(ctx context.Context, rows []*row) string {
 		by[r.what] = r
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s\n\n%s", machine(ctx), tableColumns)
+	fmt.Fprintf(&out, "%s\n\n%s", rig.Machine(ctx), tableColumns)
 	for _, r := range rows {
 		beside, goal, met := "", "–", "–"
 		switch r.what {
 		case jwtSeen, keySeen:
 			cpu := ratio(r, by[noopTuned], func(r round) float64 { return r.cpu })
 			reqs := ratio(r, by[noopDefault], func(r round) float64 { return r.perSecond })
-			mallocs := median(values(r, func(r round) float64 { return r.mallocs }))
+			mallocs := rig.Median(values(r, func(r round) float64 { return r.mallocs }))
 			beside = fmt.Sprintf("%.2f of the tuned no-op's CPU, %.2f of the default no-op's; %.2f of its req/s", cpu,
 				ratio(r, by[noopDefault], func(r round) float64 { return r.cpu }), reqs)
 			goal = fmt.Sprintf("CPU ≤ %.2f of the tuned no-op; req/s ≥ %.0f of the default; allocations ≤ %.0f", mostOfNoop, leastOfReqs, mostMallocs)
-			met = fmt.Sprintf("%s; %s; %s", yes(cpu <= mostOfNoop), yes(reqs >= leastOfReqs), yes(mallocs <= mostMallocs))
+			met = fmt.Sprintf("%s; %s; %s", rig.Yes(cpu <= mostOfNoop), rig.Yes(reqs >= leastOfReqs), rig.Yes(mallocs <= mostMallocs))
 		case jwtFresh:
 			var over []float64 // of a verification, in each round
 			for i := range r.rounds {
 				over = append(over, (r.rounds[i].cpu-by[noopTuned].rounds[i].cpu)/b.bare[i])
 			}
-			beside = fmt.Sprintf("crypto/rsa alone: %.1f µs; the no-op and %.2f of it", median(b.bare), median(over))
+			beside = fmt.Sprintf("crypto/rsa alone: %.1f µs; the no-op and %.2f of it", rig.Median(b.bare), rig.Median(over))
 			goal = fmt.Sprintf("CPU ≤ the tuned no-op and %.1f of crypto/rsa", mostOfBare)
-			met = yes(median(over) <= mostOfBare)
+			met = rig.Yes(rig.Median(over) <= mostOfBare)
 		}
 		calls := 0
 		var all []time.Duration
@@ -67,20 +65,15 @@ func (b *bench) table(ctx context.Context, rows []*row) string {
 		}
 		cpus := values(r, func(r round) float64 { return r.cpu })
 		fmt.Fprintf(&out, "| %s | %d | %.1f µs (%.1f to %.1f) | %.0f | %s | %s | %.1f | %s | %s | %s |\n", r.what, calls,
-			median(cpus), slices.Min(cpus), slices.Max(cpus), median(values(r, func(r round) float64 { return r.perSecond })),
-			quantile(all, 0.5), quantile(all, 0.99), median(values(r, func(r round) float64 { return r.mallocs })), beside, goal, met)
+			rig.Median(cpus), slices.Min(cpus), slices.Max(cpus), rig.Median(values(r, func(r round) float64 { return r.perSecond })),
+			rig.Quantile(all, 0.5), rig.Quantile(all, 0.99), rig.Median(values(r, func(r round) float64 { return r.mallocs })), beside, goal, met)
 	}
 	return out.String()
 }
 
-// ratio is the median of the ratios within the rounds: a machine is not as fast
-// in one moment as in the next.
+// ratio is the median of the ratios within the rounds.
 func ratio(r, other *row, of func(round) float64) float64 {
-	var all []float64
-	for i := range r.rounds {
-		all = append(all, of(r.rounds[i])/of(other.rounds[i]))
-	}
-	return median(all)
+	return rig.Ratio(values(r, of), values(other, of))
 }
 
 func values(r *row, of func(round) float64) []float64 {
@@ -89,36 +82,4 @@ func values(r *row, of func(round) float64) []float64 {
 		out = append(out, of(one))
 	}
 	return out
-}
-
-func median(all []float64) float64 {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[(len(sorted)-1)/2]
-}
-
-// quantile is the smallest that a share of all does not exceed.
-func quantile(all []time.Duration, share float64) time.Duration {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[max(0, int(math.Ceil(share*float64(len(sorted))))-1)].Round(10 * time.Microsecond)
-}
-
-func yes(met bool) string {
-	if met {
-		return "yes"
-	}
-	return "**no**"
-}
-
-// machine is what was measured, and on what.
-func machine(ctx context.Context) string {
-	commit, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output()
-	if err != nil {
-		commit = []byte("unknown")
-	}
-	load, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		load = []byte("unknown")
-	}
-	return fmt.Sprintf("%s · %d cores, load average %s at the end (all of this included) · %s, gatewright %s",
-		time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), strings.Fields(string(load))[0], runtime.Version(), strings.TrimSpace(string(commit)))
 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bufio"
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// connection makes calls of Check, many at once, with as little of its own as
-// can be: it has the same machine as the server. It is for one goroutine.
-type connection struct {
+// Connection makes calls of one method, many at once, with as little of its own
+// as can be: it has the same machine as the server. It is for one goroutine.
+type Connection struct {
 	conn    net.Conn
 	out     *bufio.Writer
 	in      *bufio.Reader
@@ -25,31 +25,32 @@ type connection struct {
 	window  int64  // of what may be sent on the connection
 	waiting [][]byte
 	began   map[uint32]time.Time
-	// refused: each call must be a denial, where otherwise each must let its
-	// request pass.
-	refused bool
 	body    map[uint32][]byte
+	wrong   func(reply []byte) error
 }
 
-// loaded is what a load has come to.
-type loaded struct {
-	calls     int
-	took      time.Duration
-	latencies []time.Duration
+// Loaded is what a load has come to.
+type Loaded struct {
+	Calls     int
+	Took      time.Duration
+	Latencies []time.Duration
 }
 
-func dial(addr string) (*connection, error) {
+// Dial connects to a server of gRPC, without TLS, for calls of a method, as
+// "/package.Service/Method". Every reply is shown to wrong, whose error ends the
+// load.
+func Dial(addr, method string, wrong func(reply []byte) error) (*Connection, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	c := &connection{
+	c := &Connection{
 		conn: conn, out: bufio.NewWriterSize(conn, 128<<10), in: bufio.NewReaderSize(conn, 128<<10),
-		next: 1, window: 65535, began: map[uint32]time.Time{}, body: map[uint32][]byte{},
+		next: 1, window: 65535, began: map[uint32]time.Time{}, body: map[uint32][]byte{}, wrong: wrong,
 	}
 	c.frames = http2.NewFramer(c.out, c.in)
 	c.frames.SetReuseFrames()
-	c.headers = newCallHeaders(addr)
+	c.headers = newCallHeaders(addr, method)
 	_, err = c.out.WriteString(http2.ClientPreface)
 	return c, errors.Join(err,
 		c.frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}),
@@ -60,13 +61,13 @@ func dial(addr string) (*connection, error) {
 // then as references to what was sent before.
 type callHeaders struct{ first, again []byte }
 
-func newCallHeaders(addr string) callHeaders {
+func newCallHeaders(addr, method string) callHeaders {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
 	encoded := func() []byte {
 		b.Reset()
 		for _, h := range [][2]string{
-			{":method", "POST"}, {":scheme", "http"}, {":path", "/envoy.service.auth.v3.Authorization/Check"}, {":authority", addr},
+			{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", addr},
 			{"te", "trailers"}, {"grpc-timeout", "1000m"}, {"content-type", "application/grpc"}, {"x-envoy-internal", "true"}, {"x-forwarded-for", "10.0.0.1"},
 		} {
 			_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // a buffer takes all
@@ -83,41 +84,40 @@ func (h *callHeaders) next() []byte {
 	return now
 }
 
-// load makes calls with the messages in turn, so many at once, until more says
-// no, and waits for the last. Each must let its request pass, or be a denial
-// where c.refused says so.
-func (c *connection) load(streams int, message func() []byte, more func(calls int) bool) (loaded, error) {
+// Load makes calls with the messages in turn, so many at once, until more says
+// no, and waits for the last. The first reply that is wrong ends it.
+func (c *Connection) Load(streams int, message func() []byte, more func(calls int) bool) (Loaded, error) {
 	began := time.Now()
-	var l loaded
+	var l Loaded
 	made := 0
 	for ; made < streams && more(made); made++ {
 		c.waiting = append(c.waiting, message())
 	}
-	for l.calls < made {
+	for l.Calls < made {
 		if err := c.send(); err != nil {
 			return l, err
 		}
 		took, err := c.receive()
 		if err != nil {
-			return l, fmt.Errorf("after %d calls: %w", l.calls, err)
+			return l, fmt.Errorf("after %d calls: %w", l.Calls, err)
 		}
 		if took == 0 {
 			continue
 		}
-		l.calls++
-		l.latencies = append(l.latencies, took)
+		l.Calls++
+		l.Latencies = append(l.Latencies, took)
 		if more(made) {
 			c.waiting = append(c.waiting, message())
 			made++
 		}
 	}
-	l.took = time.Since(began)
+	l.Took = time.Since(began)
 	return l, nil
 }
 
 // send writes the calls that wait, as far as the window goes, and has them go
 // when there is nothing more to be read first.
-func (c *connection) send() error {
+func (c *Connection) send() error {
 	for len(c.waiting) > 0 && c.window >= int64(len(c.waiting[0])+5) {
 		message := c.waiting[0]
 		c.waiting = c.waiting[1:]
@@ -143,7 +143,7 @@ func (c *connection) send() error {
 
 // receive reads one frame. It returns how long the call took that it ends, if
 // it ends one.
-func (c *connection) receive() (took time.Duration, err error) {
+func (c *Connection) receive() (took time.Duration, err error) {
 	frame, err := c.frames.ReadFrame()
 	if err != nil {
 		return 0, fmt.Errorf("reading an answer: %w", err)
@@ -173,18 +173,14 @@ func (c *connection) receive() (took time.Duration, err error) {
 	return 0, nil
 }
 
-// allowed is how the answer begins that lets a request pass: after the five
-// bytes of gRPC, a status that is there and is OK. A call that fails has no
-// answer but trailers.
-var allowed = []byte{0x0a, 0x00}
-
-func (c *connection) ended(stream uint32) (time.Duration, error) {
+// ended looks at the reply of a call. One that fails has nothing but trailers.
+func (c *Connection) ended(stream uint32) (time.Duration, error) {
 	took := max(1, time.Since(c.began[stream]))
 	body := c.body[stream]
 	delete(c.began, stream)
 	delete(c.body, stream)
-	if len(body) < 5 || bytes.HasPrefix(body[5:], allowed) == c.refused {
-		return 0, fmt.Errorf("a request passed: %t, which is wrong: %q", c.refused, body)
+	if len(body) < 5 {
+		return 0, errors.New("a call has failed")
 	}
-	return took, nil
+	return took, c.wrong(body[5:])
 }
