@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,9 @@ type KeySetsOptions struct {
 	// Folder is where the sets that were fetched are kept for the next start.
 	// It is made when it is needed. Empty keeps none.
 	Folder string
+	// Getenv looks up the secrets of providers that have one in place of public
+	// keys. Nil is os.Getenv.
+	Getenv func(name string) string
 }
 
 // KeySets keeps the key sets of all issuers loaded and fresh, in the
@@ -46,6 +50,9 @@ type KeySets struct {
 	exchanging sync.Mutex
 	closed     bool
 	sources    atomic.Pointer[map[keyPlace]*keySource]
+
+	getenv  func(string) string
+	secrets atomic.Pointer[map[secretPlace]*tokenSecret]
 }
 
 // keyPlace is where a key set is, and how long it is used unconfirmed. Two
@@ -71,7 +78,10 @@ func NewKeySets(o KeySetsOptions) *KeySets {
 	if o.Transport == nil {
 		o.Transport = remoteTransport(nil)
 	}
-	return &KeySets{log: o.Log, metrics: newJWKSMetrics(o.Registerer), client: remoteClient(o.Transport), folder: o.Folder}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	return &KeySets{log: o.Log, metrics: newJWKSMetrics(o.Registerer), client: remoteClient(o.Transport), folder: o.Folder, getenv: o.Getenv}
 }
 
 // Ensure starts the sources of the providers that are new, and stops those
@@ -108,6 +118,7 @@ func (k *KeySets) exchange(providers []*config.JWT, last bool) []*keySource {
 		return nil
 	}
 	k.closed = last
+	k.readSecrets(providers)
 	old := k.all()
 	next := make(map[keyPlace]*keySource, len(providers))
 	var started []*keySource
@@ -136,6 +147,9 @@ func (k *KeySets) exchange(providers []*config.JWT, last bool) []*keySource {
 func namesBySource(providers []*config.JWT) map[keyPlace][]string {
 	names := map[keyPlace][]string{}
 	for _, p := range providers {
+		if p.SecretEnv != "" {
+			continue // it has no set
+		}
 		// One provider may come twice, from an old policy and a new one.
 		if place := placeOf(p); !slices.Contains(names[place], p.Name) {
 			names[place] = append(names[place], p.Name)
@@ -173,8 +187,14 @@ func (k *KeySets) newSource(place keyPlace) *keySource {
 }
 
 // lookup returns the public key that may have signed the token, out of the
-// provider's set.
+// provider's set, or the secret where it has one.
 func (k *KeySets) lookup(ctx context.Context, provider *config.JWT, t token) (crypto.PublicKey, *refusal) {
+	if provider.SecretEnv != "" {
+		if secret := k.secretOf(provider); secret != nil {
+			return secret, nil
+		}
+		return nil, refuse(ReasonJWKSUnavailable)
+	}
 	s := k.all()[placeOf(provider)]
 	if s == nil {
 		return nil, refuse(ReasonJWKSUnavailable)

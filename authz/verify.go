@@ -16,8 +16,8 @@ import (
 )
 
 // algorithms are the signature algorithms that can be verified, with the hash
-// that is signed; Ed25519 hashes by itself. There is no symmetric one and no
-// "none", so no config can ask for them.
+// that is signed; Ed25519 hashes by itself. There is no symmetric one, see macs,
+// and no "none", so no config can ask for it.
 var algorithms = map[string]crypto.Hash{
 	"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512,
 	"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512,
@@ -26,9 +26,14 @@ var algorithms = map[string]crypto.Hash{
 }
 
 // algAllowed reports whether the provider accepts the algorithm, by its exact
-// name. A provider that lists none accepts RS256 and ES256.
+// name, and has what it takes: public keys or a secret. A provider that lists none
+// accepts RS256 and ES256.
 func algAllowed(provider *config.JWT, alg string) bool {
-	if _, known := algorithms[alg]; !known {
+	known := algorithms
+	if provider.SecretEnv != "" {
+		known = macs
+	}
+	if _, ok := known[alg]; !ok {
 		return false
 	}
 	if len(provider.Algorithms) == 0 {
@@ -105,6 +110,9 @@ func takesLong(key crypto.PublicKey) bool {
 // It is crypto's own verification and nothing around it: the form of the token
 // has been judged, and to read it once more would cost as much as to verify it.
 func verifySignature(t token, key crypto.PublicKey) bool {
+	if secret, ok := key.(*tokenSecret); ok {
+		return secret.verifies(t)
+	}
 	hash, known := algorithms[t.alg]
 	if !known {
 		return false

@@ -58,6 +58,7 @@ func TestDecodeEveryField(t *testing.T) {
 				},
 				"discovered": {Name: "discovered", Issuer: "http://id.internal/realm", Audiences: []string{"api"}, JWKS: JWKS{Discover: true, KeyHost: "keys.internal:8080", PlainHTTP: true, MaxStale: ms(86_400_000)}},
 				"file":       {Name: "file", Issuer: "file", Audiences: []string{"api"}, JWKS: JWKS{File: "testdata/good/keys.json"}},
+				"shared":     {Name: "shared", Issuer: "shared", Audiences: []string{"api"}, Algorithms: []string{"HS256"}, SecretEnv: "TOKEN_SECRET_32", PreviousSecretEnv: "TOKEN_SECRET_47"},
 				"inline":     {Name: "inline", Issuer: "inline", Audiences: []string{"api"}, JWKS: JWKS{Inline: "{\"keys\": [{\"kty\": \"OKP\"}]}\n"}},
 			},
 			APIKey: map[string]*APIKey{

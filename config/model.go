@@ -286,10 +286,20 @@ type JWT struct {
 	// Audiences: the token's aud must name at least one of them.
 	Audiences []string `yaml:"audiences" required:"true"`
 	// Algorithms are the only signature algorithms accepted (RFC 7518 names).
-	// Empty means RS256 and ES256.
+	// Empty means RS256 and ES256. With SecretEnv they are named: of HS256, HS384
+	// and HS512.
 	Algorithms []string `yaml:"algorithms"`
-	// JWKS is where the issuer's public keys are.
-	JWKS JWKS `yaml:"jwks" required:"true"`
+	// JWKS is where the issuer's public keys are. Either it or SecretEnv is given.
+	JWKS JWKS `yaml:"jwks"`
+	// SecretEnv names the environment variable that holds the secret which the
+	// issuer and the gateway share, for tokens with a MAC in place of a signature
+	// (RFC 7518, section 3.2). It is taken byte for byte, or decoded where it begins
+	// with base64:, and must be as long as the longest hash of Algorithms. Whoever has
+	// it can make tokens: prefer public keys.
+	SecretEnv string `yaml:"secretEnv"`
+	// PreviousSecretEnv names the variable of the secret that was in use before, or
+	// will be next: tokens by either are taken. Only with SecretEnv.
+	PreviousSecretEnv string `yaml:"previousSecretEnv"`
 	// TokenType is what the token's header must say as its typ, as at+jwt (RFC
 	// 9068): in any case, with or without application/. Empty takes JWT, at+jwt
 	// and no typ at all.

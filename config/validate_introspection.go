@@ -28,7 +28,7 @@ func (c *checker) introspection(at *place, i *Introspection) {
 		c.remoteURL(at.key("url"), i.URL, i.PlainHTTP)
 	}
 	c.obey(at.key("clientID"), clientIDRule(i.ClientID))
-	c.obey(at.key("clientSecretEnv"), secretEnvRule(i.ClientSecretEnv))
+	c.secretEnv(at.key("clientSecretEnv"), i.ClientSecretEnv, secretEnvRule(i.ClientSecretEnv))
 	if i.CA != "" {
 		c.must(!strings.HasPrefix(i.URL, "http://"), at.key("ca"), "needs an https url: plain HTTP shows no certificate")
 		c.obey(at.key("ca"), caRule(i.CA))
@@ -58,6 +58,18 @@ func clientIDRule(id string) string {
 }
 
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+var usualEnvironmentName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
+
+// secretEnv reports a rule that the variable of a secret breaks. What does not look
+// like a variable's name is not shown: it may be the secret, put in the wrong place.
+func (c *checker) secretEnv(at *place, name, rule string) {
+	if usualEnvironmentName.MatchString(name) {
+		c.obey(at, rule)
+	} else {
+		c.obeyUnshown(at, rule)
+	}
+}
 
 // secretEnvRule judges the variable that a secret is in, and sees that it is
 // there. Who may write the config must not learn the gateway's own secrets by

@@ -21,7 +21,8 @@ func (c *checker) jwks(at *place, j *JWT) {
 			given++
 		}
 	}
-	c.must(given == 1, at, "must have exactly one of url, discover, file and inline")
+	c.must(given < 2, at, "must have exactly one of url, discover, file and inline")
+	c.must(given > 0, at, "must have one of url, discover, file and inline, where the provider has no secretEnv")
 	if k.URL != "" {
 		c.remoteURL(at.key("url"), k.URL, k.PlainHTTP)
 	}

@@ -20,14 +20,23 @@ const maxClockSkew = 5 * time.Minute
 const DefaultKeyHeader = "X-API-Key"
 
 // signatures are the algorithms a token may be signed by (RFC 7518, section
-// 3.1, and RFC 8037).
-var signatures = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+// 3.1, and RFC 8037); macs are those by a secret.
+var (
+	signatures = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	macs       = []string{"HS256", "HS384", "HS512"}
+)
 
 func (c *checker) jwt(at *place, j *JWT) {
 	c.name(at, j.Name)
 	c.words(at.key("audiences"), j.Audiences)
-	c.algorithms(at.key("algorithms"), j.Algorithms)
-	c.jwks(at.key("jwks"), j)
+	c.algorithms(at.key("algorithms"), j)
+	if j.SecretEnv == "" {
+		c.must(j.PreviousSecretEnv == "", at.key("previousSecretEnv"), "needs secretEnv")
+		c.jwks(at.key("jwks"), j)
+	} else {
+		c.must(j.JWKS == JWKS{}, at.key("secretEnv"), "must not stand beside jwks: a provider has public keys or a secret")
+		c.sharedSecrets(at, j)
+	}
 	c.obey(at.key("tokenType"), tokenTypeRule(j.TokenType))
 	c.atMost(at.key("clockSkew"), j.ClockSkew, maxClockSkew)
 	c.forward(at.key("forward"), j.Forward)
@@ -62,17 +71,26 @@ func ShortMediaType(typ string) string {
 	return typ
 }
 
-func (c *checker) algorithms(at *place, algorithms []string) {
-	c.words(at, algorithms)
-	for i, a := range algorithms {
+// algorithms holds a provider to the algorithms of what it has. A public key that
+// is taken for a secret would let everybody make tokens, so no provider has both.
+func (c *checker) algorithms(at *place, j *JWT) {
+	c.words(at, j.Algorithms)
+	secret := j.SecretEnv != ""
+	c.must(!secret || len(j.Algorithms) > 0, at, "must name HS256, HS384 or HS512 beside secretEnv")
+	for i, a := range j.Algorithms {
+		at := at.index(i)
 		switch {
 		case a == "":
-		case strings.HasPrefix(a, "HS"):
-			c.notYet(at.index(i), "HMAC secrets")
 		case strings.EqualFold(a, "none"):
-			c.obey(at.index(i), "must be a signature: a token that nobody signed proves nothing")
+			c.obey(at, "must be a signature: a token that nobody signed proves nothing")
+		case secret && slices.Contains(signatures, a):
+			c.obey(at, "needs jwks: a secret is for HS256, HS384 and HS512")
+		case !secret && slices.Contains(macs, a):
+			c.obey(at, "needs secretEnv: jwks has public keys")
+		case secret:
+			oneOf(c, at, a, macs...)
 		default:
-			oneOf(c, at.index(i), a, signatures...)
+			oneOf(c, at, a, signatures...)
 		}
 	}
 }

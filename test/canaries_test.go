@@ -29,6 +29,7 @@ backends:
   gone: {endpoints: ["{{.gone}}"]}
 auth:
 ` + jwtMain + `      forward: {sub: X-User-ID}
+    shared: {issuer: shared, audiences: [api], algorithms: [HS256], secretEnv: TOKEN_SECRET, previousSecretEnv: OLD_TOKEN_SECRET}
   apiKey:
     partners: {forward: {id: X-Key-ID}}
     legacy: {from: {query: api_key}}
@@ -41,6 +42,7 @@ routes:
   - {name: data, match: {path: /data/**}, auth: {anyOf: [{apiKey: partners}, {jwt: main}]}, limits: [each], to: [{backend: app}]}
   - {name: old, match: {path: /old/**}, auth: {anyOf: [{apiKey: legacy}, {introspection: opaque, mode: shadow}]}, to: [{backend: app}]}
   - {name: opaque, match: {path: /opaque/**}, auth: {anyOf: [{introspection: opaque}]}, to: [{backend: app}]}
+  - {name: shared, match: {path: /shared/**}, auth: {anyOf: [{jwt: shared}]}, to: [{backend: app}]}
   - {name: once, match: {path: /once/**}, auth: public, limits: [once], to: [{backend: app}]}
   - {name: moved, match: {path: /moved/**}, auth: public, redirect: {status: 301, host: elsewhere.example}}
   - {name: rewritten, match: {path: /rewritten/**}, auth: public, rewrite: {path: /other}, to: [{backend: app}]}
@@ -70,6 +72,7 @@ func TestCanariesAreNowhere(t *testing.T) {
 	}, env: []string{
 		"TMPDIR=" + temporary, "GATEWRIGHT_LOG_LEVEL=debug", "GATEWRIGHT_REDIS_URL=" + redis.URL(),
 		"GATEWRIGHT_ADMIN_TOKEN=" + canary("admin token"), "INTROSPECT_SECRET=" + canary("client secret"),
+		"TOKEN_SECRET=" + canary("secret of tokens") + strings.Repeat("0", 32), "OLD_TOKEN_SECRET=" + canary("old secret of tokens") + strings.Repeat("0", 32),
 		"GATEWRIGHT_KEY_SECRET=" + canary("secret of hashes") + strings.Repeat("0", 32),
 	}})
 	made := g.createKey("--owner", "o")
@@ -77,6 +80,8 @@ func TestCanariesAreNowhere(t *testing.T) {
 	signed := token(t, p, "sub=alice", "private="+canary("claim"))
 	canaries["token"] = signed
 	canaries["signature"] = signed[strings.LastIndexByte(signed, '.')+1:]
+	byMAC := macToken("shared", canaries["secret of tokens"]+strings.Repeat("0", 32))
+	canaries["token by a MAC"], canaries["a MAC"] = byMAC, byMAC[strings.LastIndexByte(byMAC, '.')+1:]
 	forged := tamper(token(t, p, "sub=alice", "private="+canary("claim of a forged token")))
 	canaries["forged token"] = forged
 
@@ -91,9 +96,9 @@ func TestCanariesAreNowhere(t *testing.T) {
 	}
 	statuses := map[int]int{}
 	for _, listener := range []string{"public", "filtered"} {
-		for _, path := range []string{"/data/1", "/old/1", "/opaque/1", "/once/1", "/moved/1", "/rewritten/1", "/gone/1", "/nowhere", "/old/%2e%2e;/x"} {
+		for _, path := range []string{"/data/1", "/old/1", "/opaque/1", "/shared/1", "/once/1", "/moved/1", "/rewritten/1", "/gone/1", "/nowhere", "/old/%2e%2e;/x"} {
 			for _, headers := range [][]header{
-				everywhere(), everywhere(key), everywhere(token), everywhere(bearer(forged)), everywhere(bearer(opaqueToken)),
+				everywhere(), everywhere(key), everywhere(token), everywhere(bearer(forged)), everywhere(bearer(opaqueToken)), everywhere(bearer(byMAC)),
 				everywhere(bearer(canary("made-up token"))), everywhere(header{"X-API-Key", canary("made-up key")}),
 				everywhere(key, key), everywhere(header{"Authorization", "Basic " + canary("basic")}),
 			} {
@@ -115,6 +120,7 @@ func TestCanariesAreNowhere(t *testing.T) {
 			}
 		}
 		get(t, g.url(listener, "/old/2?api_key="+url.QueryEscape(made.Key))).ok(t)
+		get(t, g.url(listener, "/shared/2"), bearer(byMAC)).ok(t)
 		// Absolute form, with a password.
 		g.raw(listener, "GET http://user:"+canary("userinfo")+"@a/data/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	}
@@ -183,6 +189,13 @@ func (g *gateway) everythingWritten(temporary string, redis *testenv.Redis, admi
 			g.t.Fatal(err)
 		}
 		must("Envoy's admin port "+page, pageText(g.t, envoy, req), has)
+	}
+	for _, pid := range g.envoyPIDs() {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		must("Envoy's environment", string(environ), "PATH=")
 	}
 	for _, dir := range []string{g.dir, temporary} {
 		g.readAll(dir, places)

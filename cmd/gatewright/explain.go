@@ -121,6 +121,9 @@ func explanation(ctx context.Context, path string, jwks []string, asked explain.
 		if c.Auth.JWT[name] == nil || file == "" {
 			return explain.Report{}, usageError{fmt.Errorf("--jwks %s: want NAME=FILE, and the name of a JWT provider of the config", named)}
 		}
+		if c.Auth.JWT[name].SecretEnv != "" {
+			return explain.Report{}, usageError{fmt.Errorf("--jwks %s: the provider has a secret and no key set", named)}
+		}
 		if _, err := os.Stat(file); err != nil {
 			return explain.Report{}, fmt.Errorf("reading the key set of %s: %w", name, err)
 		}

@@ -73,6 +73,7 @@ func believesNoMore(p, other *config.JWT) bool {
 		return p == other
 	}
 	return p.Name == other.Name && p.Issuer == other.Issuer && p.JWKS == other.JWKS &&
+		p.SecretEnv == other.SecretEnv && (p.PreviousSecretEnv == "" || p.PreviousSecretEnv == other.PreviousSecretEnv) &&
 		subset(p.Audiences, other.Audiences) && subset(algorithms(p), algorithms(other)) && typeFits(p.TokenType, other.TokenType) && p.ClockSkew.Or(defaultSkew) <= other.ClockSkew.Or(defaultSkew) &&
 		(p.CertificateBound || !other.CertificateBound)
 }

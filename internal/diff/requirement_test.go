@@ -12,6 +12,9 @@ func TestAsksAtLeast(t *testing.T) {
 	t.Parallel()
 	with := func(typ string) *config.JWT { return &config.JWT{Name: "main", Issuer: "i", TokenType: typ} }
 	main := with("")
+	secrets := func(env, previous string) authz.Requirement {
+		return authz.Requirement{JWT: &config.JWT{Name: "main", Issuer: "i", SecretEnv: env, PreviousSecretEnv: previous}}
+	}
 	for name, c := range map[string]struct {
 		q, other authz.Requirement
 		want     bool
@@ -29,6 +32,10 @@ func TestAsksAtLeast(t *testing.T) {
 		"a rule more":             {authz.Requirement{Rule: "true"}, authz.Requirement{}, true},
 		"a type within the usual": {authz.Requirement{JWT: with("application/AT+jwt")}, authz.Requirement{}, true},
 		"a type of its own":       {authz.Requirement{JWT: with("x+jwt")}, authz.Requirement{}, false},
+		"another secret":          {secrets("NEW", ""), secrets("OLD", ""), false},
+		"a secret more":           {secrets("NEW", "OLD"), secrets("NEW", ""), false},
+		"a secret fewer":          {secrets("NEW", ""), secrets("NEW", "OLD"), true},
+		"a secret for keys":       {secrets("NEW", ""), authz.Requirement{}, false},
 		"no type any more":        {authz.Requirement{}, authz.Requirement{JWT: with("at+jwt")}, false},
 	} {
 		for _, q := range []*authz.Requirement{&c.q, &c.other} {
