@@ -3,20 +3,11 @@ package ratelimit
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/bits"
 	"time"
 
 	"github.com/gatewright/gatewright/config"
 )
-
-// maxExact is the largest integer up to which a float64, and so a number of
-// Redis' Lua, counts without gaps. No level and no time goes above it.
-const maxExact = 1 << 53
-
-// Never is the RetryAfter of a request that costs more than its bucket holds:
-// no wait lets it pass.
-const Never time.Duration = -1
 
 // Bucket is the definition of a token bucket in integers. A rate of E events
 // in P microseconds is divided by their greatest common divisor g; with levels
@@ -56,73 +47,15 @@ func NewBucket(def config.TokenBucket) (Bucket, error) {
 // full is the level of a full bucket, in parts. At most maxExact.
 func (b Bucket) full() int64 { return b.capacity * b.unit }
 
-// State is what is kept of one bucket. The zero value is a full bucket.
-type State struct {
-	Level int64 // parts left
-	Unit  int64 // parts that made a token when this was written; 0 in the zero value
-	Last  int64 // time of Level, in microseconds of the store's clock
-}
+// debt is how far below nothing a level may go, so that what is missing to a full
+// bucket is counted exactly too.
+func (b Bucket) debt() int64 { return maxExact - b.full() }
 
-// Result is what one bucket says to one request.
-type Result struct {
-	// Allowed says that the bucket holds the cost.
-	Allowed bool
-	// Remaining is the number of whole tokens left.
-	Remaining int64
-	// RetryAfter is exact: when nobody else takes, the same request passes at
-	// that time and not a microsecond before. 0 when allowed, Never when the
-	// cost is above the capacity.
-	RetryAfter time.Duration
-	// ResetAfter is the time until the bucket is full.
-	ResetAfter time.Duration
-}
+func (b Bucket) most() int64 { return b.capacity }
 
-// Demand is a cost asked of a bucket. A negative cost counts as 0: nothing is
-// ever given back.
-type Demand struct {
-	Bucket Bucket
-	Cost   int64
-}
-
-// Take asks bucket b in state s for cost tokens at time now (microseconds),
-// and returns the state to keep. A denial changes nothing.
-func Take(s State, b Bucket, cost, now int64) (State, Result) {
-	current := b.at(s, now)
-	if !b.holds(current, cost) {
-		return s, b.result(current, false, cost, now)
-	}
-	charged := b.charged(current, cost)
-	return charged, b.result(charged, true, cost, now)
-}
-
-// TakeAll asks several buckets at one time: all are charged, or none is. When
-// one denies, the results of the others say what they would have said, and the
-// states are returned as they came. states[i] belongs to demands[i].
-func TakeAll(states []State, demands []Demand, now int64) ([]State, []Result, bool) {
-	next := make([]State, len(demands))
-	results := make([]Result, len(demands))
-	allowed := true
-	for i, d := range demands {
-		next[i] = d.Bucket.at(states[i], now)
-		results[i].Allowed = d.Bucket.holds(next[i], d.Cost)
-		allowed = allowed && results[i].Allowed
-	}
-	for i, d := range demands {
-		if allowed {
-			next[i] = d.Bucket.charged(next[i], d.Cost)
-		}
-		results[i] = d.Bucket.result(next[i], results[i].Allowed, d.Cost, now)
-	}
-	if !allowed {
-		return states, results, false
-	}
-	return next, results, true
-}
-
-// at is s brought to time now: converted to this definition, and refilled. A
-// clock that has jumped back stands still until it has caught up.
+// at converts s to this definition, and refills it.
 func (b Bucket) at(s State, now int64) State {
-	if s.Unit <= 0 || s.Level < 0 {
+	if s.Unit <= 0 {
 		return State{Level: b.full(), Unit: b.unit, Last: now}
 	}
 	level, at := b.converted(s), max(now, s.Last)
@@ -138,31 +71,62 @@ func (b Bucket) at(s State, now int64) State {
 // converted is the level of s in parts of this definition, rounded down and cut
 // to the capacity: a changed definition never gives tokens.
 func (b Bucket) converted(s State) int64 {
+	if s.Level < 0 {
+		return -b.owed(uint64(-s.Level), uint64(s.Unit))
+	}
 	whole, part := s.Level/s.Unit, s.Level%s.Unit
 	if whole >= b.capacity {
 		return b.full()
 	}
-	hi, lo := bits.Mul64(uint64(part), uint64(b.unit))
-	parts, _ := bits.Div64(hi, lo, uint64(s.Unit)) // part < Unit, so the quotient is below b.unit
+	parts, _ := mulDiv(uint64(part), uint64(b.unit), uint64(s.Unit)) // part < Unit, so the quotient is below b.unit
 	return whole*b.unit + int64(parts)
 }
 
-// holds says whether current, a state brought to now, has cost tokens.
-func (b Bucket) holds(current State, cost int64) bool {
-	return cost <= b.capacity && max(cost, 0)*b.unit <= current.Level
+// owed is a debt in parts of another unit, rounded up.
+func (b Bucket) owed(debt, unit uint64) int64 {
+	whole, part := debt/unit, debt%unit
+	if whole > uint64(b.debt()/b.unit) {
+		return b.debt()
+	}
+	parts, rest := mulDiv(part, uint64(b.unit), unit)
+	if rest > 0 {
+		parts++
+	}
+	return min(int64(whole)*b.unit+int64(parts), b.debt())
 }
 
-// charged is current less cost tokens, which it holds.
-func (b Bucket) charged(current State, cost int64) State {
-	current.Level -= max(cost, 0) * b.unit
+// mulDiv is a*b/c and what remains, for a < c.
+func mulDiv(a, b, c uint64) (quotient, rest uint64) {
+	hi, lo := bits.Mul64(a, b)
+	return bits.Div64(hi, lo, c)
+}
+
+func (b Bucket) holds(current State, cost int64) bool {
+	return cost <= 0 || cost <= b.capacity && cost*b.unit <= current.Level
+}
+
+func (b Bucket) charged(current State, d Demand) State {
+	if d.Cost > (current.Level+b.debt())/b.unit {
+		current.Level = -b.debt()
+		return current
+	}
+	current.Level -= max(d.Cost, 0) * b.unit
 	return current
 }
 
-// result tells current at time now: charged already where allowed is true.
+func (b Bucket) returned(current State, d Demand) State {
+	if d.Cost >= ceilDiv(b.full()-current.Level, b.unit) {
+		current.Level = b.full()
+		return current
+	}
+	current.Level += max(d.Cost, 0) * b.unit
+	return current
+}
+
 func (b Bucket) result(current State, allowed bool, cost, now int64) Result {
 	r := Result{
 		Allowed:    allowed,
-		Remaining:  current.Level / b.unit,
+		Remaining:  max(current.Level, 0) / b.unit,
 		ResetAfter: b.wait(current, b.full(), now),
 	}
 	switch {
@@ -176,27 +140,25 @@ func (b Bucket) result(current State, allowed bool, cost, now int64) Result {
 }
 
 // wait is the time from now until current has risen to level. It includes the
-// time for which a clock that jumped back stands still.
+// time for which a clock that was set back stands still.
 func (b Bucket) wait(current State, level, now int64) time.Duration {
 	if current.Level >= level {
 		return 0
 	}
 	behind := uint64(current.Last) - uint64(now) // current.Last is at least now
-	rising := uint64(ceilDiv(level-current.Level, b.rate))
-	const longest = math.MaxInt64 / uint64(time.Microsecond)
-	if behind > longest || behind+rising > longest {
-		return math.MaxInt64
-	}
-	return time.Duration(behind+rising) * time.Microsecond
+	return micros(behind + uint64(ceilDiv(level-current.Level, b.rate)))
 }
 
-// ceilDiv is a/b rounded up, for a >= 0 and b > 0.
-func ceilDiv(a, b int64) int64 {
-	q := a / b
-	if a%b > 0 {
-		q++
-	}
-	return q
+func (b Bucket) ends(s State) int64 {
+	return s.Last + ceilDiv(b.full()-s.Level, b.rate)
+}
+
+func (b Bucket) forgives(s State, now int64) float64 {
+	return float64(max(b.ends(s)-now, 0)) * float64(b.rate) / float64(b.unit)
+}
+
+func (b Bucket) words(d Demand) (kind string, p [4]int64) {
+	return "b", [4]int64{b.capacity, b.unit, b.rate, d.keep}
 }
 
 func gcd(a, b int64) int64 {

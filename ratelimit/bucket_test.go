@@ -22,6 +22,9 @@ func bucketOf(t interface{ Fatalf(string, ...any) }, capacity, events int64, per
 	return b
 }
 
+// of is a demand of cost on d.
+func of(d Definition, cost int64) Demand { return Demand{Definition: d, Cost: cost} }
+
 func TestNewBucketReducesTheRate(t *testing.T) {
 	for name, c := range map[string]struct {
 		capacity, events int64
@@ -64,7 +67,7 @@ func TestNewBucketRefuses(t *testing.T) {
 func TestTakeMoreThanTheCapacityNeverPasses(t *testing.T) {
 	b := bucketOf(t, 5, 1, time.Second)
 	for _, cost := range []int64{6, math.MaxInt64} {
-		s, r := Take(State{}, b, cost, 0)
+		s, r := Take(State{}, of(b, cost), 0)
 		if r.Allowed || r.RetryAfter != Never || r.Remaining != 5 || s != (State{}) {
 			t.Errorf("cost %d: got %+v and state %+v, want a denial for ever and nothing taken", cost, r, s)
 		}
@@ -73,9 +76,9 @@ func TestTakeMoreThanTheCapacityNeverPasses(t *testing.T) {
 
 func TestTakeOfNoTokensGivesNone(t *testing.T) {
 	b := bucketOf(t, 5, 1, day)
-	s, _ := Take(State{}, b, 5, 0)
+	s, _ := Take(State{}, of(b, 5), 0)
 	for _, cost := range []int64{0, -1, math.MinInt64} {
-		got, r := Take(s, b, cost, 0)
+		got, r := Take(s, of(b, cost), 0)
 		if !r.Allowed || r.Remaining != 0 || got != s {
 			t.Errorf("cost %d: got %+v and state %+v, want nothing changed", cost, r, got)
 		}
@@ -86,8 +89,8 @@ func TestTakeSurvivesAnyState(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := bucketGen.Draw(t, "bucket").Bucket
 		s := State{Level: rapid.Int64().Draw(t, "level"), Unit: rapid.Int64().Draw(t, "unit"), Last: rapid.Int64().Draw(t, "last")}
-		next, r := Take(s, b, rapid.Int64().Draw(t, "cost"), rapid.Int64().Draw(t, "now"))
-		if r.Allowed && (next.Level < 0 || next.Level > b.full()) {
+		next, r := Take(s, of(b, rapid.Int64().Draw(t, "cost")), rapid.Int64().Draw(t, "now"))
+		if r.Allowed && (next.Level < -b.debt() || next.Level > b.full()) {
 			t.Fatalf("level %d, outside the bucket of %d", next.Level, b.full())
 		}
 		if r.Remaining < 0 || r.Remaining > b.capacity || r.ResetAfter < 0 || r.RetryAfter < Never {
@@ -187,7 +190,7 @@ func TestTakeIsTheExactModel(t *testing.T) {
 				exact.last = now
 			}
 			var r Result
-			s, r = Take(s, d.Bucket, cost, now)
+			s, r = Take(s, of(d.Bucket, cost), now)
 			if want := exact.take(d, cost, now); r.Allowed != want {
 				t.Fatalf("cost %d at %d: allowed %t, exactly %t (%v tokens)", cost, now, r.Allowed, want, exact.tokens)
 			}
@@ -205,23 +208,23 @@ func TestRetryAfterIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := bucketGen.Draw(t, "bucket").Bucket
 		now := rapid.Int64Range(0, 1<<52).Draw(t, "start")
-		s, _ := Take(State{}, b, rapid.Int64Range(1, b.capacity).Draw(t, "first"), now)
+		s, _ := Take(State{}, of(b, rapid.Int64Range(1, b.capacity).Draw(t, "first")), now)
 		now += stepGen.Draw(t, "step")
 		cost := rapid.Int64Range(1, b.capacity).Draw(t, "cost")
-		_, r := Take(s, b, cost, now)
+		_, r := Take(s, of(b, cost), now)
 		if r.Allowed {
 			return
 		}
-		if _, at := Take(s, b, cost, now+r.RetryAfter.Microseconds()); !at.Allowed {
+		if _, at := Take(s, of(b, cost), now+r.RetryAfter.Microseconds()); !at.Allowed {
 			t.Fatalf("denied after the Retry-After of %v", r.RetryAfter)
 		}
-		if _, before := Take(s, b, cost, now+r.RetryAfter.Microseconds()-1); before.Allowed {
+		if _, before := Take(s, of(b, cost), now+r.RetryAfter.Microseconds()-1); before.Allowed {
 			t.Fatalf("allowed a microsecond before the Retry-After of %v", r.RetryAfter)
 		}
-		if _, full := Take(s, b, 0, now+r.ResetAfter.Microseconds()); full.ResetAfter != 0 {
+		if _, full := Take(s, of(b, 0), now+r.ResetAfter.Microseconds()); full.ResetAfter != 0 {
 			t.Fatalf("not full after the ResetAfter of %v", r.ResetAfter)
 		}
-		if _, full := Take(s, b, 0, now+r.ResetAfter.Microseconds()-1); full.ResetAfter == 0 {
+		if _, full := Take(s, of(b, 0), now+r.ResetAfter.Microseconds()-1); full.ResetAfter == 0 {
 			t.Fatalf("full a microsecond before the ResetAfter of %v", r.ResetAfter)
 		}
 	})
@@ -267,7 +270,7 @@ func TestChangingDefinitionsKeepTheBound(t *testing.T) {
 			b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
 			cost := rapid.Int64Range(1, b.capacity).Draw(t, "cost")
 			var r Result
-			if s, r = Take(s, b, cost, now); r.Allowed {
+			if s, r = Take(s, of(b, cost), now); r.Allowed {
 				admitted = append(admitted, admission{s.Last, cost})
 			}
 		}
@@ -284,12 +287,12 @@ func TestTakeAllIsAllOrNone(t *testing.T) {
 		for i := range n {
 			b := bucketGen.Draw(t, "bucket").Bucket
 			states[i] = State{Level: rapid.Int64Range(0, b.full()).Draw(t, "level"), Unit: b.unit, Last: 1}
-			demands[i] = Demand{b, rapid.Int64Range(1, b.capacity+1).Draw(t, "cost")}
+			demands[i] = of(b, rapid.Int64Range(1, b.capacity+1).Draw(t, "cost"))
 		}
 		next, results, allowed := TakeAll(states, demands, 1)
 		all := true
 		for i, d := range demands {
-			s, alone := Take(states[i], d.Bucket, d.Cost, 1)
+			s, alone := Take(states[i], d, 1)
 			all = all && alone.Allowed
 			if results[i].Allowed != alone.Allowed || results[i].RetryAfter != alone.RetryAfter {
 				t.Fatalf("bucket %d: %+v, alone %+v", i, results[i], alone)

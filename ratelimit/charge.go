@@ -1,8 +1,6 @@
 package ratelimit
 
 import (
-	"errors"
-	"fmt"
 	"math"
 
 	"github.com/gatewright/gatewright/config"
@@ -49,17 +47,13 @@ type basket struct {
 func newBasket(charges []Charge) (*basket, error) {
 	b := &basket{of: make([]int, len(charges))}
 	for i, c := range charges {
-		if c.Limit == nil || c.bucket() == nil {
-			return nil, errors.New("a limit without a token bucket")
-		}
-		bucket, err := NewBucket(*c.bucket())
+		d, err := NewDefinition(c.Limit, c.Allowance)
 		if err != nil {
-			return nil, fmt.Errorf("limit %q: %w", c.Limit.Name, err)
+			return nil, err
 		}
 		b.of[i] = b.add(c.Limit, item{
 			key:    bucketKey(c.Limit, c.Key, c.Allowance),
-			Demand: Demand{Bucket: bucket, Cost: c.tokens()},
-			keep:   longestFill(c.Limit),
+			Demand: Demand{Definition: d, Cost: c.tokens(), keep: longestFill(c.Limit)},
 		})
 	}
 	return b, nil

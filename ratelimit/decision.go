@@ -103,7 +103,7 @@ func (l *Limiter) conclude(b *basket, verdicts []verdict) (Decision, []verdict) 
 	if speaker >= 0 {
 		r := verdicts[speaker].Result
 		decision.Limit = b.limits[speaker].Name
-		decision.Capacity, decision.Remaining = b.items[speaker].Bucket.capacity, r.Remaining
+		decision.Capacity, decision.Remaining = b.items[speaker].most(), r.Remaining
 		decision.RetryAfter, decision.ResetAfter = r.RetryAfter, r.ResetAfter
 	}
 	return decision, verdicts

@@ -3,13 +3,15 @@
 //
 // The layers, from the inside out:
 //
-//	bucket.go   the token bucket: integers in, integers out, no clock
-//	key.go      which bucket a request is counted in
-//	memory.go   buckets of this process
-//	redis.go    buckets that all instances share, by one script (take.lua)
-//	guard.go    keeps requests away from a Redis that does not answer
-//	limiter.go  the decision, and what each limit does without its store
-//	service.go  the second door: envoy.service.ratelimit.v3.RateLimitService
+//	definition.go  what an algorithm is: integers in, integers out, no clock
+//	bucket.go      the token bucket
+//	key.go         which bucket a request is counted in
+//	call.go        what is asked of a store, and how take.lua is asked
+//	memory.go      buckets of this process
+//	redis.go       buckets that all instances share, by one script (take.lua)
+//	guard.go       keeps requests away from a Redis that does not answer
+//	limiter.go     the decision, and what each limit does without its store
+//	service.go     the second door: envoy.service.ratelimit.v3.RateLimitService
 //
 // README.md walks one bucket through six steps, and states the bounds.
 package ratelimit

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -176,11 +177,18 @@ func TestRedisRefusesStrangeReplies(t *testing.T) {
 		"cluster down":       "-CLUSTERDOWN The cluster is down\r\n",
 		"no array":           ":1\r\n",
 		"nothing":            "$-1\r\n",
-		"too short":          "*2\r\n:1\r\n:1\r\n",
-		"too long":           "*6\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n",
-		"a level below none": "*4\r\n:1\r\n:1\r\n:-1\r\n:1\r\n",
-		"a level above full": "*4\r\n:1\r\n:1\r\n:999999999999999999\r\n:1\r\n",
-		"a time before now":  "*4\r\n:1\r\n:5\r\n:1\r\n:1\r\n",
+		"too short":          numbers(1, 1, 1, 4, 0),
+		"too long":           numbers(1, 1, 1, 4, 0, 1, 1),
+		"half charged":       numbers(1, 2, 1, 4, 0, 1),
+		"charged and denied": numbers(1, 1, 0, 4, 1, 1),
+		"denied and allowed": numbers(1, 0, 1, 4, 0, 1),
+		"half allowed":       numbers(1, 1, 2, 4, 0, 1),
+		"less than none":     numbers(1, 1, 1, -1, 0, 1),
+		"more than all":      numbers(1, 1, 1, 6, 0, 1),
+		"a wait for nothing": numbers(1, 1, 1, 4, 1, 1),
+		"a denial at once":   numbers(1, 0, 0, 0, 0, 1),
+		"a time before":      numbers(1, 0, 0, 0, -2, 1),
+		"full in the past":   numbers(1, 1, 1, 4, 0, -1),
 		"texts":              "*4\r\n+a\r\n+b\r\n+c\r\n+d\r\n",
 		"not Redis":          "HTTP/1.1 400 Bad Request\r\n\r\n",
 		"an endless line":    strings.Repeat("x", 1<<16),
@@ -204,6 +212,15 @@ func TestRedisRefusesStrangeReplies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbers is a reply of Redis.
+func numbers(all ...int) string {
+	reply := fmt.Sprintf("*%d\r\n", len(all))
+	for _, n := range all {
+		reply += fmt.Sprintf(":%d\r\n", n)
+	}
+	return reply
 }
 
 // fakeRedis answers each command with the same bytes, and returns its address.

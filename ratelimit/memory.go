@@ -47,17 +47,16 @@ type shard struct {
 	next    int // the last one that sweeping looked at
 }
 
-// kept is a bucket in memory.
+// kept is what is kept under a key, and the definition that it was last charged by.
 type kept struct {
 	key   string
 	state State
-	full  int64   // the time at which it is full
-	until int64   // the time at which it is full by all definitions of its limit
-	rate  float64 // tokens that a microsecond adds
+	by    Definition
+	until int64 // the time from which on it says nothing, by all definitions of its limit
 }
 
-// missing is how many tokens would be forgiven if the bucket were dropped now.
-func (k *kept) missing(now int64) float64 { return float64(max(k.full-now, 0)) * k.rate }
+// forgives is how much would be admitted anew if it were dropped now.
+func (k *kept) forgives(now int64) float64 { return k.by.forgives(k.state, now) }
 
 // newMemory returns an empty store for about maxBuckets buckets on the
 // monotonic clock of the process.
@@ -75,28 +74,43 @@ func newMemory(maxBuckets int) *memory {
 }
 
 // take implements store. It never fails.
-func (m *memory) take(_ context.Context, items []item) ([]Result, error) {
-	homes, locked := m.homes(items)
-	for _, i := range locked { // in the order of the shards: no two takes wait for each other
+func (m *memory) take(ctx context.Context, items []item) ([]Result, error) {
+	results, err := m.run(ctx, []call{{op: opTake, items: items}})
+	return results[0], err
+}
+
+// run answers calls in order. It never fails.
+func (m *memory) run(_ context.Context, calls []call) ([][]Result, error) {
+	results := make([][]Result, len(calls))
+	for i, c := range calls {
+		results[i] = m.answer(c)
+	}
+	return results, nil
+}
+
+// answer does what one call asks, at one time.
+func (m *memory) answer(c call) []Result {
+	homes, locked := m.homes(c.items)
+	for _, i := range locked { // in the order of the shards: no two calls wait for each other
 		m.shards[i].mu.Lock()
 		defer m.shards[i].mu.Unlock()
 	}
 	now := m.now()
-	states := make([]State, len(items))
-	demands := make([]Demand, len(items))
-	for i, it := range items {
+	states := make([]State, len(c.items))
+	demands := make([]Demand, len(c.items))
+	for i, it := range c.items {
 		states[i], demands[i] = m.shards[homes[i]].state(it.key), it.Demand
 	}
-	states, results, allowed := TakeAll(states, demands, now)
-	for i, it := range items {
-		if allowed && it.Cost > 0 {
+	states, results, changed := c.op.do(states, demands, now)
+	for i, it := range c.items {
+		if changed && it.Cost > 0 && states[i].Unit != 0 {
 			m.evicted.Add(m.shards[homes[i]].put(it, states[i], now))
 		}
 	}
 	for _, i := range locked {
 		m.shards[i].sweep(now - m.keep)
 	}
-	return results, nil
+	return results
 }
 
 // homes is the shard of each item, and the shards to lock, ascending.
@@ -132,19 +146,14 @@ func (s *shard) state(key string) State {
 
 // put keeps the state of an item, and returns how many buckets had to go for it.
 func (s *shard) put(it item, state State, now int64) (evicted uint64) {
-	k := kept{
-		key:   it.key,
-		state: state,
-		full:  state.Last + ceilDiv(it.Bucket.full()-state.Level, it.Bucket.rate),
-		rate:  float64(it.Bucket.rate) / float64(it.Bucket.unit),
-	}
-	k.until = max(k.full, state.Last+it.keep)
+	k := kept{key: it.key, state: state, by: it.Definition}
+	k.until = max(it.ends(state), state.Last+it.keep)
 	if i, ok := s.index[it.key]; ok {
 		s.buckets[i] = k
 		return 0
 	}
 	if len(s.buckets) >= s.max {
-		s.drop(s.leastMissing(now))
+		s.drop(s.leastForgiven(now))
 		evicted = 1
 	}
 	s.index[it.key] = len(s.buckets)
@@ -152,12 +161,12 @@ func (s *shard) put(it item, state State, now int64) (evicted uint64) {
 	return evicted
 }
 
-// leastMissing is the bucket, of a random few, that forgives the least.
-func (s *shard) leastMissing(now int64) int {
+// leastForgiven is the bucket, of a random few, that forgives the least.
+func (s *shard) leastForgiven(now int64) int {
 	least := rand.IntN(len(s.buckets))
 	for range evictionSample - 1 {
 		i := rand.IntN(len(s.buckets))
-		if s.buckets[i].missing(now) < s.buckets[least].missing(now) {
+		if s.buckets[i].forgives(now) < s.buckets[least].forgives(now) {
 			least = i
 		}
 	}

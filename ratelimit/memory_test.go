@@ -10,7 +10,7 @@ import (
 )
 
 // one is a demand of one token.
-func one(key string, b Bucket) []item { return []item{{key, Demand{b, 1}, 0}} }
+func one(key string, b Bucket) []item { return []item{{key, of(b, 1)}} }
 
 // memoryAt is a store on a clock of the test's.
 func memoryAt(maxBuckets int) (*memory, *atomic.Int64) {
@@ -56,7 +56,7 @@ func TestMemoryDropsFullBuckets(t *testing.T) {
 func TestMemoryKeepsBucketsThatAreNotFull(t *testing.T) {
 	m, clock := memoryAt(defaultMaxBuckets)
 	b := bucketOf(t, 2, 1, time.Hour)
-	allowed(t, m, []item{{"victim", Demand{b, 2}, 0}})
+	allowed(t, m, []item{{"victim", of(b, 2)}})
 	for i := range 5_000 {
 		clock.Add(time.Millisecond.Microseconds())
 		allowed(t, m, one(fmt.Sprint(i), b))
@@ -75,7 +75,7 @@ func TestMemoryFloodSparesDrainedBuckets(t *testing.T) {
 	// The flood's buckets take longest to fill, and yet forgive least.
 	flood := bucketOf(t, 1000, 1, time.Hour)
 	for i := range 200 {
-		allowed(t, m, []item{{fmt.Sprint("victim", i), Demand{victim, 20}, 0}})
+		allowed(t, m, []item{{fmt.Sprint("victim", i), of(victim, 20)}})
 	}
 	for i := range 200_000 {
 		allowed(t, m, one(fmt.Sprint("flood", i), flood))
@@ -108,7 +108,7 @@ func TestMemoryChargesSeveralKeysTogether(t *testing.T) {
 		takers.Go(func() {
 			items := make([]item, len(keys))
 			for i := range keys {
-				items[i] = item{keys[(i+w)%len(keys)], Demand{b, 1}, 0}
+				items[i] = item{keys[(i+w)%len(keys)], of(b, 1)}
 			}
 			for range 500 {
 				if allowed(t, m, items) {
@@ -121,7 +121,7 @@ func TestMemoryChargesSeveralKeysTogether(t *testing.T) {
 	if n := admitted.Load(); n != 1000 {
 		t.Errorf("%d admitted, want exactly the capacity of 1000", n)
 	}
-	results, _ := m.take(context.Background(), []item{{keys[0], Demand{b, 0}, 0}, {keys[7], Demand{b, 0}, 0}})
+	results, _ := m.take(context.Background(), []item{{keys[0], of(b, 0)}, {keys[7], of(b, 0)}})
 	if results[0].Remaining != 0 || results[1].Remaining != 0 {
 		t.Errorf("%d and %d left, want none of either", results[0].Remaining, results[1].Remaining)
 	}

@@ -28,7 +28,7 @@ func TestReadmeSteps(t *testing.T) {
 		{2_100_000, 0, 2_000_000, Result{Allowed: true, Remaining: 20}},
 	} {
 		var got Result
-		if s, got = Take(s, b, step.cost, step.at); got != step.want || s.Level != step.level {
+		if s, got = Take(s, of(b, step.cost), step.at); got != step.want || s.Level != step.level {
 			t.Errorf("step %d: %+v and level %d, want %+v and %d", i, got, s.Level, step.want, step.level)
 		}
 	}

@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -21,18 +20,11 @@ import (
 // tag that all limits of a request share, which their keys do not have.
 const redisPrefix = "gw:rl:1:{all}:"
 
-// redisMargin is how long a bucket is kept after it is full.
-const redisMargin = 100 * time.Millisecond
-
-//go:embed take.lua
-var takeSource string
-
 // redisStore keeps buckets in one Redis, on that Redis' clock, so that all
 // instances share them.
 type redisStore struct {
 	client *redis.Client
 	script *redis.Script
-	margin time.Duration
 	clock  func() int64 // nil but in tests: Redis' own
 }
 
@@ -54,26 +46,33 @@ func newRedisStore(rawURL string, timeout time.Duration) (*redisStore, error) {
 	options.ReadBufferSize, options.WriteBufferSize = 4096, 4096 // a call is some hundred bytes
 	return &redisStore{
 		client: redis.NewClient(options),
-		script: redis.NewScript(takeSource),
-		margin: redisMargin,
+		script: redis.NewScript(commonSource + takeSource),
 	}, nil
 }
 
 // take implements store by one call of the script.
 func (r *redisStore) take(ctx context.Context, items []item) ([]Result, error) {
-	keys := make([]string, len(items))
-	args := make([]any, 0, 2+5*len(items))
-	args = append(args, r.time(), r.margin.Milliseconds())
-	for i, it := range items {
-		keys[i] = redisPrefix + it.key
-		args = append(args, it.Bucket.capacity, it.Bucket.unit, it.Bucket.rate, max(it.Cost, 0), it.keep)
+	results, err := r.run(ctx, []call{{op: opTake, items: items}})
+	if err != nil {
+		return nil, err
 	}
+	return results[0], nil
+}
+
+// run answers several calls, in their order, by one call of the script. An error
+// is that of all: each may have been done or not.
+func (r *redisStore) run(ctx context.Context, calls []call) ([][]Result, error) {
+	keys, args := encode(r.time(), calls)
 	inline.Blocks(ctx)
 	reply, err := r.script.Run(ctx, r.client, keys, args...).Int64Slice()
 	if err != nil {
 		return nil, fmt.Errorf("taking from Redis: %w", err)
 	}
-	return results(items, reply)
+	results, err := decode(calls, reply)
+	if err != nil {
+		return nil, fmt.Errorf("taking from Redis: %w", err)
+	}
+	return results, nil
 }
 
 // time is the script's clock argument: none, but in tests.
@@ -84,30 +83,11 @@ func (r *redisStore) time() string {
 	return strconv.FormatInt(r.clock(), 10)
 }
 
-// results reads the script's reply. A reply that the script cannot have given
-// is an error: whatever answers there is not our Redis.
-func results(items []item, reply []int64) ([]Result, error) {
-	if len(reply) != 2+2*len(items) {
-		return nil, fmt.Errorf("taking from Redis: %d numbers in the reply, want %d", len(reply), 2+2*len(items))
-	}
-	charged, now := reply[0] == 1, reply[1]
-	results := make([]Result, len(items))
-	for i, it := range items {
-		current := State{Level: reply[2+2*i], Unit: it.Bucket.unit, Last: reply[3+2*i]}
-		if current.Level < 0 || current.Level > it.Bucket.full() || current.Last < now {
-			return nil, fmt.Errorf("taking from Redis: level %d at %d in the reply, out of bounds", current.Level, current.Last)
-		}
-		allowed := charged || it.Bucket.holds(current, it.Cost)
-		results[i] = it.Bucket.result(current, allowed, it.Cost, now)
-	}
-	return results, nil
-}
-
 // ping is one real charge, of a bucket that nobody else uses: a Redis that
 // answers PING may still refuse scripts and writes.
 func (r *redisStore) ping(ctx context.Context) error {
 	bucket := Bucket{capacity: 1000, unit: 1, rate: 1}
-	_, err := r.take(ctx, []item{{key: "#ping", Demand: Demand{Bucket: bucket, Cost: 1}}})
+	_, err := r.take(ctx, []item{{key: "#ping", Demand: Demand{Definition: bucket, Cost: 1}}})
 	return err
 }
 

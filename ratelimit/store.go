@@ -11,12 +11,8 @@ type store interface {
 	take(ctx context.Context, items []item) ([]Result, error)
 }
 
-// item is a demand on the bucket with a key.
+// item is a demand on what is kept under a key.
 type item struct {
 	key string
 	Demand
-	// keep is how long, in microseconds, the bucket is kept at least after a
-	// charge. An absent bucket is a full one, and it may be asked for next by
-	// another definition, that takes longer to fill.
-	keep int64
 }

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -13,10 +14,16 @@ import (
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
+// runner is a store that does whole calls.
+type runner interface {
+	store
+	run(context.Context, []call) ([][]Result, error)
+}
+
 // storeUnderTest is a store on a clock of the test's, in which buckets outlive
 // the moment they are full: the clock may be set back.
 type storeUnderTest struct {
-	store
+	runner
 	clock *atomic.Int64
 	clear func()
 }
@@ -41,7 +48,7 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 		}
 		t.Cleanup(func() { _ = r.close() })
 		clock := new(atomic.Int64)
-		r.clock, r.margin = clock.Load, time.Hour
+		r.clock = clock.Load // and so values are kept for an hour more
 		test(t, storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }})
 	})
 }
@@ -61,7 +68,7 @@ func TestStores(t *testing.T) {
 	wide := bucketOf(t, 10, 2, time.Second)
 	narrow := bucketOf(t, 2, 2, time.Second)
 	slow := bucketOf(t, 3, 1, time.Minute)
-	take := func(key string, b Bucket, cost int64) item { return item{key, Demand{b, cost}, 0} }
+	take := func(key string, b Bucket, cost int64) item { return item{key, of(b, cost)} }
 	half := 500 * time.Millisecond
 
 	cases := map[string][]step{
@@ -147,8 +154,8 @@ func TestStores(t *testing.T) {
 	})
 }
 
-// Any sequence of takes, of several buckets at once, with changing definitions
-// and a clock that leaps and is set back, has the results of the pure
+// Any sequence of calls, of several at once and of several keys each, with changing
+// definitions and a clock that leaps and is set back, has the results of the pure
 // arithmetic, number by number.
 func TestStoresAreTheArithmetic(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s storeUnderTest) {
@@ -157,39 +164,44 @@ func TestStoresAreTheArithmetic(t *testing.T) {
 			s.clock.Store(rapid.Int64Range(1, 1<<51).Draw(t, "start"))
 			definitions := rapid.SliceOfN(bucketGen, 1, 3).Draw(t, "definitions")
 			keys := []string{"a", "b", "c", "d"}
+			items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
+				b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
+				return item{rapid.SampledFrom(keys).Draw(t, "key"), of(b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost"))}
+			}), 1, len(keys), func(it item) string { return it.key })
+			calls := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) call {
+				return call{rapid.SampledFrom([]op{opTake, opTake, opTake, opForce, opRefund}).Draw(t, "op"), items.Draw(t, "items")}
+			}), 1, 3)
 			pure := map[string]State{}
 			t.Repeat(map[string]func(*rapid.T){
 				"clock": func(t *rapid.T) { s.clock.Store(max(s.clock.Load()+stepGen.Draw(t, "step"), 0)) },
-				"take": func(t *rapid.T) {
-					items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
-						b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
-						return item{rapid.SampledFrom(keys).Draw(t, "key"), Demand{b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost")}, 0}
-					}), 1, len(keys), func(it item) string { return it.key }).Draw(t, "items")
-					checkTake(t, s, items, pure)
-				},
+				"run":   func(t *rapid.T) { checkRun(t, s, calls.Draw(t, "calls"), pure) },
 			})
 		})
 	})
 }
 
-// checkTake takes from the store and from the pure states, and compares.
-func checkTake(t *rapid.T, s storeUnderTest, items []item, pure map[string]State) {
-	states, demands := make([]State, len(items)), make([]Demand, len(items))
-	for i, it := range items {
-		states[i], demands[i] = pure[it.key], it.Demand
+// checkRun does calls in the store and on the pure states, and compares.
+func checkRun(t *rapid.T, s storeUnderTest, calls []call, pure map[string]State) {
+	want := make([][]Result, len(calls))
+	for i, c := range calls {
+		states, demands := make([]State, len(c.items)), make([]Demand, len(c.items))
+		for j, it := range c.items {
+			states[j], demands[j] = pure[it.key], it.Demand
+		}
+		states, results, changed := c.op.do(states, demands, s.clock.Load())
+		for j, it := range c.items {
+			if changed && it.Cost > 0 { // a look is not kept
+				pure[it.key] = states[j]
+			}
+		}
+		want[i] = results
 	}
-	states, want, charged := TakeAll(states, demands, s.clock.Load())
-	got, err := s.take(context.Background(), items)
+	got, err := s.run(context.Background(), calls)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got, want) {
+	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("at %d\n got %+v\nwant %+v", s.clock.Load(), got, want)
-	}
-	for i, it := range items {
-		if charged && it.Cost > 0 { // a look is not kept
-			pure[it.key] = states[i]
-		}
 	}
 }
 

@@ -1,116 +1,141 @@
--- Takes tokens from one or more buckets: all are charged, or none is. It is the
--- arithmetic of bucket.go on Redis' clock; every number is an integer of at
--- most 2^53, up to which Lua's numbers count without gaps.
+-- Answers requests to limits, in their order, each seeing what those before it
+-- did: the arithmetic of the algorithms' Go files on Redis' clock.
 --
--- KEYS     one distinct key for each bucket
+-- KEYS     the keys of all items of all requests, in order; distinct in a request
 -- ARGV[1]  the time in microseconds, or '' for Redis' own (tests alone give one)
--- ARGV[2]  milliseconds that a bucket is kept after it is full
--- ARGV[3…] for each key: capacity, unit, rate, cost (see Bucket in bucket.go), and
---          the microseconds that it is kept at least
+-- ARGV[2…] for each request: its op and the number of its items, and for each item
+--          six words: kind, cost and p1 to p4
 --
--- Returns  1 or 0 (charged or not), the time, then for each key its level and
---          the time of that level: after the charge if charged, before it if not.
+--   op   t  take from all items, or from none
+--        f  charge all items, whatever there is
+--        r  give back what the items took
 --
--- A value is "1:level:unit:last". Anything else, of whatever type, is not ours:
--- the bucket counts as full, and the next charge overwrites the value.
+--   kind b  token bucket: capacity, unit, rate (see Bucket in bucket.go), and the
+--           microseconds that its value is kept at least
+--
+-- Returns  the time, then for each request 1 or 0 (charged or not), and for each
+--          of its items: 1 or 0 (it had the cost or not), what remains, the
+--          microseconds until the same request passes (-1: never), and those
+--          until nothing counts any more
+--
+-- A denial writes nothing. An error of Redis in any request is that of the whole.
 
-local LARGEST = 9007199254740992
+local call, pcall, KEYS, ARGV = redis.call, redis.pcall, KEYS, ARGV
+local now = time_of(ARGV[1])
+-- The milliseconds that a value is kept after it says nothing any more. A clock of
+-- a test is set back.
+local MARGIN = ARGV[1] == '' and 100 or 3600000
 
--- a/b rounded down and up, for a >= 0 and b > 0. fmod is exact; a/b is not.
-local function floor_div(a, b)
-  return (a - math.fmod(a, b)) / b
-end
+-- Each kind is four functions. read loads an item and says whether it has the
+-- cost, as it.holds, or returns an error of Redis; charge and give change it and
+-- write; tell is what it says: remaining, retry, reset. What a kind needs is made
+-- when it is first asked for, since this text runs anew for each call.
+local make = {}
 
-local function ceil_div(a, b)
-  local q = floor_div(a, b)
-  if math.fmod(a, b) > 0 then q = q + 1 end
-  return q
-end
+function make.b()
+  local kind = {}
 
--- floor(a*b/c) for a < c <= 2^52, bit by bit, since a*b may exceed 2^53.
-local function mul_div(a, b, c)
-  local quotient, rest, bit = 0, 0, LARGEST
-  while bit >= 1 do
-    quotient, rest = quotient * 2, rest * 2
-    if rest >= c then quotient, rest = quotient + 1, rest - c end
-    if b >= bit then
-      b, rest = b - bit, rest + a
-      if rest >= c then quotient, rest = quotient + 1, rest - c end
-    end
-    bit = bit / 2
+  function kind.read(it, a)
+    local value = pcall('GET', it.key)
+    if fails(value) then return value end
+    it.capacity, it.unit, it.rate = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+    it.keep = tonumber(ARGV[a + 3])
+    it.full = it.capacity * it.unit
+    it.level, it.at, it.found = bucket_at(value, now, it.capacity, it.unit, it.rate)
+    it.holds = it.cost == 0 or it.cost <= it.capacity and it.cost * it.unit <= it.level
   end
-  return quotient
-end
 
--- The three numbers of a value, or nil when it is not ours.
-local function parse(value)
-  if type(value) ~= 'string' or #value > 64 then return nil end
-  local level, unit, last = string.match(value, '^1:(%d+):(%d+):(%d+)$')
-  level, unit, last = tonumber(level), tonumber(unit), tonumber(last)
-  if not level or level > LARGEST or last > LARGEST then return nil end
-  if unit < 1 or unit > LARGEST / 2 then return nil end
-  return level, unit, last
-end
-
--- A level in another unit, rounded down and cut to the capacity.
-local function converted(level, unit, b)
-  if unit == b.unit then return math.min(level, b.full) end
-  local whole = floor_div(level, unit)
-  if whole >= b.capacity then return b.full end
-  return whole * b.unit + mul_div(math.fmod(level, unit), b.unit, unit)
-end
-
--- Brings the bucket with a value to time now.
-local function refill(b, value, now)
-  local level, unit, last = parse(value)
-  if not level then
-    b.level, b.at = b.full, now
-    return
-  end
-  level, b.at = converted(level, unit, b), math.max(now, last)
-  local elapsed = b.at - last
-  if elapsed >= ceil_div(b.full - level, b.rate) then
-    b.level = b.full
-  else
-    b.level = level + elapsed * b.rate
-  end
-end
-
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
-
-local buckets, allowed = {}, 1
-for i, key in ipairs(KEYS) do
-  local value = redis.pcall('GET', key)
-  if type(value) == 'table' and not string.find(value.err, 'WRONGTYPE', 1, true) then
-    return value
-  end
-  local a = 3 + (i - 1) * 5
-  local b = {
-    capacity = tonumber(ARGV[a]), unit = tonumber(ARGV[a + 1]),
-    rate = tonumber(ARGV[a + 2]), cost = tonumber(ARGV[a + 3]),
-    keep = tonumber(ARGV[a + 4]),
-  }
-  b.full = b.capacity * b.unit
-  refill(b, value, now)
-  if b.cost > b.capacity or b.cost * b.unit > b.level then allowed = 0 end
-  buckets[i] = b
-end
-
-local reply = {allowed, now}
-for i, b in ipairs(buckets) do
-  if allowed == 1 and b.cost > 0 then
-    b.level = b.level - b.cost * b.unit
+  local function write(it)
     -- Not gone before it is full, even by a clock that stands still for a while.
-    local micros = b.at - now + math.max(ceil_div(b.full - b.level, b.rate), b.keep)
-    redis.call('SET', KEYS[i],
-      string.format('1:%.0f:%.0f:%.0f', b.level, b.unit, b.at),
-      'PX', string.format('%.0f', ceil_div(micros, 1000) + ARGV[2]))
+    local micros = it.at - now + max(ceil_div(it.full - it.level, it.rate), it.keep)
+    call('SET', it.key, bucket_value(it.level, it.unit, it.at), 'PX', ceil_div(micros, 1000) + MARGIN)
   end
-  reply[#reply + 1] = b.level
-  reply[#reply + 1] = b.at
+
+  function kind.charge(it)
+    local least = it.full - LARGEST
+    if it.cost > floor_div(it.level - least, it.unit) then
+      it.level = least
+    else
+      it.level = it.level - it.cost * it.unit
+    end
+    write(it)
+  end
+
+  function kind.give(it)
+    if it.cost >= ceil_div(it.full - it.level, it.unit) then
+      it.level = it.full
+    else
+      it.level = it.level + it.cost * it.unit
+    end
+    if it.found then write(it) end
+  end
+
+  -- The time until the level has been reached.
+  local function wait(it, level)
+    if it.level >= level then return 0 end
+    return it.at - now + ceil_div(level - it.level, it.rate)
+  end
+
+  function kind.tell(it)
+    local retry = 0
+    if it.holds then
+    elseif it.cost > it.capacity then
+      retry = -1
+    else
+      retry = wait(it, it.cost * it.unit)
+    end
+    return it.level > 0 and floor_div(it.level, it.unit) or 0, retry, wait(it, it.full)
+  end
+
+  return kind
+end
+
+local kinds = {}
+local function kind_of(letter)
+  local kind = kinds[letter]
+  if not kind then
+    kind = make[letter]()
+    kinds[letter] = kind
+  end
+  return kind
+end
+
+local reply, said = {now}, 1
+local function say(word)
+  said = said + 1
+  reply[said] = word
+end
+
+local items, word, before = {}, 2, 0
+while ARGV[word] do
+  local op, n, holds = ARGV[word], tonumber(ARGV[word + 1]), 1
+  word = word + 2
+  for i = 1, n do
+    local kind = kind_of(ARGV[word])
+    local it = {key = KEYS[before + i], kind = kind, cost = tonumber(ARGV[word + 1])}
+    local fault = kind.read(it, word + 2)
+    if fault then return fault end
+    if not it.holds then holds = 0 end
+    items[i] = it
+    word = word + 6
+  end
+  before = before + n
+  local charged = op == 't' and holds or 1
+  say(charged)
+  for i = 1, n do
+    local it = items[i]
+    if op == 'r' then it.holds = true end
+    if it.cost == 0 then -- a look changes nothing
+    elseif op == 'r' then
+      it.kind.give(it)
+    elseif charged == 1 then
+      it.kind.charge(it)
+    end
+    local remaining, retry, reset = it.kind.tell(it)
+    say(it.holds and 1 or 0)
+    say(remaining)
+    say(retry)
+    say(reset)
+  end
 end
 return reply

@@ -1,0 +1,96 @@
+-- What several scripts share: exact integers, and the value of a token bucket.
+-- It stands before each of them in one text.
+--
+-- Every number is an integer of at most 2^53, up to which Lua's numbers count
+-- without gaps.
+
+local LARGEST = 9007199254740992
+local fmod, max, min = math.fmod, math.max, math.min
+
+-- a/b rounded down and up, for a >= 0 and b > 0. fmod is exact; a/b is not.
+local function floor_div(a, b)
+  return (a - fmod(a, b)) / b
+end
+
+local function ceil_div(a, b)
+  local rest = fmod(a, b)
+  if rest > 0 then return (a - rest) / b + 1 end
+  return a / b
+end
+
+-- a*b/c rounded down, and what remains, for a < c <= 2^52: bit by bit, since a*b
+-- may exceed 2^53.
+local function mul_div(a, b, c)
+  local quotient, rest, bit = 0, 0, LARGEST
+  while bit >= 1 do
+    quotient, rest = quotient * 2, rest * 2
+    if rest >= c then quotient, rest = quotient + 1, rest - c end
+    if b >= bit then
+      b, rest = b - bit, rest + a
+      if rest >= c then quotient, rest = quotient + 1, rest - c end
+    end
+    bit = bit / 2
+  end
+  return quotient, rest
+end
+
+-- The time in microseconds: the one given (tests alone give one), or Redis' own.
+local function time_of(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- A reply of redis.pcall that ends the script: an error, but for that of a key
+-- with a value of another type. What we did not write counts as nothing.
+local function fails(reply)
+  return type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true)
+end
+
+-- The numbers of a bucket's value, "1:level:unit:last", or nil when it is not ours.
+local function bucket_parse(value)
+  if type(value) ~= 'string' or #value > 64 then return nil end
+  local level, unit, last = string.match(value, '^1:(%-?%d+):(%d+):(%d+)$')
+  level, unit, last = tonumber(level), tonumber(unit), tonumber(last)
+  if not level or level > LARGEST or level < -LARGEST or last > LARGEST then return nil end
+  if unit < 1 or unit > LARGEST / 2 then return nil end
+  return level, unit, last
+end
+
+-- A level in another unit, rounded down and cut to the capacity and to the debt
+-- that can be counted.
+local function bucket_converted(level, unit, capacity, to)
+  local full = capacity * to
+  if unit == to then return max(min(level, full), full - LARGEST) end
+  local size = level < 0 and -level or level
+  local whole = floor_div(size, unit)
+  if level < 0 then
+    if whole > floor_div(LARGEST - full, to) then return full - LARGEST end
+    local parts, rest = mul_div(fmod(size, unit), to, unit)
+    if rest > 0 then parts = parts + 1 end
+    return max(-whole * to - parts, full - LARGEST)
+  end
+  if whole >= capacity then return full end
+  return whole * to + (mul_div(fmod(size, unit), to, unit))
+end
+
+-- The level of a bucket with a value at time now, and the time of that level: a
+-- clock that was set back stands still until it has caught up. The third is true
+-- where there was a value of ours.
+local function bucket_at(value, now, capacity, unit, rate)
+  local full = capacity * unit
+  local level, was, last = bucket_parse(value)
+  if not level then return full, now, false end
+  if was ~= unit or level > full or level < full - LARGEST then
+    level = bucket_converted(level, was, capacity, unit)
+  end
+  if last >= now then return level, last, true end
+  local elapsed = now - last
+  if elapsed >= ceil_div(full - level, rate) then return full, now, true end
+  return level + elapsed * rate, now, true
+end
+
+-- The value of a bucket.
+local function bucket_value(level, unit, at)
+  return string.format('1:%.0f:%.0f:%.0f', level, unit, at)
+end
