@@ -40,7 +40,7 @@ const (
 // that are taken apart just as far and then refused for their issuer, so that
 // what differs is the looking for a key alone.
 func (b *bench) flood(ctx context.Context) (_ string, err error) {
-	keys, err := serveKeys(b.issuer.jwks)
+	keys, err := serveKeys(b.issuer.JWKS)
 	if err != nil {
 		return "", err
 	}
@@ -172,12 +172,12 @@ func floodTable(rows []*floodRow, fetches, mostFetches int64) string {
 // refusedMessages are CheckRequests with tokens that nobody has signed: of this
 // issuer with kids that it does not have, or of another one with a kid that it has.
 func (i *issuer) refusedMessages(unknownKIDs bool) ([][]byte, error) {
-	signed, err := i.token("RS256", 0)
+	signed, err := i.Token("RS256", 0)
 	if err != nil {
 		return nil, err
 	}
 	parts := strings.Split(signed, ".")
-	foreign, err := i.payload(0, "https://somebody.else.example.com/")
+	foreign, err := rig.Payload(0, "https://somebody.else.example.com/")
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +185,9 @@ func (i *issuer) refusedMessages(unknownKIDs bool) ([][]byte, error) {
 	for n := range out {
 		header, payload := fmt.Sprintf(`{"alg":"RS256","kid":"random-%06d","typ":"JWT"}`, n), parts[1]
 		if !unknownKIDs {
-			header, payload = fmt.Sprintf(`{"alg":"RS256","kid":"rsa","typ":"JWT","n":"%06d"}`, n), b64(foreign)
+			header, payload = fmt.Sprintf(`{"alg":"RS256","kid":"rsa","typ":"JWT","n":"%06d"}`, n), rig.Base64(foreign)
 		}
-		if out[n], err = i.message("token", "authorization", "Bearer "+b64([]byte(header))+"."+payload+"."+parts[2]); err != nil {
+		if out[n], err = i.message("token", "authorization", "Bearer "+rig.Base64([]byte(header))+"."+payload+"."+parts[2]); err != nil {
 			return nil, err
 		}
 	}
