@@ -87,6 +87,10 @@ nginx:
 bench-check: ## Measure what a Check costs, beside a no-op (ARGS="-rounds 3 -o FILE")
 	@$(GO) run ./bench/check $(ARGS)
 
+.PHONY: bench-limits
+bench-limits: redis ## Measure what a limit costs (ARGS="-redis ADDRESS -rival NAME=ADDRESS/PID -o FILE")
+	@$(GO) run ./bench/limits $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)

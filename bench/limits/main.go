@@ -1,0 +1,104 @@
+// Command limits measures what a limit costs: decisions of gatewright by Redis
+// and in memory, beside envoyproxy/ratelimit where one is running, in requests a
+// second, latency, CPU and commands of Redis.
+//
+// It prints tables in Markdown. README.md beside it says what each row measures,
+// and what it does not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// options are how much is measured, and beside what. Each is a flag.
+type options struct {
+	rounds  int
+	time    time.Duration
+	streams int
+	users   int
+	fleet   time.Duration
+	many    int
+	redis   string
+	rivals  rivalList
+	config  bool
+	output  string
+}
+
+func fullSize() options {
+	return options{rounds: 7, time: time.Second, streams: 64, users: 200, fleet: 10 * time.Second, many: 1_000_000}
+}
+
+func (o *options) register(flags *flag.FlagSet) {
+	flags.IntVar(&o.rounds, "rounds", o.rounds, "how many times each row is measured, in turn; 0 leaves them out")
+	flags.DurationVar(&o.time, "time", o.time, "how long a row is loaded in one round")
+	flags.IntVar(&o.streams, "streams", o.streams, "calls at once, on one connection")
+	flags.IntVar(&o.users, "users", o.users, "users in rotation: each is counted by itself")
+	flags.DurationVar(&o.fleet, "fleet", o.fleet, "how long four instances on one Redis are loaded, for each consistency; 0 leaves it out")
+	flags.IntVar(&o.many, "many", o.many, "distinct keys for the rows on memory; 0 leaves them out")
+	flags.StringVar(&o.redis, "redis", "", "the `address` of a Redis to measure with, whose keys expire (default: one is started)")
+	flags.Var(&o.rivals, "rival", "`NAME=ADDRESS/PID` of an envoyproxy/ratelimit on the same Redis, with the config that -config prints; there may be several")
+	flags.BoolVar(&o.config, "config", false, "print the rival's config, and do nothing else")
+	flags.StringVar(&o.output, "o", "", "the `file` that the tables are written to (default: standard output)")
+}
+
+func (o options) validate() error {
+	var errs []error
+	for name, value := range map[string]int{"streams": o.streams, "users": o.users} {
+		if value < 1 {
+			errs = append(errs, fmt.Errorf("-%s must be more than 0", name))
+		}
+	}
+	if o.rounds < 0 || o.many < 0 || o.fleet < 0 {
+		errs = append(errs, errors.New("-rounds, -many and -fleet must not be less than 0"))
+	}
+	if o.time <= 0 {
+		errs = append(errs, errors.New("-time must be more than 0"))
+	}
+	if len(o.rivals) > 0 && o.redis == "" {
+		errs = append(errs, errors.New("-rival needs -redis, the one that they count in"))
+	}
+	return errors.Join(errs...)
+}
+
+func main() {
+	o := fullSize()
+	o.register(flag.CommandLine)
+	flag.Parse()
+	if flag.NArg() > 0 {
+		exitOn(fmt.Errorf("unexpected argument %q", flag.Arg(0)))
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	exitOn(report(ctx, o, os.Stdout, os.Stderr))
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "limits:", err)
+		os.Exit(1)
+	}
+}
+
+func report(ctx context.Context, o options, stdout, progress io.Writer) error {
+	if o.config {
+		_, err := io.WriteString(stdout, rivalConfig)
+		return err
+	}
+	text, err := measure(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	if o.output == "" {
+		_, err = io.WriteString(stdout, text)
+		return err
+	}
+	return os.WriteFile(o.output, []byte(text), 0o600)
+}
