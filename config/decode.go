@@ -19,10 +19,15 @@ const maxExpanded = 100_000
 // rules can judge the rest.
 func decode(root *yaml.Node, r *report) *Config {
 	cfg := new(Config)
-	d := &decoder{report: r, fields: map[reflect.Type][]field{}}
-	d.value(root, reflect.ValueOf(cfg).Elem(), new(place), field{})
+	fill(cfg, root, r)
 	nameEntries(cfg)
 	return cfg
+}
+
+// fill reads a tree into the struct that out points to.
+func fill(out any, root *yaml.Node, r *report) {
+	d := &decoder{report: r, fields: map[reflect.Type][]field{}}
+	d.value(root, reflect.ValueOf(out).Elem(), new(place), field{})
 }
 
 // nameEntries gives what stands under a name in the file that name.
@@ -54,14 +59,28 @@ func nameEntries(cfg *Config) {
 	}
 }
 
+// maxDepth is how many values may stand in each other. The gateway's own types
+// do not contain themselves, and never get there.
+const maxDepth = 64
+
 // decoder fills Go values from YAML nodes. How deep it goes is bounded by the
-// types, none of which contains itself, and not by the file.
+// types, or else by maxDepth, and not by the file.
 type decoder struct {
 	report *report
 	fields map[reflect.Type][]field
 	// inAlias is how many aliases the present value stands in, and expanded
 	// how many values were read in that way.
 	inAlias, expanded int
+	// depth is how many values the present one stands in.
+	depth int
+}
+
+// NodeReader is a value that reads itself, in a language where the decoder is
+// stricter than it may be. It is asked for nulls too, and for no alias: the node
+// is what the alias stands for.
+type NodeReader interface {
+	// ReadNode reads the node. The rule is what the node breaks, or "".
+	ReadNode(n *yaml.Node) (rule string)
 }
 
 // field is what the tags of a struct's field say (see the package comment).
@@ -69,6 +88,8 @@ type field struct {
 	index                  int
 	name, later, hint      string
 	required, secret, text bool
+	// null: a null is as if the field were not there.
+	null bool
 }
 
 func (d *decoder) fieldsOf(t reflect.Type) []field {
@@ -84,6 +105,7 @@ func (d *decoder) fieldsOf(t reflect.Type) []field {
 				required: tag.Get("required") == "true",
 				secret:   tag.Get("secret") == "true",
 				text:     tag.Get("text") == "true",
+				null:     tag.Get("null") == "true",
 			})
 		}
 	}
@@ -114,6 +136,16 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 		n = n.Alias
 	}
 	if d.inAlias > 0 && !d.expand(at) {
+		return
+	}
+	d.depth++
+	defer func() { d.depth-- }()
+	if d.depth > maxDepth {
+		d.refuse(at, f, fmt.Sprintf("is nested too deep: at most %d values may stand in each other", maxDepth))
+		return
+	}
+	if reader, ok := out.Addr().Interface().(NodeReader); ok {
+		d.obey(at, f, reader.ReadNode(n))
 		return
 	}
 	if isNull(n) {
@@ -170,6 +202,7 @@ func (d *decoder) structure(n *yaml.Node, out reflect.Value, at *place, f field)
 		case f.later != "":
 			d.report.distrust(at.key(f.name))
 			d.report.refuseUnshown(at.key(f.name), "not yet supported: "+f.later)
+		case f.null && isNull(target(value)):
 		default:
 			d.value(value, out.Field(f.index), at.key(f.name), f)
 			d.notEmpty(out.Field(f.index), at.key(f.name), f)

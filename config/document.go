@@ -27,7 +27,7 @@ func readDocument(file string, data []byte) (*yaml.Node, Faults) {
 	case first == nil || isNull(first.Content[0]):
 		return nil, Faults{{File: file, Line: 1, Rule: "the document is empty"}}
 	case second != nil:
-		rule := "a second document begins here: a file holds one gateway"
+		rule := "a second document begins here: a file holds one"
 		return first.Content[0], Faults{{File: file, Line: second.Line, Rule: rule}}
 	}
 	return first.Content[0], nil

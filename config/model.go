@@ -15,6 +15,7 @@
 //	                 presence is a fault ("not yet supported"), never ignored
 //	secret:"true"    its value is shown in no fault
 //	text:"true"      it may hold line breaks and tabs; other strings may not
+//	null:"true"      a null is as if the field were not there
 package config
 
 import "time"

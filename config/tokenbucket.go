@@ -34,6 +34,17 @@ func ParseTokenBucket(s string) (TokenBucket, error) {
 	return b, nil
 }
 
+// Rule is the rule of a config file that the bucket breaks, or "".
+func (b TokenBucket) Rule() string {
+	switch {
+	case b.Capacity < 1 || b.Capacity > maxCapacity || b.Refill.Events < 1 || b.Refill.Events > maxCapacity:
+		return fmt.Sprintf("must be from 1 to %d", maxCapacity)
+	case !exact(&b):
+		return inexactRule
+	}
+	return ""
+}
+
 // String is the bucket as ParseTokenBucket reads it.
 func (b TokenBucket) String() string {
 	return strconv.FormatInt(b.Capacity, 10) + "," + b.Refill.String()

@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"authz":                     {"config", "internal/inline", "internal/pki", "internal/rule", "internal/wholefile"},
 	"keys":                      {"config", "internal/inline", "internal/redisclient", "internal/wholefile"},
 	"store":                     {"config"},
-	"ratelimit":                 {"config", "internal/inline", "internal/redisclient"},
+	"ratelimit":                 {"config", "internal/inline", "internal/limitfiles", "internal/redisclient"},
 	"breakerpolicy":             {"config"},
 	"xds":                       {"config"},
 	"envoy":                     {},
@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/door":             {"internal/unary"},
 	"internal/heap":             {},
 	"internal/inline":           {},
+	"internal/limitfiles":       {"config"},
 	"internal/outcome":          {},
 	"internal/diff":             {"config", "authz", "routing"},
 	"internal/explain":          {"config", "authz", "routing", "xds"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/unary", "internal/wholefile",
+		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/limitfiles", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/unary", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {
