@@ -99,6 +99,34 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 	}
 }
 
+// TestRedisMayBeSeveralServers: values and announcements go by a cluster, and by
+// the master of sentinels, as by one server.
+func TestRedisMayBeSeveralServers(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]func(*testing.T) string{
+		"cluster":   func(t *testing.T) string { return testenv.StartRedisCluster(t, 5*time.Second).URL() },
+		"sentinels": func(t *testing.T) string { return testenv.StartRedisSentinels(t, 5*time.Second).URL() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := fleetOn(t, url(t))
+			one, two := f.instance(t), f.instance(t)
+			written := func() float64 {
+				return testutil.ToFloat64(one.shared.metrics.calls.WithLabelValues(callWrite, resultOK))
+			}
+			for range 20 { // in the slots of all masters
+				_, text := create(t, f.command)
+				before := written()
+				one.wantFrom(t, text, Valid, layerDatabase)
+				eventually(t, func() bool { return written() > before })
+				two.poll(t)
+				two.wantFrom(t, text, Valid, layerRedis)
+			}
+			eventually(t, func() bool { return testutil.ToFloat64(two.shared.metrics.heard) >= 10 })
+		})
+	}
+}
+
 // listening waits until an instance hears announcements.
 func listening(t *testing.T, f fleet) {
 	t.Helper()

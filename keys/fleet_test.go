@@ -13,14 +13,23 @@ import (
 // fleet is a PostgreSQL, a Redis beside it, and whoever changes keys.
 type fleet struct {
 	db    database
-	redis *testenv.Redis
+	redis *testenv.Redis // nil where it is several servers
+	url   string
 	// command changes keys as `gatewright keys` does.
 	command *Store
 }
 
 func newFleet(t testing.TB) fleet {
 	t.Helper()
-	f := fleet{db: newPostgres(t), redis: testenv.StartRedis(t)}
+	redis := testenv.StartRedis(t)
+	f := fleetOn(t, redis.URL())
+	f.redis = redis
+	return f
+}
+
+func fleetOn(t testing.TB, url string) fleet {
+	t.Helper()
+	f := fleet{db: newPostgres(t), url: url}
 	f.command = f.open(t, patient)
 	return f
 }
@@ -30,7 +39,7 @@ const patient = 5 * time.Second
 
 func (f fleet) open(t testing.TB, timeout time.Duration) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), Settings{DatabaseURL: f.db.url, Secret: testSecret, RedisURL: f.redis.URL(), RedisTimeout: timeout})
+	store, err := Open(t.Context(), Settings{DatabaseURL: f.db.url, Secret: testSecret, RedisURL: f.url, RedisTimeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}

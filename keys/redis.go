@@ -19,10 +19,10 @@ const announceTimeout = 500 * time.Millisecond
 // costs a read, and nothing fails without it.
 type sharedRedis struct {
 	// values is asked while requests wait, so for a short time only.
-	values  *redis.Client
+	values  redis.UniversalClient
 	timeout time.Duration
 	// news takes as long as it takes, to announce a change or to hear of one.
-	news    *redis.Client
+	news    redis.UniversalClient
 	channel string
 }
 
@@ -39,20 +39,16 @@ func openRedis(settings Settings, secrets *ring) (*sharedRedis, error) {
 	case timeout == 0:
 		timeout = DefaultRedisTimeout
 	}
-	values, err := redisclient.Options(settings.RedisURL, timeout)
+	// One goroutine asks; the other connection is one that it gave up.
+	values, err := redisclient.Client(settings.RedisURL, settings.Redis, redisclient.Needs{Timeout: timeout, PoolSize: 2})
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	news, err := redisclient.Options(settings.RedisURL, announceTimeout)
+	news, err := redisclient.Client(settings.RedisURL, settings.Redis, redisclient.Needs{Timeout: announceTimeout, PoolSize: 2})
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, errors.Join(fmt.Errorf("redis: %w", err), values.Close())
 	}
-	values.PoolSize, values.MinIdleConns = 2, 0 // one goroutine asks; the other connection is one that it gave up
-	news.PoolSize, news.MinIdleConns = 2, 0
-	return &sharedRedis{
-		values: redis.NewClient(values), timeout: timeout,
-		news: redis.NewClient(news), channel: channelName(secrets),
-	}, nil
+	return &sharedRedis{values: values, timeout: timeout, news: news, channel: channelName(secrets)}, nil
 }
 
 func (r *sharedRedis) close() error {

@@ -1,6 +1,10 @@
 package keys
 
-import "time"
+import (
+	"time"
+
+	"github.com/gatewright/gatewright/internal/redisclient"
+)
 
 // Settings are what the environment says of keys.
 type Settings struct {
@@ -15,6 +19,8 @@ type Settings struct {
 	// is kept there for the others, and changes are announced there. Empty is none.
 	// It is that of rate limits, too.
 	RedisURL string `envconfig:"GATEWRIGHT_REDIS_URL"`
+	// Redis is what connections need beside that URL.
+	Redis redisclient.Files
 	// RedisTimeout is the longest that a look-up waits for that Redis before it
 	// asks the database. 0 means DefaultRedisTimeout.
 	RedisTimeout time.Duration `envconfig:"GATEWRIGHT_KEYS_REDIS_TIMEOUT" default:"5ms"`

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/redisclient"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -200,7 +201,7 @@ func TestRedisRefusesStrangeReplies(t *testing.T) {
 			if !strings.HasSuffix(reply, "\n") {
 				timeout = 50 * time.Millisecond // it has to pass
 			}
-			r, err := newRedisStore("redis://"+fakeRedis(t, reply), timeout)
+			r, err := newRedisStore("redis://"+fakeRedis(t, reply), redisclient.Files{}, timeout)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,13 +10,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/redisclient"
 )
 
 // Settings come from the environment.
 type Settings struct {
-	// RedisURL is the Redis that all instances share: redis://, rediss:// or
-	// unix://. Empty counts in this process.
+	// RedisURL is the Redis that all instances share; see redisclient.Client.
+	// Empty counts in this process.
 	RedisURL string `envconfig:"GATEWRIGHT_REDIS_URL"`
+	// Redis is what connections need beside that URL.
+	Redis redisclient.Files
 	// RedisTimeout is the longest that a request waits for Redis. 0 means 20ms.
 	RedisTimeout time.Duration `envconfig:"GATEWRIGHT_REDIS_TIMEOUT" default:"20ms"`
 }
@@ -46,7 +49,7 @@ func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, er
 		return nil, fmt.Errorf("opening rate limits: Redis timeout %v, must be > 0", s.RedisTimeout)
 	}
 	timeout := config.Duration(s.RedisTimeout).Or(defaultRedisTimeout)
-	redis, err := newRedisStore(s.RedisURL, timeout)
+	redis, err := newRedisStore(s.RedisURL, s.Redis, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("opening rate limits: Redis: %w", err)
 	}

@@ -201,7 +201,7 @@ gatewright_ratelimit_store_up 0
 func TestOpenRefusesBadSettings(t *testing.T) {
 	for name, s := range map[string]Settings{
 		"a malformed URL":    {RedisURL: "localhost:6379"},
-		"several URLs":       {RedisURL: "redis://a,redis://b"},
+		"several sentinels":  {RedisURL: "redis+sentinel://a:1"},
 		"a negative timeout": {RedisURL: "redis://localhost", RedisTimeout: -1},
 	} {
 		if l, err := Open(s, quiet, nil); err == nil {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/redisclient"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -117,7 +118,7 @@ func TestBucketIsKeptForItsSlowestPlan(t *testing.T) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := testenv.StartRedis(t)
-		r, err := newRedisStore(server.URL(), 10*time.Second)
+		r, err := newRedisStore(server.URL(), redisclient.Files{}, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,31 +23,26 @@ const redisPrefix = "gw:rl:1:{all}:"
 // redisStore keeps buckets in one Redis, on that Redis' clock, so that all
 // instances share them.
 type redisStore struct {
-	client *redis.Client
+	client redis.UniversalClient
 	script *redis.Script
 	clock  func() int64 // nil but in tests: Redis' own
 }
 
-// newRedisStore returns a store on the Redis at rawURL (redis://, rediss:// or
-// unix://); its calls end after timeout. It does not connect. Errors are
-// malformed URLs; they do not repeat the URL, which may hold a password.
-func newRedisStore(rawURL string, timeout time.Duration) (*redisStore, error) {
-	// The guard and onStoreFailure are the answer to a failure.
-	options, err := redisclient.Options(rawURL, timeout)
+// newRedisStore returns a store on the Redis at rawURL (see redisclient.Client),
+// whose calls end after timeout. It does not connect. Errors are malformed URLs
+// and unusable files; they do not repeat the URL, which may hold a password.
+func newRedisStore(rawURL string, files redisclient.Files, timeout time.Duration) (*redisStore, error) {
+	client, err := redisclient.Client(rawURL, files, redisclient.Needs{
+		Timeout: timeout,
+		// A connection carries some thousand calls a second; Redis' one thread is
+		// the end of it long before 64.
+		PoolSize: min(10*runtime.GOMAXPROCS(0), 64),
+		Idle:     2,
+	})
 	if err != nil {
 		return nil, err
 	}
-	if options.PoolSize == 0 {
-		// A connection carries some thousand calls a second; Redis' one thread
-		// is the end of it long before 64.
-		options.PoolSize = min(10*runtime.GOMAXPROCS(0), 64)
-	}
-	options.MinIdleConns = min(max(options.MinIdleConns, 2), options.PoolSize)
-	options.ReadBufferSize, options.WriteBufferSize = 4096, 4096 // a call is some hundred bytes
-	return &redisStore{
-		client: redis.NewClient(options),
-		script: redis.NewScript(commonSource + takeSource),
-	}, nil
+	return &redisStore{client: client, script: redis.NewScript(commonSource + takeSource)}, nil
 }
 
 // take implements store by one call of the script.

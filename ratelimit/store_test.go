@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatewright/gatewright/internal/redisclient"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -42,7 +43,7 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := testenv.StartRedis(t)
-		r, err := newRedisStore(server.URL(), 10*time.Second)
+		r, err := newRedisStore(server.URL(), redisclient.Files{}, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +215,7 @@ func BenchmarkStores(b *testing.B) {
 		}
 	})
 	b.Run("redis", func(b *testing.B) {
-		r, err := newRedisStore(testenv.StartRedis(b).URL(), time.Second)
+		r, err := newRedisStore(testenv.StartRedis(b).URL(), redisclient.Files{}, time.Second)
 		if err != nil {
 			b.Fatal(err)
 		}

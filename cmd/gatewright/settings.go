@@ -107,15 +107,22 @@ type variable struct{ name, kind, otherwise string }
 func variables() []variable {
 	var out []variable
 	known := map[string]bool{} // of two packages that need the same, the first tells of it
-	for _, group := range (&settings{}).groups() {
-		t := reflect.TypeOf(group).Elem()
+	var add func(t reflect.Type)
+	add = func(t reflect.Type) {
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if f.Type.Kind() == reflect.Struct {
+				add(f.Type)
+				continue
+			}
 			if name := f.Tag.Get("envconfig"); !known[name] {
 				known[name] = true
 				out = append(out, variable{name, f.Type.String(), f.Tag.Get("default")})
 			}
 		}
+	}
+	for _, group := range (&settings{}).groups() {
+		add(reflect.TypeOf(group).Elem())
 	}
 	return out
 }
