@@ -109,9 +109,34 @@ func destinationRule(address netip.Addr, name string) string {
 // HandsOutCredentials reports whether an address is link-local or one of those
 // at which clouds hand out credentials. A resolver's answer is judged by it, too.
 func HandsOutCredentials(address netip.Addr) bool {
-	address = address.Unmap()
+	address = translated(address)
 	return address.IsLinkLocalUnicast() ||
 		slices.ContainsFunc(instanceMetadata, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// Prefixes of IPv6 addresses in which there is one of IPv4.
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96")
+	compatible = netip.MustParsePrefix("::/96")
+	sixToFour  = netip.MustParsePrefix("2002::/16")
+)
+
+// translated is the IPv4 address that an IPv6 address stands for, as a network may
+// translate it: mapped (RFC 4291), by NAT64 (RFC 6052), by 6to4 (RFC 3056) or in the
+// form that was used before those. Any other is itself.
+func translated(address netip.Addr) netip.Addr {
+	address = address.Unmap()
+	if !address.Is6() {
+		return address
+	}
+	b := address.As16()
+	switch {
+	case nat64.Contains(address), compatible.Contains(address) && b[12] != 0:
+		return netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(address):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return address
 }
 
 // ownListener tells whether an endpoint is a listener of this gateway.
