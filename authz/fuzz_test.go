@@ -103,11 +103,16 @@ func fuzzDenied(f *testing.F, s *Server, hash string) {
 }
 
 // FuzzToken: no bytes pass for a token but the one that was signed, in its one
-// spelling.
+// spelling, with a provider that has public keys or one that has a secret.
 func FuzzToken(f *testing.F) {
-	keys := keySetsFor(f, mainJWT())
-	provider := mainJWT()
+	bySecret := secretJWT("HS256", "HS384", "HS512")
+	keys := secretSets(f, map[string]string{"S": secret64}, mainJWT(), bySecret)
 	signed := map[string]bool{}
+	for alg := range macs {
+		raw := macToken(alg, secret64)
+		signed[raw] = true
+		f.Add(raw)
+	}
 	for _, s := range []signer{rsaSigner(), ecSigner(), edSigner()} {
 		raw := s.token(nil)
 		signed[raw] = true
@@ -117,12 +122,21 @@ func FuzzToken(f *testing.F) {
 		f.Add(c.raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		_, reason := verifyRaw(t.Context(), keys, provider, raw, noon)
-		if _, known := problems[reason]; !known && reason != ReasonAllowed {
-			t.Fatalf("refused for %q", reason)
+		allowed := 0
+		for _, provider := range []*config.JWT{mainJWT(), bySecret} {
+			_, reason := verifyRaw(t.Context(), keys, provider, raw, noon)
+			if _, known := problems[reason]; !known && reason != ReasonAllowed {
+				t.Fatalf("refused for %q", reason)
+			}
+			if reason == ReasonAllowed && !signed[raw] && !isMalleableES256(raw) {
+				t.Fatalf("accepted a token that nobody signed: %q", raw)
+			}
+			if reason == ReasonAllowed {
+				allowed++
+			}
 		}
-		if reason == ReasonAllowed && !signed[raw] && !isMalleableES256(raw) {
-			t.Fatalf("accepted a token that nobody signed: %q", raw)
+		if allowed > 1 {
+			t.Fatalf("accepted by a key and by a secret: %q", raw)
 		}
 	})
 }

@@ -18,13 +18,13 @@ const adminToken = "s3cret"
 
 // admin is an admin port on a database of its own.
 type admin struct {
-	t     *testing.T
+	t     testing.TB
 	h     http.Handler
 	store *keys.Store
 	log   *strings.Builder
 }
 
-func newAdmin(t *testing.T, token string) admin {
+func newAdmin(t testing.TB, token string) admin {
 	t.Helper()
 	store, err := keys.Open(t.Context(), keys.Settings{DatabaseURL: "sqlite:" + filepath.Join(t.TempDir(), "keys.db")})
 	if err != nil {
