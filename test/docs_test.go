@@ -4,44 +4,73 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gatewright/gatewright/config"
 )
 
-// TestSecurityTableNamesRealTests: a threat is answered by a test that exists.
+// TestSecurityTableNamesRealTests: a threat is answered by tests that exist, in the
+// package that stands before them.
 func TestSecurityTableNamesRealTests(t *testing.T) {
 	t.Parallel()
 	table, err := os.ReadFile("../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	exists := map[string]bool{}
-	var files []string
+	exists := map[string]bool{} // by package and name
+	packages := map[string]bool{}
 	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go"} {
-		found, err := filepath.Glob(pattern)
+		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, found...)
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pkg := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(f)), "../")
+			packages[pkg] = true
+			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(text, -1) {
+				exists[pkg+" "+string(m[1])] = true
+			}
 		}
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(text, -1) {
-			exists[string(m[1])] = true
+	}
+	named, rows := 0, map[int]bool{}
+	for line := range strings.Lines(string(table)) {
+		cells := strings.Split(line, " | ")
+		if !strings.HasPrefix(line, "| ") || len(cells) != 4 {
+			continue
 		}
+		for number := range strings.SplitSeq(strings.TrimPrefix(cells[0], "| "), ", ") {
+			if n, err := strconv.Atoi(number); err == nil {
+				rows[n] = true
+			}
+		}
+		pkg, inRow := "", 0
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[3], -1) {
+			switch word := m[1]; {
+			case packages[word]:
+				pkg = word
+			case !exists[pkg+" "+word]:
+				t.Errorf("row %s names %s in package %q, which does not exist", strings.TrimPrefix(cells[0], "| "), word, pkg)
+			default:
+				inRow++
+			}
+		}
+		if inRow == 0 && rows[1] { // beyond the head of the table
+			t.Errorf("no test answers row %s", strings.TrimPrefix(cells[0], "| "))
+		}
+		named += inRow
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(table, -1)
-	if len(named) < 50 {
-		t.Errorf("the table names %d tests: was it read?", len(named))
+	if named < 200 {
+		t.Errorf("the table names %d tests: was it read?", named)
 	}
-	for _, m := range named {
-		if !exists[string(m[1])] {
-			t.Errorf("docs/security.md names %s, which does not exist", m[1])
+	for n := 1; n <= 35; n++ {
+		if !rows[n] {
+			t.Errorf("no row %d", n)
 		}
 	}
 }
