@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
-		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/limitfiles", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/unary", "internal/wholefile",
+		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/limitfiles", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

@@ -25,7 +25,6 @@ import (
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/internal/telemetry"
-	"github.com/gatewright/gatewright/internal/unary"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/store"
@@ -201,7 +200,7 @@ func (svc *service) newGRPC() *door.Server {
 	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
 	limits := ratelimit.NewService(svc.limiter, svc.judging.limit)
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
-	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, unary.Of(limits.ShouldRateLimit))
+	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
 	return server
 }
