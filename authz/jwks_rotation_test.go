@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -97,6 +98,48 @@ func TestUnknownKeyFlood(t *testing.T) {
 			t.Errorf("%d fetches, want one more after %s", n, askInterval)
 		}
 	})
+}
+
+// A flood at an issuer that fails, or has become very slow, is no reason to ask it
+// more often: not even by the tries that follow a failure.
+func TestFloodAtAFailingIssuer(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"it fails": fails(500), "garbage": serves("<html>"), "it hangs": waits(time.Hour, fails(500)), "no keys": serves(`{"keys":[]}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newJWKSBench(t, serves(set("a")))
+				p := urlJWT("main")
+				b.Ensure(t.Context(), []*config.JWT{p})
+				time.Sleep(time.Minute)
+				b.issuer.becomes(answer)
+				began := time.Now()
+				for i := 0; time.Since(began) < defaultRefresh-2*time.Minute; i++ {
+					time.Sleep(70 * time.Millisecond)
+					if got := b.find(t, p, fmt.Sprint("random-", i)); got != ReasonTokenKeyUnknown {
+						t.Fatalf("kid %d: %s", i, got)
+					}
+					if got := b.find(t, p, "a"); got != ReasonAllowed {
+						t.Fatalf("a good key: %s", got)
+					}
+				}
+				visits := b.issuer.times()[1:]
+				for i := range visits {
+					if i > 0 && visits[i].Sub(visits[i-1]) < askInterval {
+						t.Errorf("asked %s after the time before", visits[i].Sub(visits[i-1]))
+					}
+				}
+				if len(visits) < 4 {
+					t.Errorf("asked %d times in %s", len(visits), time.Since(began))
+				}
+				b.issuer.becomes(serves(set("a", "b")))
+				time.Sleep(askInterval + fetchTimeout)
+				if got := b.find(t, p, "b"); got != ReasonAllowed {
+					t.Errorf("when it is well again: %s", got)
+				}
+			})
+		})
+	}
 }
 
 // A request waits half a second at most for a slow issuer, and the key is

@@ -145,13 +145,28 @@ func (s *keySource) run(ctx context.Context) {
 		case s.once:
 			return
 		case err != nil:
-			next = wait
+			next = s.again(wait, time.Now())
 			wait = min(2*wait, s.retry.most)
 		default:
 			wait = s.retry.least
 		}
 		timer.Reset(next)
 	}
+}
+
+// again is when to try once more after a failure: soon, as long as tokens wait for
+// keys. Where there are good ones nobody waits, and whoever sends unknown keys must
+// not have an issuer that fails asked more often: then it is the next time at which
+// a request could ask, which the try counts for.
+func (s *keySource) again(wait time.Duration, now time.Time) time.Duration {
+	if !s.fetches || s.usable(now) == nil {
+		return wait
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait = max(wait, askInterval)
+	s.nextAsk = now.Add(wait + askInterval)
+	return wait
 }
 
 // takeOff begins a flight, or takes the one that a request has asked for.

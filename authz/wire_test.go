@@ -222,3 +222,47 @@ func BenchmarkCheckOverTheWire(b *testing.B) {
 		}
 	}
 }
+
+// TestCheckAllocatesLittle: what the judgement of a caller seen before allocates,
+// from the bytes of the question to those of the answer.
+func TestCheckAllocatesLittle(t *testing.T) {
+	p, byKey := requiring(Requirement{JWT: mainJWT(), Scopes: []string{"users:read"}}), requiring(Requirement{APIKey: partnersKey(), Permissions: []string{"users:read"}})
+	s := New(Options{
+		Policies: knownPolicies{p.Hash(): p, byKey.Hash(): byKey}, KeySets: keySetsFor(t, mainJWT()), KeyFinder: newFakeStore(),
+		Clock: func() time.Time { return noon }, Tokens: 16,
+	})
+	for name, m := range map[string]*authv3.CheckRequest{
+		"JWT seen before": ask(p.Hash(), "/", withToken(rsaSigner().token(nil))), "API key in cache": ask(byKey.Hash(), "/", withKey("gw_good")),
+	} {
+		data := must(proto.Marshal(asEnvoySends(m)))
+		judge := func() {
+			in := &wireRequest{}
+			_ = in.UnmarshalBinary(data)
+			out, err := s.checkWire(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got authv3.CheckResponse
+			if err := proto.Unmarshal(must(out.MarshalBinary()), &got); err != nil || !allows(&got) {
+				t.Fatalf("%s: %v, %v", name, &got, err)
+			}
+		}
+		judge()
+		judged := testing.AllocsPerRun(100, func() {
+			in := &wireRequest{}
+			_ = in.UnmarshalBinary(data)
+			_, _ = s.checkWire(t.Context(), in)
+		})
+		if judged > 13 { // and 2 of the port are 15
+			t.Errorf("%s: %v allocations", name, judged)
+		}
+		t.Logf("%s: %v allocations", name, judged)
+	}
+}
+
+// requiring is a policy as NewPolicy makes it.
+func requiring(q Requirement) *Policy {
+	q.forwarding = q.forwards()
+	q.compile()
+	return &Policy{AnyOf: []Requirement{q}}
+}
