@@ -34,12 +34,7 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed.method, seed.path, seed.query, seed.kind, seed.body)
 	}
 	a := newAdmin(f, adminToken)
-	calls := 0
 	f.Fuzz(func(t *testing.T, method, path, query, kind, body string) {
-		if calls++; calls%2000 == 0 { // a database that grows makes every list longer
-			a = newAdmin(f, adminToken)
-		}
-		a.t = t
 		target := &url.URL{Path: path, RawQuery: query}
 		if unescaped, err := url.PathUnescape(path); err == nil {
 			target.Path, target.RawPath = unescaped, path
