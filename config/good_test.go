@@ -97,7 +97,7 @@ func TestDecodeEveryField(t *testing.T) {
 			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
 			"per-key": {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},
 				Plans: map[string]*LimitPlan{"gold": {TokenBucket: &TokenBucket{Capacity: 500, Refill: Rate{100, time.Second}}}}},
-			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}, Consistency: Lease},
 		},
 		Strangers: &Strangers{Limits: []string{"per-stranger"}},
 		Routes: []*Route{

@@ -25,7 +25,7 @@ func wholeLanguage(t *testing.T) string {
 var notYet = []string{
 	"listeners[1].http3",
 	"backends.users-v1.breaker", "backends.orders.tls",
-	"limits.per-tenant.slidingWindow", "limits.per-ip.consistency",
+	"limits.per-tenant.slidingWindow",
 	"routes[0].sticky", "routes[0].rollout", "routes[1].grpcTranscode",
 	"routes[2].compress",
 }
@@ -73,7 +73,6 @@ func TestSupportedLanguageLoads(t *testing.T) {
 	prune(t, root, top.key("listeners").index(1), "http3")
 	prune(t, root, top.key("backends").key("users-v1"), "breaker")
 	prune(t, root, top.key("backends").key("orders"), "tls")
-	prune(t, root, top.key("limits").key("per-ip"), "consistency")
 	prune(t, root, top.key("limits"), "per-tenant")
 	routes := top.key("routes")
 	prune(t, root, routes.index(0), "sticky", "rollout")

@@ -20,16 +20,8 @@ func (c *checker) limit(at *place, l *Limit) {
 		c.tokenBucket(at.key("tokenBucket"), l.TokenBucket)
 	}
 	c.plans(at.key("plans"), l)
-	c.consistency(at.key("consistency"), l.Consistency)
+	c.consistency(at.key("consistency"), l)
 	oneOf(c, at.key("onStoreFailure"), l.OnStoreFailure, FailLocal, FailAllow, FailDeny)
-}
-
-func (c *checker) consistency(at *place, s Consistency) {
-	if s == Lease || s == Sync {
-		c.notYet(at, "limits shared by "+string(s))
-		return
-	}
-	oneOf(c, at, s, Exact)
 }
 
 func (c *checker) tokenBucket(at *place, b *TokenBucket) {

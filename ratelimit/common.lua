@@ -47,14 +47,33 @@ local function fails(reply)
   return type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true)
 end
 
+-- The leases in the end of a bucket's value, and the tokens of all: nil where it is
+-- not ours. They are in the order in which they end.
+local function leases_parse(text)
+  local leases, out, size = {}, 0, 0
+  for id, amount, ends, number in string.gmatch(text, ';(%w+),(%d+),(%d+),(%d+)') do
+    local lease = {id = id, amount = tonumber(amount), ends = tonumber(ends), number = tonumber(number)}
+    if lease.amount > LARGEST or lease.ends > LARGEST or lease.number > LARGEST then return nil end
+    leases[#leases + 1] = lease
+    out = out + lease.amount
+    size = size + 4 + #id + #amount + #ends + #number
+  end
+  if size ~= #text or out > LARGEST then return nil end
+  return leases, out
+end
+
 -- The numbers of a bucket's value, "1:level:unit:last", or nil when it is not ours.
+-- One with leases has ";instance,amount,end,number" of each behind it; see lease.lua.
 local function bucket_parse(value)
-  if type(value) ~= 'string' or #value > 64 then return nil end
-  local level, unit, last = string.match(value, '^1:(%-?%d+):(%d+):(%d+)$')
+  if type(value) ~= 'string' or #value > 16384 then return nil end
+  local level, unit, last, rest = string.match(value, '^1:(%-?%d+):(%d+):(%d+)(.*)$')
   level, unit, last = tonumber(level), tonumber(unit), tonumber(last)
   if not level or level > LARGEST or level < -LARGEST or last > LARGEST then return nil end
   if unit < 1 or unit > LARGEST / 2 then return nil end
-  return level, unit, last
+  if rest == '' then return level, unit, last end
+  local leases, out = leases_parse(rest)
+  if not leases then return nil end
+  return level, unit, last, leases, out
 end
 
 -- A level in another unit, rounded down and cut to the capacity and to the debt
@@ -74,23 +93,55 @@ local function bucket_converted(level, unit, capacity, to)
   return whole * to + (mul_div(fmod(size, unit), to, unit))
 end
 
+-- A level with leases beside it, cut so that all is not more than the capacity.
+local function bucket_cut(level, capacity, unit, out)
+  return min(level, max(capacity - out, 0) * unit)
+end
+
+-- The level of a bucket that is full at a level of full, after a time.
+local function bucket_rise(level, elapsed, rate, full)
+  if level >= full then return level end
+  if elapsed >= ceil_div(full - level, rate) then return full end
+  return level + elapsed * rate
+end
+
 -- The level of a bucket with a value at time now, and the time of that level: a
 -- clock that was set back stands still until it has caught up. The third is true
--- where there was a value of ours.
+-- where there was a value of ours. The fourth and fifth are its leases that have
+-- not ended, nil where it had none, and the tokens of these: a bucket is full where
+-- level and leases are its capacity, and an ended lease gives nothing back.
 local function bucket_at(value, now, capacity, unit, rate)
   local full = capacity * unit
-  local level, was, last = bucket_parse(value)
-  if not level then return full, now, false end
+  local level, was, last, leases, out = bucket_parse(value)
+  if not level then return full, now, false, nil, 0 end
   if was ~= unit or level > full or level < full - LARGEST then
     level = bucket_converted(level, was, capacity, unit)
   end
-  if last >= now then return level, last, true end
-  local elapsed = now - last
-  if elapsed >= ceil_div(full - level, rate) then return full, now, true end
-  return level + elapsed * rate, now, true
+  if not leases then
+    if last >= now then return level, last, true, nil, 0 end
+    return bucket_rise(level, now - last, rate, full), now, true, nil, 0
+  end
+  local at = max(last, now)
+  level = bucket_cut(level, capacity, unit, out)
+  while leases[1] and leases[1].ends <= at do
+    local lease = table.remove(leases, 1)
+    local ends = max(lease.ends, last)
+    level = bucket_rise(level, ends - last, rate, max(capacity - out, 0) * unit)
+    last, out = ends, out - lease.amount
+  end
+  return bucket_rise(level, at - last, rate, max(capacity - out, 0) * unit), at, true, leases, out
 end
 
--- The value of a bucket.
-local function bucket_value(level, unit, at)
-  return string.format('1:%.0f:%.0f:%.0f', level, unit, at)
+-- Keeps a bucket until it is full by itself, and margin milliseconds after that.
+-- It is not gone before that even by a clock that stands still for a while.
+local function bucket_write(key, level, unit, at, leases, now, full, rate, keep, margin)
+  local value = string.format('1:%.0f:%.0f:%.0f', level, unit, at)
+  local micros = at - now + max(ceil_div(full - level, rate), keep)
+  if leases and leases[1] then
+    micros = micros + leases[#leases].ends - at
+    for _, lease in ipairs(leases) do
+      value = value .. string.format(';%s,%.0f,%.0f,%.0f', lease.id, lease.amount, lease.ends, lease.number)
+    end
+  end
+  redis.call('SET', key, value, 'PX', ceil_div(micros, 1000) + margin)
 end

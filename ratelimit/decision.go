@@ -39,25 +39,43 @@ type verdict struct {
 	counted bool
 }
 
-// ask asks the shared store where there is one, and the verdicts are those of
-// the basket's items. Only an Unavailable decision has none.
+// ask asks whoever decides, and the verdicts are those of the basket's items. Only
+// an Unavailable decision has none.
 func (l *Limiter) ask(ctx context.Context, b *basket) (Decision, []verdict) {
-	if l.shared == nil {
+	switch {
+	case l.shared == nil:
 		return l.conclude(b, l.askLocal(ctx, b))
+	case l.near.keeps(b):
+		return l.askNear(ctx, b)
 	}
+	verdicts, down := l.askShared(ctx, b)
+	return l.concludeShared(b, verdicts, down)
+}
+
+// concludeShared is conclude for the verdicts of askShared.
+func (l *Limiter) concludeShared(b *basket, verdicts []verdict, down bool) (Decision, []verdict) {
+	if verdicts == nil {
+		return Decision{StoreDown: true, Unavailable: true}, nil
+	}
+	decision, verdicts := l.conclude(b, verdicts)
+	decision.StoreDown = down
+	return decision, verdicts
+}
+
+// askShared asks the shared store, and where that is down each limit does what it
+// does then. There are no verdicts where one of them denies for it.
+func (l *Limiter) askShared(ctx context.Context, b *basket) (verdicts []verdict, down bool) {
 	results, err := l.shared.take(ctx, b.items)
 	if err == nil {
-		return l.conclude(b, asVerdicts(results))
+		return asVerdicts(results), false
 	}
 	for _, limit := range b.limits {
 		if limit.OnStoreFailure == config.FailDeny {
 			l.metrics.decided(limit.Name, resultStoreDenied)
-			return Decision{StoreDown: true, Unavailable: true}, nil
+			return nil, true
 		}
 	}
-	decision, verdicts := l.conclude(b, l.askLocal(ctx, b))
-	decision.StoreDown = true
-	return decision, verdicts
+	return l.askLocal(ctx, b), true
 }
 
 // askLocal asks this process' buckets, all or none of them. With a shared store

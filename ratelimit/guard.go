@@ -23,6 +23,7 @@ var errStoreDown = errors.New("store is down")
 // pinger is a store that can be probed and closed.
 type pinger interface {
 	store
+	leaser
 	ping(ctx context.Context) error
 	close() error
 }
@@ -67,22 +68,31 @@ func newGuard(s pinger, timeout time.Duration, log *slog.Logger, m *metrics) *gu
 // up says whether requests reach the store.
 func (g *guard) up() bool { return g.term.Load()%2 == 0 }
 
-// take asks the store. The call outlives ctx, by timeout at most: a client that
+// take asks the store for the items of a request.
+func (g *guard) take(ctx context.Context, items []item) (results []Result, err error) {
+	err = g.ask(ctx, func(ctx context.Context) error {
+		results, err = g.store.take(ctx, items)
+		return err
+	})
+	return results, err
+}
+
+// ask does what asks the store. It outlives ctx, by timeout at most: a client that
 // hangs up neither costs a connection nor counts as a failure of the store.
-func (g *guard) take(ctx context.Context, items []item) ([]Result, error) {
+func (g *guard) ask(ctx context.Context, what func(context.Context) error) error {
 	term := g.term.Load()
 	if term%2 == 1 {
-		return nil, errStoreDown
+		return errStoreDown
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
 	defer cancel()
 	begin := time.Now()
-	results, err := g.store.take(ctx, items)
+	err := what(ctx)
 	g.metrics.asked(time.Since(begin), err)
 	if err != nil {
 		g.fail(term, err)
 	}
-	return results, err
+	return err
 }
 
 // fail ends an even term, once.

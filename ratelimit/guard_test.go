@@ -201,3 +201,7 @@ func TestGuardStartsDown(t *testing.T) {
 		}
 	})
 }
+
+func (f *fakeStore) lease(context.Context, string, []renewal) ([]renewed, error) {
+	return nil, errors.New("no leases here")
+}

@@ -31,6 +31,7 @@ const defaultRedisTimeout = 20 * time.Millisecond
 type Limiter struct {
 	local   *memory
 	shared  *guard // nil: everything is local
+	near    *near  // what is decided here of what is shared; nil as shared is
 	metrics *metrics
 	log     *slog.Logger
 }
@@ -54,6 +55,7 @@ func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, er
 		return nil, fmt.Errorf("opening rate limits: Redis: %w", err)
 	}
 	l.shared = newGuard(redis, timeout, log, l.metrics)
+	l.near = newNear(l.shared)
 	if err := l.register(reg); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -65,6 +67,7 @@ func (l *Limiter) Close() error {
 	if l.shared == nil {
 		return nil
 	}
+	l.near.close()
 	if err := l.shared.close(); err != nil {
 		return fmt.Errorf("closing rate limits: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // The results that decisions are counted by.
@@ -20,6 +22,7 @@ const (
 // config.
 type metrics struct {
 	decisions    *prometheus.CounterVec
+	near         *prometheus.CounterVec
 	storeErrors  prometheus.Counter
 	storeSeconds prometheus.Histogram
 }
@@ -30,6 +33,10 @@ func newMetrics() *metrics {
 			Name: "gatewright_ratelimit_decisions_total",
 			Help: "Decisions by limit. A request that one limit denies counts for that limit alone.",
 		}, []string{"limit", "result"}),
+		near: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_near_total",
+			Help: "Requests to limits that are not exact, by who was asked: here for this instance, store for Redis.",
+		}, []string{"limit", "consistency", "by"}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatewright_ratelimit_store_errors_total",
 			Help: "Calls to Redis for a request that failed. Requests that are not sent to it are not counted.",
@@ -55,6 +62,15 @@ func (m *metrics) decided(limit, result string) {
 	m.decisions.WithLabelValues(limit, result).Inc()
 }
 
+// askedNear counts a limit that is not exact, and who was asked.
+func (m *metrics) askedNear(l *config.Limit, here bool) {
+	by := "store"
+	if here {
+		by = "here"
+	}
+	m.near.WithLabelValues(l.Name, string(l.Consistency), by).Inc()
+}
+
 // register adds the metrics of l to reg; nil registers none.
 func (l *Limiter) register(reg prometheus.Registerer) error {
 	if reg == nil {
@@ -72,7 +88,11 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 		}, func() float64 { return float64(l.local.evicted.Load()) }),
 	}
 	if l.shared != nil {
-		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds,
+		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds, l.metrics.near,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gatewright_ratelimit_leases",
+				Help: "Keys of which this instance holds tokens, or has lately.",
+			}, func() float64 { return float64(l.near.leases.shares.size()) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_store_up",
 				Help: "1 while Redis decides, 0 while each limit goes on by its onStoreFailure.",

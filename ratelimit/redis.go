@@ -25,6 +25,7 @@ const redisPrefix = "gw:rl:1:{all}:"
 type redisStore struct {
 	client redis.UniversalClient
 	script *redis.Script
+	leases *redis.Script
 	clock  func() int64 // nil but in tests: Redis' own
 }
 
@@ -42,7 +43,11 @@ func newRedisStore(rawURL string, files redisclient.Files, timeout time.Duration
 	if err != nil {
 		return nil, err
 	}
-	return &redisStore{client: client, script: redis.NewScript(commonSource + takeSource)}, nil
+	return &redisStore{
+		client: client,
+		script: redis.NewScript(commonSource + takeSource),
+		leases: redis.NewScript(commonSource + leaseSource),
+	}, nil
 }
 
 // take implements store by one call of the script.

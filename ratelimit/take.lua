@@ -41,14 +41,12 @@ function make.b()
     it.capacity, it.unit, it.rate = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
     it.keep = tonumber(ARGV[a + 3])
     it.full = it.capacity * it.unit
-    it.level, it.at, it.found = bucket_at(value, now, it.capacity, it.unit, it.rate)
+    it.level, it.at, it.found, it.leases, it.out = bucket_at(value, now, it.capacity, it.unit, it.rate)
     it.holds = it.cost == 0 or it.cost <= it.capacity and it.cost * it.unit <= it.level
   end
 
   local function write(it)
-    -- Not gone before it is full, even by a clock that stands still for a while.
-    local micros = it.at - now + max(ceil_div(it.full - it.level, it.rate), it.keep)
-    call('SET', it.key, bucket_value(it.level, it.unit, it.at), 'PX', ceil_div(micros, 1000) + MARGIN)
+    bucket_write(it.key, it.level, it.unit, it.at, it.leases, now, it.full, it.rate, it.keep, MARGIN)
   end
 
   function kind.charge(it)
@@ -62,18 +60,27 @@ function make.b()
   end
 
   function kind.give(it)
-    if it.cost >= ceil_div(it.full - it.level, it.unit) then
-      it.level = it.full
+    local full = max(it.capacity - it.out, 0) * it.unit
+    if it.cost >= ceil_div(full - it.level, it.unit) then
+      it.level = max(it.level, full)
     else
       it.level = it.level + it.cost * it.unit
     end
     if it.found then write(it) end
   end
 
-  -- The time until the level has been reached.
+  -- The time until the level has been reached: by itself, while what is out with
+  -- instances is neither spent nor given back.
   local function wait(it, level)
     if it.level >= level then return 0 end
-    return it.at - now + ceil_div(level - it.level, it.rate)
+    local from, at, out = it.level, it.at, it.out
+    for _, lease in ipairs(it.leases or {}) do
+      local full = (it.capacity - out) * it.unit
+      if full >= level then break end
+      from = bucket_rise(from, lease.ends - at, it.rate, max(full, 0))
+      at, out = lease.ends, out - lease.amount
+    end
+    return at - now + ceil_div(level - from, it.rate)
   end
 
   function kind.tell(it)

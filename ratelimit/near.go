@@ -1,0 +1,150 @@
+package ratelimit
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// closeTimeout bounds how long the last reports to the store take.
+const closeTimeout = time.Second
+
+// claim is what is known of one item without asking the store. The zero claim
+// says that the store is to decide.
+type claim struct {
+	keeper keeper // nil: the store decides each request of the limit
+	// known says that the item is decided: reserved where Result.Allowed, until it
+	// is concluded, and denied otherwise.
+	known bool
+	Result
+	share *share // what is reserved of it
+	term  uint32 // in which it was
+}
+
+// keeper keeps what one consistency lets this process decide itself.
+type keeper interface {
+	// claim reserves an item or denies it, or else says that the store is to decide.
+	claim(it item) claim
+	// conclude ends a reservation: it is spent, or given back.
+	conclude(it item, c claim, spent bool)
+	// told takes in what the store said of an item that it was asked for, and
+	// whether it was charged.
+	told(it item, r Result, charged bool)
+}
+
+// near is what this process may decide of limits that all instances share.
+type near struct {
+	leases *leases
+
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// newNear starts the goroutine that reports to the store; close ends it.
+func newNear(store *guard) *near {
+	ctx, stop := context.WithCancel(context.Background())
+	start := time.Now()
+	now := func() int64 { return time.Since(start).Microseconds() }
+	n := &near{leases: newLeases(store, now, defaultMaxShares), stop: stop, stopped: make(chan struct{})}
+	go func() {
+		defer close(n.stopped)
+		n.leases.run(ctx)
+	}()
+	return n
+}
+
+// close gives the store back what it can be given.
+func (n *near) close() {
+	n.stop()
+	<-n.stopped
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	n.leases.close(ctx)
+}
+
+// of is the keeper of a limit; nil where the store decides each request.
+func (n *near) of(l *config.Limit) keeper {
+	if l.Consistency == config.Lease {
+		return n.leases
+	}
+	return nil
+}
+
+// keeps says whether some limit of the basket may be decided near.
+func (n *near) keeps(b *basket) bool {
+	return slices.ContainsFunc(b.limits, func(l *config.Limit) bool { return n.of(l) != nil })
+}
+
+// askNear decides without the store where it can. What is here is reserved first;
+// only if none of that denies is the store asked for the rest, all in one call. And
+// what was reserved is given back if the store denies.
+func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) {
+	claims, rest, denied := l.claims(b)
+	verdicts, down := make([]verdict, len(b.items)), false
+	if len(rest) > 0 && !denied {
+		var said []verdict
+		if said, down = l.askShared(ctx, b.only(rest)); said == nil {
+			l.settle(b, claims, false)
+			return l.concludeShared(b, nil, down)
+		}
+		denied = slices.ContainsFunc(said, func(v verdict) bool { return !v.Allowed })
+		for i, at := range rest {
+			verdicts[at] = said[i]
+			if keeper := claims[at].keeper; keeper != nil && !down {
+				keeper.told(b.items[at], said[i].Result, !denied)
+			}
+		}
+	} else {
+		for _, at := range rest {
+			verdicts[at].Allowed = true // nobody was asked
+		}
+	}
+	for i, c := range claims {
+		if c.known {
+			verdicts[i] = verdict{Result: c.Result, counted: true}
+		}
+	}
+	l.settle(b, claims, !denied)
+	return l.concludeShared(b, verdicts, down)
+}
+
+// claims is what is known of each item, the places of those that the store has to
+// decide, and whether one is denied already.
+func (l *Limiter) claims(b *basket) (claims []claim, rest []int, denied bool) {
+	claims = make([]claim, len(b.items))
+	for i, it := range b.items {
+		if keeper := l.near.of(b.limits[i]); keeper != nil {
+			claims[i] = keeper.claim(it)
+			claims[i].keeper = keeper
+			l.metrics.askedNear(b.limits[i], claims[i].known)
+		}
+		switch {
+		case !claims[i].known:
+			rest = append(rest, i)
+		case !claims[i].Allowed:
+			denied = true
+		}
+	}
+	return claims, rest, denied
+}
+
+// settle ends what was reserved.
+func (l *Limiter) settle(b *basket, claims []claim, spent bool) {
+	for i, c := range claims {
+		if c.known && c.Allowed {
+			c.keeper.conclude(b.items[i], c, spent)
+		}
+	}
+}
+
+// only is the basket of the items at some places.
+func (b *basket) only(places []int) *basket {
+	part := &basket{}
+	for _, at := range places {
+		part.items = append(part.items, b.items[at])
+		part.limits = append(part.limits, b.limits[at])
+	}
+	return part
+}
