@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // maxForwardBytes bounds the value of one identity header. A longer one is
@@ -106,7 +108,7 @@ func removedHeaders(p *Policy, c *caller) []string {
 		switch {
 		case q.takesToken() && !keepToken:
 			names = append(names, "authorization")
-		case q.APIKey != nil && q.APIKey.From.Query == "":
+		case q.APIKey != nil && q.APIKey.From.Query == "" && !keepsKey(p, c, q.APIKey):
 			names = append(names, strings.ToLower(q.APIKey.KeyHeader()))
 		}
 		for _, f := range q.forwards() {
@@ -121,12 +123,36 @@ func removedHeaders(p *Policy, c *caller) []string {
 }
 
 // removedQuery are the query parameters that the backend must not see.
-func removedQuery(p *Policy) []string {
+func removedQuery(p *Policy, c *caller) []string {
 	var names []string
 	for q := range p.Requirements() {
-		if key := q.APIKey; key != nil && key.From.Query != "" && !slices.Contains(names, key.From.Query) {
+		if key := q.APIKey; key != nil && key.From.Query != "" && !slices.Contains(names, key.From.Query) && !keepsKey(p, c, key) {
 			names = append(names, key.From.Query)
 		}
 	}
 	return names
+}
+
+// keepsKey reports whether the backend is to see the API key that came where the
+// provider's does: of those who have just found it good, one at least says so, and
+// none does not.
+func keepsKey(p *Policy, c *caller, provider *config.APIKey) bool {
+	if c.by == nil {
+		return false
+	}
+	keeps, another := keyUse(c.by.APIKey, provider)
+	for i := range p.AllOf {
+		one, other := keyUse(p.AllOf[i].APIKey, provider)
+		keeps, another = keeps || one, another || other
+	}
+	return keeps && !another
+}
+
+// keyUse is whether a provider whose key has been found good, at the place of
+// another's, leaves it to the backend or takes it out; neither at other places.
+func keyUse(good, provider *config.APIKey) (keeps, takesOut bool) {
+	if good == nil || good.From.Query != provider.From.Query || !strings.EqualFold(good.KeyHeader(), provider.KeyHeader()) {
+		return false, false
+	}
+	return good.ForwardCredential, !good.ForwardCredential
 }

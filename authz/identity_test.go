@@ -305,3 +305,45 @@ func TestIdentityInTheLog(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysThatAreKept: a backend that reads the key itself gets it, and only a key
+// that has been found good where its provider says so.
+func TestKeysThatAreKept(t *testing.T) {
+	main := mainJWT()
+	main.Forward = nil
+	byHeader := &config.APIKey{Name: "h", ForwardCredential: true}
+	byQuery := &config.APIKey{Name: "q", From: config.KeySource{Query: "key"}, ForwardCredential: true}
+	sameHeader := &config.APIKey{Name: "s", From: config.KeySource{Header: "x-api-key"}}
+	g := newGate(t, keySetsFor(t, main), nil)
+	either := g.publish(&Policy{AnyOf: []Requirement{{APIKey: byHeader}, {APIKey: byQuery}, {JWT: main}}})
+	both := g.publish(&Policy{AllOf: []Requirement{{JWT: main}, {APIKey: byHeader}}})
+	one := g.publish(&Policy{AnyOf: []Requirement{{APIKey: byHeader, Permissions: []string{"users:read"}}, {APIKey: sameHeader}}})
+	open := g.publish(&Policy{AnyOf: []Requirement{{APIKey: byHeader}}, AllowAnonymous: true})
+	shadow := g.publish(&Policy{Shadow: []Requirement{{APIKey: byHeader}}})
+	bob := withToken(rsaSigner().token(map[string]any{"sub": "bob", "tenant": "globex"}))
+	for name, c := range map[string]struct {
+		m             *authv3.CheckRequest
+		remove, query string
+	}{
+		"a key in a header":             {ask(either, "/", withKey("gw_good")), "authorization", "key"},
+		"a key in the query":            {ask(either, "/?key=gw_good"), "authorization x-api-key", ""},
+		"a key, and one in the query":   {ask(either, "/?key=gw_bare", withKey("gw_good")), "authorization", "key"},
+		"a token, and a key that is no": {ask(either, "/?key=x", bob, withKey("x")), "authorization x-api-key", "key"},
+		"a token and a key":             {ask(both, "/", bob, withKey("gw_good")), "authorization", ""},
+		"found good by the first":       {ask(one, "/", withKey("gw_good")), "", ""},
+		"found good by another":         {ask(one, "/", withKey("gw_bare")), "x-api-key", ""},
+		"nobody":                        {ask(open, "/"), "x-api-key", ""},
+		"in shadow, good":               {ask(shadow, "/", withKey("gw_good")), "", ""},
+		"in shadow, made up":            {ask(shadow, "/", withKey("x")), "x-api-key", ""},
+	} {
+		r := g.check(t, c.m)
+		if !allows(r) {
+			t.Errorf("%s: %s", name, reasonOf(r))
+			continue
+		}
+		ok := r.GetOkResponse()
+		if remove, query := strings.Join(ok.GetHeadersToRemove(), " "), strings.Join(ok.GetQueryParametersToRemove(), " "); remove != c.remove || query != c.query {
+			t.Errorf("%s: %q and %q are taken out, want %q and %q", name, remove, query, c.remove, c.query)
+		}
+	}
+}

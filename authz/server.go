@@ -248,7 +248,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	v.Identity = found.Identity
 	v.headers = found.headers
 	v.removeHeaders = removedHeaders(all, found)
-	v.removeQuery = removedQuery(all)
+	v.removeQuery = removedQuery(all, found)
 	return v, nil
 }
 

@@ -63,7 +63,7 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			APIKey: map[string]*APIKey{
 				"header": {Name: "header", From: KeySource{Header: "X-Partner-Key"}, Forward: map[string]string{"id": "X-Key-ID", "tenant": "X-Tenant-ID", "owner": "X-User-ID"}},
-				"query":  {Name: "query", From: KeySource{Query: "api_key"}},
+				"query":  {Name: "query", From: KeySource{Query: "api_key"}, ForwardCredential: true},
 			},
 			Introspection: map[string]*Introspection{
 				"legacy": {

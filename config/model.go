@@ -369,6 +369,8 @@ type APIKey struct {
 	// Forward sends properties of the key to the backend as headers: id,
 	// tenant or owner, to header name.
 	Forward map[string]string `yaml:"forward"`
+	// ForwardCredential leaves the backend a key that has been found good, as for JWT.
+	ForwardCredential bool `yaml:"forwardCredential"`
 }
 
 // KeySource is a header or a query parameter: exactly one, or none for the default.

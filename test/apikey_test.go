@@ -15,6 +15,8 @@ auth:
   apiKey:
     partners: {forward: {tenant: X-Tenant-ID, id: X-Key-ID}}
     legacy: {from: {query: api_key}}
+    kept: {from: {header: X-Kept-Key}, forwardCredential: true}
+    kept-query: {from: {query: kept}, forwardCredential: true}
 routes:
   - name: data
     match: {path: /data/**}
@@ -23,6 +25,10 @@ routes:
   - name: old
     match: {path: /old/**}
     auth: {anyOf: [{apiKey: legacy}]}
+    to: [{backend: app}]
+  - name: kept
+    match: {path: /kept/**}
+    auth: {anyOf: [{apiKey: kept}, {apiKey: kept-query}]}
     to: [{backend: app}]
 `
 
@@ -105,5 +111,23 @@ func TestKeyInTheQuery(t *testing.T) {
 		t.Errorf("the backend sees the query %q, want page=2", got.Query)
 	}
 	g.logged("/old/1")
+	g.seesNoSecret(key.Key)
+}
+
+// TestKeysThatAreKept: the backend sees a key where its provider says so, and where
+// it came and was good; not one that came beside it.
+func TestKeysThatAreKept(t *testing.T) {
+	t.Parallel()
+	g := startPartners(t)
+	key := g.createKey()
+	got := get(t, g.url("public", "/kept/1?page=2&kept=made-up"), header{"X-Kept-Key", key.Key}).ok(t).echo(t)
+	if got.header("X-Kept-Key") != key.Key || got.Query != "page=2" {
+		t.Errorf("the backend sees the key %q and the query %q", got.header("X-Kept-Key"), got.Query)
+	}
+	got = get(t, g.url("public", "/kept/2?kept="+key.Key), header{"X-Kept-Key", "made-up"}).ok(t).echo(t)
+	if got.header("X-Kept-Key") != "" || got.Query != "kept="+key.Key {
+		t.Errorf("the backend sees the key %q and the query %q", got.header("X-Kept-Key"), got.Query)
+	}
+	g.logged("/kept/2")
 	g.seesNoSecret(key.Key)
 }
