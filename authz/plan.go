@@ -13,7 +13,7 @@ type Tenant struct {
 	Plan string
 	// Limits are the customer's own numbers for limits, by their names. They go
 	// before every plan. It is not written.
-	Limits map[string]config.TokenBucket
+	Limits map[string]config.Numbers
 }
 
 // terms are what sizes the limits of one caller: the plan that the credential
@@ -43,8 +43,9 @@ func (t terms) allowance(l *config.Limit) config.Allowance {
 	if !l.CountsCustomers() {
 		return config.Allowance{}
 	}
-	if own, ok := t.tenant.Limits[l.Name]; ok {
-		return config.Allowance{Bucket: &own}
+	// Numbers of another algorithm than the limit's, which it may have had, say nothing.
+	if own, ok := t.tenant.Limits[l.Name]; ok && l.Own().Takes(own) == nil {
+		return config.Allowance{Own: own}
 	}
 	plan, common := named(l, t.plan()), named(l, t.tenant.Plan)
 	return config.Allowance{

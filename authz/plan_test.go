@@ -23,13 +23,13 @@ func planned(name string, parts ...config.KeyPart) *config.Limit {
 }
 
 // ownNumbers are those that the tenant initech has of its own.
-var ownNumbers = config.TokenBucket{Capacity: 7, Refill: config.Rate{Events: 8, Per: time.Minute}}
+var ownNumbers = config.Numbers{Bucket: config.TokenBucket{Capacity: 7, Refill: config.Rate{Events: 8, Per: time.Minute}}}
 
 func tenants(name string) Tenant {
 	return map[string]Tenant{
 		"globex":  {Plan: "gold"},
 		"acme":    {Plan: "free"},
-		"initech": {Plan: "gold", Limits: map[string]config.TokenBucket{"t": ownNumbers, "ip": ownNumbers}},
+		"initech": {Plan: "gold", Limits: map[string]config.Numbers{"t": ownNumbers, "ip": ownNumbers}},
 		"hooli":   {Plan: "platinum"},
 	}[name]
 }

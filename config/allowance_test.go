@@ -13,7 +13,9 @@ func TestAllowanceInAWord(t *testing.T) {
 		"gold":     {Plan: "gold"},
 		"+gold":    {Plan: "gold", Apart: true},
 		"+":        {Apart: true},
-		"5,600/m":  {Bucket: &TokenBucket{Capacity: 5, Refill: Rate{600, time.Minute}}},
+		"=1000":    {Own: Numbers{Count: 1000}},
+		"1000":     {Plan: "1000"},
+		"5,600/m":  {Own: Numbers{Bucket: TokenBucket{Capacity: 5, Refill: Rate{600, time.Minute}}}},
 		"a.b-c_d1": {Plan: "a.b-c_d1"},
 	} {
 		got, err := ParseAllowance(word)
@@ -21,7 +23,7 @@ func TestAllowanceInAWord(t *testing.T) {
 			t.Errorf("%q: %+v (%s), %v", word, got, got, err)
 		}
 	}
-	for _, word := range []string{"++", "a b", "+5,6/s", "5,6", ",", "gold+", "gatewright", "\xff"} {
+	for _, word := range []string{"++", "a b", "+5,6/s", "5,6", ",", "gold+", "=", "=0", "=-1", "=01", "=9007199254740993", "=5,6/s", "=gold", "+=5", "gatewright", "\xff"} {
 		if a, err := ParseAllowance(word); err == nil {
 			t.Errorf("%q is read as %+v", word, a)
 		}
@@ -41,9 +43,10 @@ func TestWhatALimitIsForACaller(t *testing.T) {
 		{Allowance{Plan: "gold", Apart: true}, gold},
 		{Allowance{Plan: "tin"}, own},
 		{Allowance{Apart: true}, own},
-		{Allowance{Bucket: special}, special},
+		{Allowance{Own: Numbers{Bucket: *special}}, special},
+		{Allowance{Own: Numbers{Count: 7}}, own},
 	} {
-		if got := l.BucketFor(c.a); got != c.want {
+		if got := l.For(c.a).TokenBucket; *got != *c.want {
 			t.Errorf("%q: %v, want %v", c.a, got, c.want)
 		}
 	}

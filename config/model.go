@@ -509,15 +509,16 @@ type Limit struct {
 	// Exactly one algorithm is given: TokenBucket, SlidingWindow, SlidingLog,
 	// FixedWindow, Quota or Concurrency.
 	TokenBucket *TokenBucket `yaml:"tokenBucket"`
-	// SlidingWindow counts by sixtieths of the window: by the second in a minute.
-	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
+	// SlidingWindow counts by sixtieths of the window, by the second in a minute, and
+	// never admits more than its limit in any window.
+	SlidingWindow *SlidingWindow `yaml:"slidingWindow"`
 	// SlidingLog keeps the time of each request: exact, and dear in memory.
-	SlidingLog *SlidingWindow `yaml:"slidingLog" later:"sliding logs"`
+	SlidingLog *SlidingWindow `yaml:"slidingLog"`
 	// FixedWindow counts in windows that begin at multiples of their length, in
 	// UTC. Around a border it admits up to twice the limit in one window's time.
-	FixedWindow *SlidingWindow `yaml:"fixedWindow" later:"fixed windows"`
+	FixedWindow *SlidingWindow `yaml:"fixedWindow"`
 	// Quota counts by the calendar.
-	Quota *Quota `yaml:"quota" later:"quotas"`
+	Quota *Quota `yaml:"quota"`
 	// Concurrency counts requests in flight.
 	Concurrency *Concurrency `yaml:"concurrency" later:"limits of concurrency"`
 	// Cost is what a request takes. Nil is 1.
@@ -545,10 +546,10 @@ type Limit struct {
 type LimitPlan struct {
 	// The algorithm must be the limit's own, with the same windows.
 	TokenBucket   *TokenBucket   `yaml:"tokenBucket"`
-	SlidingWindow *SlidingWindow `yaml:"slidingWindow" later:"sliding windows"`
-	SlidingLog    *SlidingWindow `yaml:"slidingLog" later:"sliding logs"`
-	FixedWindow   *SlidingWindow `yaml:"fixedWindow" later:"fixed windows"`
-	Quota         *Quota         `yaml:"quota" later:"quotas"`
+	SlidingWindow *SlidingWindow `yaml:"slidingWindow"`
+	SlidingLog    *SlidingWindow `yaml:"slidingLog"`
+	FixedWindow   *SlidingWindow `yaml:"fixedWindow"`
+	Quota         *Quota         `yaml:"quota"`
 	Concurrency   *Concurrency   `yaml:"concurrency" later:"limits of concurrency"`
 }
 

@@ -15,10 +15,7 @@ const (
 func (c *checker) limit(at *place, l *Limit) {
 	c.name(at, l.Name)
 	c.keyParts(at.key("key"), l.Key)
-	c.must(l.TokenBucket != nil, at, "must have an algorithm: tokenBucket")
-	if l.TokenBucket != nil {
-		c.tokenBucket(at.key("tokenBucket"), l.TokenBucket)
-	}
+	c.algorithm(at, l.Own())
 	c.plans(at.key("plans"), l)
 	c.consistency(at.key("consistency"), l)
 	oneOf(c, at.key("onStoreFailure"), l.OnStoreFailure, FailLocal, FailAllow, FailDeny)

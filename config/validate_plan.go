@@ -14,11 +14,40 @@ func (c *checker) plans(at *place, l *Limit) {
 	for _, name := range sorted(l.Plans) {
 		at := at.key(name)
 		c.name(at, name)
-		p := l.Plans[name]
-		c.must(p.TokenBucket != nil, at, "must have the limit's algorithm: tokenBucket")
-		if p.TokenBucket != nil {
-			c.tokenBucket(at.key("tokenBucket"), p.TokenBucket)
-		}
+		c.plan(at, l.Own(), *l.Plans[name])
+	}
+}
+
+// plan holds a plan to the limit's algorithm and to its windows: one count, of one
+// caller in two plans, cannot be of two windows.
+func (c *checker) plan(at *place, own, p LimitPlan) {
+	name := own.Algorithm()
+	if len(own.algorithms()) != 1 {
+		return // there is a fault already
+	}
+	for _, other := range p.algorithms() {
+		c.must(other == name, at.key(other), "must be the limit's algorithm: "+name)
+	}
+	if p.Algorithm() == "" {
+		c.obey(at, "must have the limit's algorithm: "+name)
+		return
+	}
+	if p.Algorithm() != name {
+		return
+	}
+	c.algorithm(at, p)
+	sameWindow := func(field string, own, p *SlidingWindow) {
+		c.must(p == nil || own.Window == p.Window, at.key(field).key("window"), "must be the limit's own window")
+	}
+	sameWindow("slidingWindow", own.SlidingWindow, p.SlidingWindow)
+	sameWindow("slidingLog", own.SlidingLog, p.SlidingLog)
+	sameWindow("fixedWindow", own.FixedWindow, p.FixedWindow)
+	if p.Quota != nil {
+		c.must(own.Quota.Per == p.Quota.Per, at.key("quota").key("per"), "must be the limit's own")
+		c.must(own.Quota.TimeZone == p.Quota.TimeZone, at.key("quota").key("timeZone"), "must be the limit's own")
+	}
+	if p.Concurrency != nil {
+		c.must(own.Concurrency.Lease == p.Concurrency.Lease, at.key("concurrency").key("lease"), "must be the limit's own")
 	}
 }
 

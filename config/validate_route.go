@@ -115,6 +115,7 @@ func (c *checker) routeLimits(at *place, r *Route) {
 			exists(c, at.index(i), "limit", name, c.cfg.Limits, new(place).key("limits"))
 			continue
 		}
+		c.ends(at.index(i), limit)
 		if r.Auth != nil && c.report.trusted(at.key("auth")) {
 			c.obey(at.index(i), uncountableRule(limit.Key, r.Auth))
 		}

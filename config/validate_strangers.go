@@ -19,6 +19,7 @@ func (c *checker) strangers(at *place, s *Strangers) {
 			exists(c, at, "limit", name, c.cfg.Limits, new(place).key("limits"))
 			continue
 		}
+		c.ends(at, limit)
 		for _, part := range limit.Key {
 			if part.OfCaller() {
 				c.obey(at, fmt.Sprintf("counts by %s, and a stranger shows no credential: there is nobody to count", shown(string(part))))

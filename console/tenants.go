@@ -16,9 +16,9 @@ func (a keysAPI) tenant(r *http.Request) (any, error) {
 // setTenant replaces a record: what the body does not have, the customer has not.
 func (a keysAPI) setTenant(r *http.Request) (any, error) {
 	var wanted struct {
-		Plan   string                        `json:"plan"`
-		Limits map[string]config.TokenBucket `json:"limits"`
-		Note   string                        `json:"note"`
+		Plan   string                    `json:"plan"`
+		Limits map[string]config.Numbers `json:"limits"`
+		Note   string                    `json:"note"`
 	}
 	if err := read(r, &wanted); err != nil {
 		return nil, err

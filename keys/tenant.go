@@ -28,7 +28,7 @@ type Tenant struct {
 	Plan string `json:"plan,omitempty"`
 	// Limits are the customer's own numbers for limits, by their names, which go
 	// before every plan. A Tenant's reader does not change them.
-	Limits map[string]config.TokenBucket `json:"limits,omitempty"`
+	Limits map[string]config.Numbers `json:"limits,omitempty"`
 	// Note is for people: at most 512 bytes of printable text.
 	Note string `json:"note,omitempty"`
 	// ChangedAt is when the record was last set, in UTC.
@@ -46,7 +46,7 @@ func (t Tenant) validate() error {
 			faults = append(faults, fmt.Errorf("limits: %.64q: %s", name, rule))
 		}
 		// Whoever made the numbers, the limiter is to hold exactly these.
-		if _, err := config.ParseTokenBucket(t.Limits[name].String()); err != nil {
+		if _, err := config.ParseNumbers(t.Limits[name].String()); err != nil {
 			faults = append(faults, fmt.Errorf("limits: %.64s: %w", name, err))
 		}
 	}

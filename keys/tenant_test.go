@@ -14,7 +14,7 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-var bucket500 = config.TokenBucket{Capacity: 500, Refill: config.Rate{Events: 100, Per: time.Second}}
+var bucket500 = config.Numbers{Bucket: config.TokenBucket{Capacity: 500, Refill: config.Rate{Events: 100, Per: time.Second}}}
 
 func setTenant(t testing.TB, s *Store, name string, change func(*Tenant)) Tenant {
 	t.Helper()
@@ -41,7 +41,7 @@ func TestTenantsAreSetListedAndRemoved(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		want := Tenant{Name: "acme", Plan: "gold", Note: "since 2019", Limits: map[string]config.TokenBucket{"per-tenant": bucket500}, ChangedAt: noon}
+		want := Tenant{Name: "acme", Plan: "gold", Note: "since 2019", Limits: map[string]config.Numbers{"per-tenant": bucket500}, ChangedAt: noon}
 		made := setTenant(t, s, "acme", func(t *Tenant) { t.Plan, t.Note, t.Limits = want.Plan, want.Note, want.Limits })
 		setTenant(t, s, "Zürich & Söhne/1", func(t *Tenant) { t.Plan = "free" })
 		read, err := s.Tenant(t.Context(), "acme")
@@ -95,10 +95,10 @@ func TestTenantsThatCannotBe(t *testing.T) {
 		"a line":         {"a\nb", func(*Tenant) {}, "must be printable text"},
 		"plan":           {"a", func(t *Tenant) { t.Plan = "two words" }, `plan: "two words": a name has 1 to 63 letters`},
 		"note":           {"a", func(t *Tenant) { t.Note = "a\tb" }, "note:"},
-		"limit's name":   {"a", func(t *Tenant) { t.Limits = map[string]config.TokenBucket{"a b": bucket500} }, `limits: "a b": a name`},
-		"limit's number": {"a", func(t *Tenant) { t.Limits = map[string]config.TokenBucket{"l": {}} }, "limits: l: capacity: must be"},
+		"limit's name":   {"a", func(t *Tenant) { t.Limits = map[string]config.Numbers{"a b": bucket500} }, `limits: "a b": a name`},
+		"limit's number": {"a", func(t *Tenant) { t.Limits = map[string]config.Numbers{"l": {}} }, "limits: l: must be a capacity and a refill"},
 		"many limits": {"a", func(t *Tenant) {
-			t.Limits = map[string]config.TokenBucket{}
+			t.Limits = map[string]config.Numbers{}
 			for i := range 65 {
 				t.Limits[fmt.Sprint("l", i)] = bucket500
 			}
@@ -127,7 +127,7 @@ func TestTenantsAreChangedOneAfterTheOther(t *testing.T) {
 			all.Go(func() {
 				_, err := s.SetTenant(context.Background(), "acme", func(t *Tenant) {
 					if t.Limits == nil {
-						t.Limits = map[string]config.TokenBucket{}
+						t.Limits = map[string]config.Numbers{}
 					}
 					t.Limits[fmt.Sprint("l", i)] = bucket500
 				})
@@ -197,7 +197,7 @@ func TestEveryGatewaySeesChangesOfTenants(t *testing.T) {
 				planIn2s(t, g, name, plan)
 			}
 		}
-		setTenant(t, command, "acme", func(t *Tenant) { t.Plan, t.Limits = "free", map[string]config.TokenBucket{"l": bucket500} })
+		setTenant(t, command, "acme", func(t *Tenant) { t.Plan, t.Limits = "free", map[string]config.Numbers{"l": bucket500} })
 		seen("acme", "free")
 		if r := gateways[0].Find("acme"); r.Limits["l"] != bucket500 {
 			t.Errorf("%+v", r)

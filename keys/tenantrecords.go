@@ -164,7 +164,7 @@ func (t *Tenant) readLimits(text string) error {
 	if text == "{}" {
 		return nil
 	}
-	var limits map[string]config.TokenBucket
+	var limits map[string]config.Numbers
 	if err := json.Unmarshal([]byte(text), &limits); err != nil {
 		return fmt.Errorf("%w of tenant %.64q: limits: %w", errUnreadable, t.Name, err)
 	}

@@ -51,7 +51,8 @@ func (b Bucket) full() int64 { return b.capacity * b.unit }
 // bucket is counted exactly too.
 func (b Bucket) debt() int64 { return maxExact - b.full() }
 
-func (b Bucket) most() int64 { return b.capacity }
+func (b Bucket) kind() string { return "b" }
+func (b Bucket) most() int64  { return b.capacity }
 
 // at converts s to this definition, and refills it.
 func (b Bucket) at(s State, now int64) State {
@@ -114,13 +115,13 @@ func (b Bucket) charged(current State, d Demand) State {
 	return current
 }
 
-func (b Bucket) returned(current State, d Demand) State {
+func (b Bucket) returned(current State, d Demand) (State, bool) {
 	if d.Cost >= ceilDiv(b.full()-current.Level, b.unit) {
 		current.Level = b.full()
-		return current
+	} else {
+		current.Level += max(d.Cost, 0) * b.unit
 	}
-	current.Level += max(d.Cost, 0) * b.unit
-	return current
+	return current, true
 }
 
 func (b Bucket) result(current State, allowed bool, cost, now int64) Result {
@@ -157,8 +158,10 @@ func (b Bucket) forgives(s State, now int64) float64 {
 	return float64(max(b.ends(s)-now, 0)) * float64(b.rate) / float64(b.unit)
 }
 
-func (b Bucket) words(d Demand) (kind string, p [4]int64) {
-	return "b", [4]int64{b.capacity, b.unit, b.rate, d.keep}
+func (b Bucket) stamp(int64, int64) int64 { return 0 }
+
+func (b Bucket) words(to []any, d Demand, _ int64) []any {
+	return append(to, b.capacity, b.unit, b.rate, d.keep)
 }
 
 func gcd(a, b int64) int64 {

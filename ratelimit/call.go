@@ -50,16 +50,24 @@ func (o op) do(states []State, demands []Demand, now int64) (next []State, resul
 	return states, results, true
 }
 
+// refund is the call that gives back what c took, with these results.
+func refund(c call, results []Result) call {
+	back := call{op: opRefund, items: slices.Clone(c.items)}
+	for i := range back.items {
+		back.items[i].At = results[i].At
+	}
+	return back
+}
+
 // encode is what take.lua is called with for calls, at the time of clock: empty
-// for Redis' own.
-func encode(clock string, calls []call) (keys []string, args []any) {
+// for Redis' own, which is about now.
+func encode(clock string, now int64, calls []call) (keys []string, args []any) {
 	args = append(make([]any, 0, 1+8*len(calls)), clock)
 	for _, c := range calls {
 		args = append(args, string(c.op), len(c.items))
 		for _, it := range c.items {
-			kind, p := it.words(it.Demand)
 			keys = append(keys, redisPrefix+it.key)
-			args = append(args, kind, max(it.Cost, 0), p[0], p[1], p[2], p[3])
+			args = it.words(append(args, it.kind(), max(it.Cost, 0)), it.Demand, now)
 		}
 	}
 	return keys, args
@@ -76,13 +84,13 @@ func decode(calls []call, reply []int64) ([][]Result, error) {
 	if len(reply) != size {
 		return nil, fmt.Errorf("%d numbers in the reply, want %d", len(reply), size)
 	}
-	all, rest := make([][]Result, len(calls)), reply[1:]
+	all, now, rest := make([][]Result, len(calls)), reply[0], reply[1:]
 	for i, c := range calls {
 		charged, words := rest[0], rest[1:1+perItem*len(c.items)]
 		rest = rest[1+perItem*len(c.items):]
 		all[i] = make([]Result, 0, len(c.items))
 		for j, it := range c.items {
-			r, ok := resultOf(it.Definition, words[perItem*j:])
+			r, ok := resultOf(it.Definition, now, words[perItem*j:])
 			if !ok {
 				return nil, fmt.Errorf("%d in the reply, which no limit says", words[perItem*j:perItem*(j+1)])
 			}
@@ -95,15 +103,15 @@ func decode(calls []call, reply []int64) ([][]Result, error) {
 	return all, nil
 }
 
-// resultOf reads the four numbers that the script says of one limit.
-func resultOf(d Definition, words []int64) (Result, bool) {
+// resultOf reads the four numbers that the script says of one limit at time now.
+func resultOf(d Definition, now int64, words []int64) (Result, bool) {
 	allowed, remaining, retry, reset := words[0], words[1], words[2], words[3]
 	ok := (allowed == 0 || allowed == 1) && remaining >= 0 && remaining <= d.most() &&
 		retry >= -1 && (retry == 0) == (allowed == 1) && reset >= 0
 	if !ok {
 		return Result{}, false
 	}
-	r := Result{Allowed: allowed == 1, Remaining: remaining, ResetAfter: micros(uint64(reset)), RetryAfter: Never}
+	r := Result{Allowed: allowed == 1, Remaining: remaining, ResetAfter: micros(uint64(reset)), RetryAfter: Never, At: d.stamp(now, reset)}
 	if retry >= 0 {
 		r.RetryAfter = micros(uint64(retry))
 	}

@@ -32,9 +32,6 @@ func (c Charge) tokens() int64 {
 	return max(c.Cost, 0)
 }
 
-// bucket is the definition that is charged; nil where the limit has none.
-func (c Charge) bucket() *config.TokenBucket { return c.Limit.BucketFor(c.Allowance) }
-
 // basket is the charges of one request, those on one bucket added up: two that
 // name the same bucket need twice the tokens.
 type basket struct {

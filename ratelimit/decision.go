@@ -16,14 +16,19 @@ type Decision struct {
 	// longest, otherwise the one with the fewest tokens left. Empty when no
 	// bucket was asked: there are no numbers to report then.
 	Limit string
-	// Capacity and Remaining are the whole tokens of that limit's bucket.
+	// Capacity and Remaining are what that limit admits at once, and what is left
+	// of it.
 	Capacity, Remaining int64
-	// RetryAfter is when the request will pass, unless somebody else takes the
-	// tokens: exact to the microsecond. Never when it costs more than the
-	// capacity; 0 when allowed or Unavailable.
+	// RetryAfter is when the request will pass, unless somebody else takes before:
+	// exact to the microsecond. Never when it costs more than the capacity; 0 when
+	// allowed or Unavailable. Of a limit of concurrency it, and ResetAfter, are a
+	// second at most: a request in flight may end at any time.
 	RetryAfter time.Duration
-	// ResetAfter is when that limit's bucket is full.
+	// ResetAfter is when that limit is as if nothing had been taken.
 	ResetAfter time.Duration
+	// Handles are what Release takes when the request has ended: one for each limit
+	// of concurrency that was charged.
+	Handles []string
 	// StoreDown says that Redis did not answer: this was decided without it.
 	StoreDown bool
 	// Unavailable says that the request was denied not by a bucket but because
@@ -123,6 +128,9 @@ func (l *Limiter) conclude(b *basket, verdicts []verdict) (Decision, []verdict) 
 		decision.Limit = b.limits[speaker].Name
 		decision.Capacity, decision.Remaining = b.items[speaker].most(), r.Remaining
 		decision.RetryAfter, decision.ResetAfter = r.RetryAfter, r.ResetAfter
+		if d, ok := b.items[speaker].Definition.(slidingLog); ok && d.flights {
+			decision.RetryAfter, decision.ResetAfter = min(r.RetryAfter, time.Second), min(r.ResetAfter, time.Second)
+		}
 	}
 	return decision, verdicts
 }

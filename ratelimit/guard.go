@@ -24,6 +24,7 @@ var errStoreDown = errors.New("store is down")
 type pinger interface {
 	store
 	leaser
+	run(ctx context.Context, calls []call) ([][]Result, error)
 	ping(ctx context.Context) error
 	close() error
 }

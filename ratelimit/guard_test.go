@@ -38,6 +38,8 @@ func (f *fakeStore) take(ctx context.Context, items []item) ([]Result, error) {
 	return make([]Result, len(items)), err
 }
 
+func (f *fakeStore) run(context.Context, []call) ([][]Result, error) { return nil, f.err }
+
 func (f *fakeStore) ping(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -19,8 +19,13 @@ const maxKeyLength = 200
 // The text is the escaped name and values, joined by ":"; a key longer than
 // maxKeyLength becomes "#" and the SHA-256 of that text in hex. Who is counted
 // apart has "+" and the name of the plan behind it, or "+" alone where the limit
-// does not name the plan. None of ":", "#" and "+" survives escaping, so no text
-// reads as another.
+// does not name the plan. At the end stands "=" and the algorithm's letter, but for a
+// token bucket. None of ":", "#", "+" and "=" survives escaping, so no text reads as
+// another.
+//
+// The letter lets a limit that gets another algorithm count anew; and instances that
+// do not know of it yet count apart from those that do, where each would take away
+// what the others have counted.
 //
 // Values that may be credentials, of headers and API keys, are hashed before
 // they are stored: who reads Redis reads no secret.
@@ -41,10 +46,28 @@ func bucketKey(limit *config.Limit, values []string, a config.Allowance) string 
 			writeEscaped(&b, a.Plan)
 		}
 	}
+	b.WriteString(kindMark(limit.Own()))
 	if b.Len() > maxKeyLength {
 		return digest(b.String())
 	}
 	return b.String()
+}
+
+// kindMark is the end of a key: see bucketKey.
+func kindMark(p config.LimitPlan) string {
+	switch {
+	case p.SlidingWindow != nil:
+		return "=w"
+	case p.SlidingLog != nil:
+		return "=l"
+	case p.FixedWindow != nil:
+		return "=f"
+	case p.Quota != nil:
+		return "=q"
+	case p.Concurrency != nil:
+		return "=n"
+	}
+	return ""
 }
 
 // mayBeSecret says whether the values of a key part can be credentials.
@@ -72,7 +95,7 @@ func writeEscaped(b *strings.Builder, text string) {
 	}
 }
 
-// plain says whether c stands for itself in a key. "%", ":", "#" and "+" must not;
+// plain says whether c stands for itself in a key. "%", ":", "#", "+" and "=" must not;
 // neither must "{" and "}", by which Redis Cluster chooses a slot.
 func plain(c byte) bool {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,10 @@ type Limiter struct {
 	near    *near  // what is decided here of what is shared; nil as shared is
 	metrics *metrics
 	log     *slog.Logger
+	// ids are the requests' that logs remember; releases, of requests in flight,
+	// are nil where shared is.
+	ids      atomic.Int64
+	releases *releases
 }
 
 // Open returns the limiter that s describes. A Redis that cannot be reached is
@@ -42,6 +47,7 @@ type Limiter struct {
 // nil reg gets none. The caller closes the limiter.
 func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, error) {
 	l := &Limiter{local: newMemory(defaultMaxBuckets), metrics: newMetrics(), log: log}
+	l.ids.Store(firstID())
 	if s.RedisURL == "" {
 		log.Info("rate limits are counted in this process (no Redis is set)")
 		return l, l.register(reg)
@@ -56,6 +62,7 @@ func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, er
 	}
 	l.shared = newGuard(redis, timeout, log, l.metrics)
 	l.near = newNear(l.shared)
+	l.releases = newReleases(l.shared, l.metrics)
 	if err := l.register(reg); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -68,6 +75,7 @@ func (l *Limiter) Close() error {
 		return nil
 	}
 	l.near.close()
+	l.releases.close()
 	if err := l.shared.close(); err != nil {
 		return fmt.Errorf("closing rate limits: %w", err)
 	}
@@ -92,9 +100,13 @@ func (l *Limiter) decide(ctx context.Context, charges []Charge) (Decision, []ver
 		l.log.Error("a request is denied for a limit that cannot be counted", "error", err)
 		return Decision{Unavailable: true}, nil
 	}
+	l.number(b)
 	decision, verdicts := l.ask(ctx, b)
 	if decision.Unavailable {
 		return decision, nil
+	}
+	if decision.Allowed {
+		decision.Handles = handles(b, verdicts, l.shared != nil && !decision.StoreDown)
 	}
 	each := make([]verdict, len(charges))
 	for i, j := range b.of {

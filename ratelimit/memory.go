@@ -41,7 +41,8 @@ type memory struct {
 // shard is a part of the buckets. The mutex guards all other fields.
 type shard struct {
 	mu      sync.Mutex
-	max     int
+	max     int // the places that there are, and those that are taken
+	used    int
 	index   map[string]int // where a key is in buckets
 	buckets []kept
 	next    int // the last one that sweeping looked at
@@ -55,17 +56,17 @@ type kept struct {
 	until int64 // the time from which on it says nothing, by all definitions of its limit
 }
 
+// room is how many of the store's places it takes: one, and one more for each
+// dozen entries.
+func (k *kept) room() int { return 1 + len(k.state.Entries)/12 }
+
 // forgives is how much would be admitted anew if it were dropped now.
 func (k *kept) forgives(now int64) float64 { return k.by.forgives(k.state, now) }
 
 // newMemory returns an empty store for about maxBuckets buckets on the
-// monotonic clock of the process.
+// clock of the process.
 func newMemory(maxBuckets int) *memory {
-	start := time.Now()
-	m := &memory{
-		now:  func() int64 { return time.Since(start).Microseconds() },
-		seed: maphash.MakeSeed(),
-	}
+	m := &memory{now: newClock(time.Now).micros, seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		m.shards[i].max = max(maxBuckets/shardCount, 1)
 		m.shards[i].index = make(map[string]int)
@@ -149,24 +150,30 @@ func (s *shard) put(it item, state State, now int64) (evicted uint64) {
 	k := kept{key: it.key, state: state, by: it.Definition}
 	k.until = max(it.ends(state), state.Last+it.keep)
 	if i, ok := s.index[it.key]; ok {
+		s.used += k.room() - s.buckets[i].room()
 		s.buckets[i] = k
-		return 0
+	} else {
+		s.used += k.room()
+		s.index[it.key] = len(s.buckets)
+		s.buckets = append(s.buckets, k)
 	}
-	if len(s.buckets) >= s.max {
-		s.drop(s.leastForgiven(now))
-		evicted = 1
+	for s.used > s.max && len(s.buckets) > 1 {
+		s.drop(s.leastForgiven(s.index[it.key], now))
+		evicted++
 	}
-	s.index[it.key] = len(s.buckets)
-	s.buckets = append(s.buckets, k)
 	return evicted
 }
 
-// leastForgiven is the bucket, of a random few, that forgives the least.
-func (s *shard) leastForgiven(now int64) int {
-	least := rand.IntN(len(s.buckets))
-	for range evictionSample - 1 {
-		i := rand.IntN(len(s.buckets))
-		if s.buckets[i].forgives(now) < s.buckets[least].forgives(now) {
+// leastForgiven is the one, of a random few and not the one at own, that forgives
+// the least. There are others.
+func (s *shard) leastForgiven(own int, now int64) int {
+	least := -1
+	for range evictionSample {
+		i := rand.IntN(len(s.buckets) - 1)
+		if i >= own {
+			i++
+		}
+		if least < 0 || s.buckets[i].forgives(now) < s.buckets[least].forgives(now) {
 			least = i
 		}
 	}
@@ -191,6 +198,7 @@ func (s *shard) sweep(full int64) {
 // drop forgets the bucket at i; the last one takes its place.
 func (s *shard) drop(i int) {
 	last := len(s.buckets) - 1
+	s.used -= s.buckets[i].room()
 	delete(s.index, s.buckets[i].key)
 	if i != last {
 		s.buckets[i] = s.buckets[last]

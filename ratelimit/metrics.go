@@ -24,6 +24,7 @@ type metrics struct {
 	decisions    *prometheus.CounterVec
 	near         *prometheus.CounterVec
 	storeErrors  prometheus.Counter
+	unreleased   prometheus.Counter
 	storeSeconds prometheus.Histogram
 }
 
@@ -40,6 +41,10 @@ func newMetrics() *metrics {
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatewright_ratelimit_store_errors_total",
 			Help: "Calls to Redis for a request that failed. Requests that are not sent to it are not counted.",
+		}),
+		unreleased: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_unreleased_total",
+			Help: "Requests in flight whose end Redis could not be told: they count until their lease ends.",
 		}),
 		storeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "gatewright_ratelimit_store_seconds",
@@ -88,7 +93,7 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 		}, func() float64 { return float64(l.local.evicted.Load()) }),
 	}
 	if l.shared != nil {
-		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds, l.metrics.near,
+		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds, l.metrics.near, l.metrics.unreleased,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_leases",
 				Help: "Keys of which this instance holds tokens, or has lately.",

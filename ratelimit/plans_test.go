@@ -54,7 +54,7 @@ func TestPlanResizesTheBucket(t *testing.T) {
 			{"zeta", config.Allowance{Plan: "gold"}, 10, true, 50, 40},
 			{"zeta", config.Allowance{Plan: "free"}, 1, true, 2, 1},
 			{"zeta", config.Allowance{Plan: "gold"}, 2, false, 50, 1},
-			{"zeta", config.Allowance{Bucket: &own}, 1, true, 10, 0},
+			{"zeta", config.Allowance{Own: config.Numbers{Bucket: own}}, 1, true, 10, 0},
 			{"zeta", config.Allowance{Plan: "free"}, 1, false, 2, 0},
 			// Apart: a bucket of its own, and one for all plans that are not named.
 			{"zeta", config.Allowance{Plan: "gold", Apart: true}, 50, true, 50, 0},

@@ -62,7 +62,7 @@ func (r *redisStore) take(ctx context.Context, items []item) ([]Result, error) {
 // run answers several calls, in their order, by one call of the script. An error
 // is that of all: each may have been done or not.
 func (r *redisStore) run(ctx context.Context, calls []call) ([][]Result, error) {
-	keys, args := encode(r.time(), calls)
+	keys, args := encode(r.time(), r.around(), calls)
 	inline.Blocks(ctx)
 	reply, err := r.script.Run(ctx, r.client, keys, args...).Int64Slice()
 	if err != nil {
@@ -81,6 +81,14 @@ func (r *redisStore) time() string {
 		return ""
 	}
 	return strconv.FormatInt(r.clock(), 10)
+}
+
+// around is about the time of the script's clock, by this process' own.
+func (r *redisStore) around() int64 {
+	if r.clock == nil {
+		return time.Now().UnixMicro()
+	}
+	return r.clock()
 }
 
 // ping is one real charge, of a bucket that nobody else uses: a Redis that

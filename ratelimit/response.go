@@ -9,6 +9,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // response says a decision in Envoy's words: a status for each charge, in order.
@@ -45,16 +47,49 @@ func code(allowed bool) rlsv3.RateLimitResponse_Code {
 	return rlsv3.RateLimitResponse_OVER_LIMIT
 }
 
-// currentLimit is the limit's name, and its refill for the caller where Envoy has
-// a unit for it.
+// currentLimit is the limit's name, and how much of it there is for the caller
+// where Envoy has a unit for that.
 func currentLimit(c Charge) *rlsv3.RateLimitResponse_RateLimit {
 	current := &rlsv3.RateLimitResponse_RateLimit{Name: c.Limit.Name}
-	bucket := c.bucket()
-	unit, refill := unitOf(bucket.Refill.Per), bucket.Refill.Events
-	if unit != rlsv3.RateLimitResponse_RateLimit_UNKNOWN && refill <= math.MaxUint32 {
-		current.Unit, current.RequestsPerUnit = unit, uint32(refill)
+	n, unit := perUnit(c.Limit.For(c.Allowance))
+	if unit != rlsv3.RateLimitResponse_RateLimit_UNKNOWN && n <= math.MaxUint32 {
+		current.Unit, current.RequestsPerUnit = unit, uint32(n)
 	}
 	return current
+}
+
+// perUnit is how much a limit admits over time, in a unit of Envoy's.
+func perUnit(p config.LimitPlan) (int64, rlsv3.RateLimitResponse_RateLimit_Unit) {
+	window := func(w *config.SlidingWindow) (int64, rlsv3.RateLimitResponse_RateLimit_Unit) {
+		return w.Limit, unitOf(time.Duration(w.Window))
+	}
+	switch {
+	case p.TokenBucket != nil:
+		return p.TokenBucket.Refill.Events, unitOf(p.TokenBucket.Refill.Per)
+	case p.SlidingWindow != nil:
+		return window(p.SlidingWindow)
+	case p.SlidingLog != nil:
+		return window(p.SlidingLog)
+	case p.FixedWindow != nil:
+		return window(p.FixedWindow)
+	case p.Quota != nil:
+		return p.Quota.Limit, unitOfCalendar(p.Quota.Per)
+	}
+	return 0, rlsv3.RateLimitResponse_RateLimit_UNKNOWN
+}
+
+func unitOfCalendar(per config.CalendarUnit) rlsv3.RateLimitResponse_RateLimit_Unit {
+	switch per {
+	case config.PerHour:
+		return rlsv3.RateLimitResponse_RateLimit_HOUR
+	case config.PerDay:
+		return rlsv3.RateLimitResponse_RateLimit_DAY
+	case config.PerWeek:
+		return rlsv3.RateLimitResponse_RateLimit_WEEK
+	case config.PerMonth:
+		return rlsv3.RateLimitResponse_RateLimit_MONTH
+	}
+	return rlsv3.RateLimitResponse_RateLimit_UNKNOWN
 }
 
 func unitOf(per time.Duration) rlsv3.RateLimitResponse_RateLimit_Unit {

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/redisclient"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -155,34 +156,95 @@ func TestStores(t *testing.T) {
 	})
 }
 
-// Any sequence of calls, of several at once and of several keys each, with changing
-// definitions and a clock that leaps and is set back, has the results of the pure
-// arithmetic, number by number.
+// definitionGen is some definition: of windows that a state machine fills, leaves and
+// comes back to.
+var definitionGen = rapid.OneOf(
+	rapid.Map(bucketGen, func(d definition) Definition { return d.Bucket }),
+	windowGen("w"), windowGen("l"), windowGen("n"), windowGen("f"), quotaGen,
+)
+
+// windowGen makes definitions of a kind.
+func windowGen(kind string) *rapid.Generator[Definition] {
+	return rapid.Custom(func(t *rapid.T) Definition {
+		limit := rapid.Int64Range(1, 12).Draw(t, "limit")
+		window := config.Duration(rapid.SampledFrom([]time.Duration{
+			time.Millisecond, 61 * time.Millisecond, time.Second, 90 * time.Second, time.Hour, 36 * time.Hour,
+		}).Draw(t, "window"))
+		plan := map[string]config.LimitPlan{
+			"w": {SlidingWindow: &config.SlidingWindow{Limit: limit, Window: window}},
+			"l": {SlidingLog: &config.SlidingWindow{Limit: limit, Window: window}},
+			"n": {Concurrency: &config.Concurrency{Max: limit, Lease: window}},
+			"f": {FixedWindow: &config.SlidingWindow{Limit: limit, Window: window}},
+		}[kind]
+		return define(t, plan)
+	})
+}
+
+var quotaGen = rapid.Custom(func(t *rapid.T) Definition {
+	return define(t, config.LimitPlan{Quota: &config.Quota{
+		Limit:    rapid.Int64Range(1, 12).Draw(t, "limit"),
+		Per:      rapid.SampledFrom([]config.CalendarUnit{config.PerHour, config.PerDay, config.PerWeek, config.PerMonth}).Draw(t, "per"),
+		TimeZone: rapid.SampledFrom([]string{"", "Europe/Vienna", "America/Havana", "Australia/Lord_Howe", "Asia/Kathmandu"}).Draw(t, "zone"),
+	}})
+})
+
+// define is the definition of an algorithm that must be valid.
+func define(t interface{ Fatalf(string, ...any) }, p config.LimitPlan) Definition {
+	d, err := newDefinition(p)
+	if err != nil {
+		t.Fatalf("defining %+v: %v", p, err)
+	}
+	return d
+}
+
+// Any sequence of calls, of several at once and of several keys of all kinds each,
+// with changing definitions and a clock that leaps and is set back, has the results
+// of the pure arithmetic, number by number.
 func TestStoresAreTheArithmetic(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s storeUnderTest) {
 		rapid.Check(t, func(t *rapid.T) {
 			s.clear()
 			s.clock.Store(rapid.Int64Range(1, 1<<51).Draw(t, "start"))
-			definitions := rapid.SliceOfN(bucketGen, 1, 3).Draw(t, "definitions")
-			keys := []string{"a", "b", "c", "d"}
+			definitions := rapid.SliceOfN(definitionGen, 1, 5).Draw(t, "definitions")
+			id := int64(1 << 52)
 			items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
-				b := rapid.SampledFrom(definitions).Draw(t, "definition").Bucket
-				return item{rapid.SampledFrom(keys).Draw(t, "key"), of(b, rapid.Int64Range(0, b.capacity+1).Draw(t, "cost"))}
-			}), 1, len(keys), func(it item) string { return it.key })
+				d := rapid.SampledFrom(definitions).Draw(t, "definition")
+				it := item{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key") + d.kind(), of(d, rapid.Int64Range(0, d.most()+1).Draw(t, "cost"))}
+				if c, ok := d.(counter); ok {
+					// Where a calendar is changed and the clock is set back by more than
+					// two units, the script knows the end of a window by the old one.
+					if calendar, ok := c.spans.(calendar); ok {
+						it.key += fmt.Sprint(calendar.per, calendar.zone)
+					}
+				}
+				it.ID, id = id, id+it.Cost
+				return it
+			}), 1, 4, func(it item) string { return it.key })
 			calls := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) call {
-				return call{rapid.SampledFrom([]op{opTake, opTake, opTake, opForce, opRefund}).Draw(t, "op"), items.Draw(t, "items")}
+				return call{rapid.SampledFrom([]op{opTake, opTake, opTake, opForce}).Draw(t, "op"), items.Draw(t, "items")}
 			}), 1, 3)
 			pure := map[string]State{}
+			var past []call
 			t.Repeat(map[string]func(*rapid.T){
 				"clock": func(t *rapid.T) { s.clock.Store(max(s.clock.Load()+stepGen.Draw(t, "step"), 0)) },
-				"run":   func(t *rapid.T) { checkRun(t, s, calls.Draw(t, "calls"), pure) },
+				"run": func(t *rapid.T) {
+					cs := calls.Draw(t, "calls")
+					for i, results := range checkRun(t, s, cs, pure) {
+						past = append(past, refund(cs[i], results))
+					}
+				},
+				"refund": func(t *rapid.T) { // also what was denied, or is given back already
+					if len(past) > 0 {
+						checkRun(t, s, rapid.SliceOfN(rapid.SampledFrom(past), 1, 3).Draw(t, "refunds"), pure)
+					}
+				},
 			})
 		})
 	})
 }
 
 // checkRun does calls in the store and on the pure states, and compares.
-func checkRun(t *rapid.T, s storeUnderTest, calls []call, pure map[string]State) {
+func checkRun(t *rapid.T, s storeUnderTest, calls []call, pure map[string]State) [][]Result {
 	want := make([][]Result, len(calls))
 	for i, c := range calls {
 		states, demands := make([]State, len(c.items)), make([]Demand, len(c.items))
@@ -204,6 +266,7 @@ func checkRun(t *rapid.T, s storeUnderTest, calls []call, pure map[string]State)
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("at %d\n got %+v\nwant %+v", s.clock.Load(), got, want)
 	}
+	return got
 }
 
 func BenchmarkStores(b *testing.B) {

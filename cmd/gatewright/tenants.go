@@ -84,6 +84,7 @@ func newTenantsSet() *cobra.Command {
 need be no record before. An empty --plan or --note takes it away, --no-limit a limit.`,
 		Example: `  gatewright tenants set acme --plan gold
   gatewright tenants set acme --limit per-tenant=500,100/s --note "until the end of March"
+  gatewright tenants set acme --limit exports-a-month=1000
   gatewright tenants set acme --no-limit per-tenant --plan ""`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -103,7 +104,7 @@ need be no record before. An empty --plan or --note takes it away, --no-limit a 
 					if f.Changed("note") {
 						t.Note = note
 					}
-					maps.DeleteFunc(t.Limits, func(name string, _ config.TokenBucket) bool { return slices.Contains(without, name) })
+					maps.DeleteFunc(t.Limits, func(name string, _ config.Numbers) bool { return slices.Contains(without, name) })
 					if t.Limits == nil {
 						t.Limits = own
 					} else {
@@ -119,22 +120,22 @@ need be no record before. An empty --plan or --note takes it away, --no-limit a 
 	}
 	f := cmd.Flags()
 	f.StringVar(&plan, "plan", "", "the customer's plan")
-	f.StringArrayVar(&limits, "limit", nil, "the customer's own numbers for a limit, as NAME=CAPACITY,REFILL; may be repeated")
+	f.StringArrayVar(&limits, "limit", nil, "the customer's own numbers for a limit, as NAME=CAPACITY,REFILL for a tokenBucket and NAME=NUMBER for any other; may be repeated")
 	f.StringSliceVar(&without, "no-limit", nil, "a limit for which the customer has no own numbers any more; may be repeated")
 	f.StringVar(&note, "note", "", "a word for people")
 	outputFlag(cmd, &output)
 	return cmd
 }
 
-// ownLimits reads NAME=CAPACITY,REFILL words.
-func ownLimits(words []string) (map[string]config.TokenBucket, error) {
-	own := map[string]config.TokenBucket{}
+// ownLimits reads NAME=CAPACITY,REFILL and NAME=NUMBER words.
+func ownLimits(words []string) (map[string]config.Numbers, error) {
+	own := map[string]config.Numbers{}
 	for _, word := range words {
 		name, numbers, ok := strings.Cut(word, "=")
 		if !ok {
-			return nil, fmt.Errorf("--limit %q: want NAME=CAPACITY,REFILL, as per-tenant=500,100/s", word)
+			return nil, fmt.Errorf("--limit %q: want NAME=NUMBERS, as per-tenant=500,100/s", word)
 		}
-		b, err := config.ParseTokenBucket(numbers)
+		b, err := config.ParseNumbers(numbers)
 		if err != nil {
 			return nil, fmt.Errorf("--limit %q: %w", word, err)
 		}

@@ -131,20 +131,18 @@ func looserLimits(before, after *authz.Policy) []string {
 
 // tighter tells whether a limit lets no more pass than another of the same key.
 func tighter(l, old *config.Limit) bool {
-	a, b := l.TokenBucket, old.TokenBucket
-	if a == nil || b == nil || !slices.Equal(l.Key, old.Key) || l.OnStoreFailure != old.OnStoreFailure || l.Consistency != old.Consistency {
+	if !slices.Equal(l.Key, old.Key) || l.OnStoreFailure != old.OnStoreFailure || l.Consistency != old.Consistency {
 		return false
 	}
-	// Events over time, by cross-multiplication of what fits 64 bits as float.
-	return a.Capacity <= b.Capacity &&
-		float64(a.Refill.Events)*float64(b.Refill.Per) <= float64(b.Refill.Events)*float64(a.Refill.Per)
+	return tighterForAll(l, old)
 }
 
-// defaultSkew, defaultAge and algorithms are what a provider has that says
-// nothing of them.
+// defaultSkew, defaultAge and algorithms are what a provider has, and defaultLease
+// what a limit has, that says nothing of them.
 const (
-	defaultSkew = 30 * time.Second
-	defaultAge  = 30 * time.Second
+	defaultSkew  = 30 * time.Second
+	defaultAge   = 30 * time.Second
+	defaultLease = time.Minute
 )
 
 func algorithms(p *config.JWT) []string {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"cmp"
-	"strconv"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
@@ -41,7 +40,7 @@ func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 			allowance = x.Charges[i].Allowance
 		}
 		limit := Limit{
-			Name: l.Name, Says: definition(l.BucketFor(allowance)), Plan: allowance.Plan, Plans: byPlan(l),
+			Name: l.Name, Says: definition(l.For(allowance)), Plan: allowance.Plan, Plans: byPlan(l),
 			OnStoreFailure: string(cmp.Or(l.OnStoreFailure, config.FailLocal)),
 		}
 		for j, part := range l.Key {
@@ -70,11 +69,7 @@ func byPlan(l *config.Limit) map[string]string {
 	}
 	all := map[string]string{}
 	for name, p := range l.Plans {
-		all[name] = definition(p.TokenBucket)
+		all[name] = definition(*p)
 	}
 	return all
-}
-
-func definition(b *config.TokenBucket) string {
-	return strconv.FormatInt(b.Capacity, 10) + " at once, and " + b.Refill.String() + " after that"
 }
