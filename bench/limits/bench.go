@@ -90,7 +90,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 		return "", err
 	}
 	text := ""
-	for _, part := range []func(context.Context) (string, error){b.decisions} {
+	for _, part := range []func(context.Context) (string, error){b.decisions, b.inFleet, b.manyKeys} {
 		more, err := part(ctx)
 		if err != nil {
 			return "", err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatewright/gatewright/bench/internal/rig"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestEverythingIsMeasured(t *testing.T) {
 	testenv.StartRedis(t).Kill() // there is a redis-server, or the test is skipped
 	var progress bytes.Buffer
-	got, err := measure(t.Context(), options{rounds: 2, time: 50 * time.Millisecond, streams: 8, users: 20}, &progress)
+	got, err := measure(t.Context(), options{rounds: 2, time: 50 * time.Millisecond, streams: 8, users: 20, fleet: 3 * time.Second, many: 20_000}, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
@@ -24,6 +25,10 @@ func TestEverythingIsMeasured(t *testing.T) {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
 		}
+	}
+	// Without a rival, what has a goal is no matter of how fast the machine is.
+	if strings.Contains(got, rig.Yes(false)) || strings.Count(got, "| yes |") != len(consistencies)+2 {
+		t.Errorf("the bounds of a fleet, or of memory, do not hold:\n%s", got)
 	}
 }
 

@@ -113,3 +113,16 @@ func (r *redisServer) commands(ctx context.Context) (int64, error) {
 	}
 	return sum, nil
 }
+
+// memory is how much it has for data, in bytes.
+func (r *redisServer) memory(ctx context.Context) (int64, error) {
+	memory, err := r.info(ctx, "memory")
+	if err != nil {
+		return 0, err
+	}
+	used, err := strconv.ParseInt(memory["used_memory"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading Redis' memory: %w", err)
+	}
+	return used, nil
+}

@@ -54,6 +54,7 @@ func newGateway() (*gateway, error) {
 			fmt.Fprintf(&limits, "  %s-%s: {key: [%s], tokenBucket: {capacity: 50000, refill: 50000/s}, consistency: %s}\n", c, strings.ToLower(p.ours), p.ours, c)
 		}
 	}
+	limits.WriteString(fleetLimits() + manyLimit)
 	g.config = fmt.Appendf(nil, `listeners: [{name: public, address: "127.0.0.1:8080"}]
 backends: {app: {endpoints: ["127.0.0.1:8081"]}}
 auth:
