@@ -82,7 +82,8 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	for _, h := range e.Headers {
 		rq.lines = append(rq.lines, headerLine{h[0], h[1]})
 	}
-	headers, refused := headerValues(rq, p)
+	meters := p.limiting()
+	refused := rq.countable(meters)
 	var shown *credentials
 	if refused == nil {
 		shown, refused = readCredentials(rq, p)
@@ -110,8 +111,10 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	if first := s.examineAll(ctx, shown, p, ways, &x); first != nil && len(p.AnyOf) == 0 && !x.CallerKnown {
 		x.CallerKnown, id = true, first.Identity
 	}
-	agreed := s.termsOf(&id)
-	x.Charges = s.charges(p, rq, &id, agreed, headers)
+	counted := s.countOf(rq)
+	known := counted.withoutCaller(meters)
+	counted = counted.identified(&id, s.termsOf(&id))
+	x.Charges = counted.all(meters, known)
 	return s.examineShadow(ctx, p, e, x)
 }
 

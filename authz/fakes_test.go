@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -50,6 +51,8 @@ type fakeLimiter struct {
 	mu     sync.Mutex // guards taken
 	answer LimitResult
 	taken  [][]Charge
+	// known is what it recalls of the limit of its name.
+	known LimitResult
 }
 
 func (f *fakeLimiter) Take(_ context.Context, charges []Charge) LimitResult {
@@ -57,4 +60,9 @@ func (f *fakeLimiter) Take(_ context.Context, charges []Charge) LimitResult {
 	defer f.mu.Unlock()
 	f.taken = append(f.taken, charges)
 	return f.answer
+}
+
+func (f *fakeLimiter) Recall(charges []Charge) (LimitResult, bool) {
+	knows := slices.ContainsFunc(charges, func(c Charge) bool { return c.Limit.Name == f.known.Limit })
+	return f.known, knows
 }

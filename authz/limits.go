@@ -2,7 +2,7 @@ package authz
 
 import (
 	"context"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/gatewright/gatewright/config"
@@ -16,6 +16,8 @@ type Charge struct {
 	Key []string
 	// Allowance is what the limit is for the caller.
 	Allowance config.Allowance
+	// Cost is what the request takes. 0 means 1; NoCost, and all below, takes none.
+	Cost int64
 }
 
 // LimitResult is the answer of the limiter to all charges of a request
@@ -30,7 +32,8 @@ type LimitResult struct {
 	Limit string
 	// Capacity and Remaining are that limit's, in requests.
 	Capacity, Remaining int64
-	// RetryAfter is how long until the request would pass. 0 when it passed.
+	// RetryAfter is how long until the request would pass. 0 when it passed;
+	// negative when it never can, since it costs more than the limit holds.
 	RetryAfter time.Duration
 	// ResetAfter is how long until the limit is full again.
 	ResetAfter time.Duration
@@ -40,50 +43,10 @@ type LimitResult struct {
 type Limiter interface {
 	// Take charges one request to every charge, or to none.
 	Take(ctx context.Context, charges []Charge) LimitResult
-}
-
-// headerValues returns the values of the headers in the keys of the policy's
-// limits. It fails where a header that counts is doubtful.
-func headerValues(rq *request, p *Policy) (map[config.KeyPart]string, *refusal) {
-	var values map[config.KeyPart]string
-	for _, limit := range p.Limits {
-		for _, part := range limit.Key {
-			name, isHeader := strings.CutPrefix(string(part), config.KeyHeaderPrefix)
-			if !isHeader {
-				continue
-			}
-			value, refused := rq.limitHeader(name)
-			if refused != nil {
-				return nil, refused
-			}
-			if values == nil {
-				values = map[config.KeyPart]string{}
-			}
-			values[part] = value
-		}
-	}
-	return values, nil
-}
-
-// keyValue is the value of one part of a limit's key for one request. A value
-// that the request does not have is empty.
-func (s *Server) keyValue(part config.KeyPart, rq *request, id *Identity, headers map[config.KeyPart]string) string {
-	switch part {
-	case config.KeyUser:
-		return id.userKey()
-	case config.KeyTenant:
-		return id.Tenant
-	case config.KeyAPIKey:
-		return id.KeyID
-	case config.KeyClientIP:
-		return s.clientIPKey(rq.clientIP())
-	case config.KeyRoute:
-		return rq.route
-	}
-	if claim, ok := strings.CutPrefix(string(part), config.KeyClaimPrefix); ok {
-		return claimText(id.Claims[claim])
-	}
-	return headers[part]
+	// Recall tells of a request that Take would deny, as far as that is known
+	// without asking anybody: ok is false where it is not. It charges nothing, and
+	// waits for nobody.
+	Recall(charges []Charge) (denied LimitResult, ok bool)
 }
 
 // userKey is the caller as limits count callers. The provider is in it: the
@@ -99,28 +62,36 @@ func (id *Identity) userKey() string {
 	return id.Provider + ":" + name
 }
 
-func (s *Server) charges(p *Policy, rq *request, id *Identity, t terms, headers map[config.KeyPart]string) []Charge {
-	all := make([]Charge, len(p.Limits))
-	for i, limit := range p.Limits {
-		key := make([]string, len(limit.Key))
-		for j, part := range limit.Key {
-			key[j] = s.keyValue(part, rq, id, headers)
-		}
-		all[i] = Charge{Limit: limit, Key: key, Allowance: t.allowance(limit)}
-	}
-	return all
-}
-
-// limitKeys are the same values by the names of the parts, for the descriptors
-// of Envoy's ratelimit filter.
-func limitKeys(charges []Charge) map[string]string {
+// limitKeys are the values of keys by the names of the parts, for the descriptors
+// of Envoy's ratelimit filter. The address is whole, and each limit makes of it what
+// it counts by.
+func limitKeys(charges []Charge, rq *request) map[string]string {
 	keys := map[string]string{}
 	for _, c := range charges {
 		for i, part := range c.Limit.Key {
 			keys[string(part)] = c.Key[i]
+			if part == config.KeyClientIP {
+				keys[string(part)] = rq.clientIP()
+			}
 		}
 	}
 	return keys
+}
+
+// limitCosts are what the request takes, by the names of the limits, for the same
+// descriptors. Nil where it takes of each what all requests do.
+func limitCosts(charges []Charge) map[string]string {
+	var costs map[string]string
+	for _, c := range charges {
+		if !c.Limit.Cost.Varies() {
+			continue
+		}
+		if costs == nil {
+			costs = map[string]string{}
+		}
+		costs[c.Limit.Name] = strconv.FormatInt(max(c.Cost, 0), 10)
+	}
+	return costs
 }
 
 // limitPlans are what the limits are for the caller, by their names, for the same
@@ -145,6 +116,8 @@ func limitPlans(charges []Charge) map[string]string {
 type absent struct{}
 
 func (absent) Take(context.Context, []Charge) LimitResult { return LimitResult{StoreDown: true} }
+
+func (absent) Recall([]Charge) (LimitResult, bool) { return LimitResult{}, false }
 
 func (absent) Find(context.Context, string) (APIKeyRecord, APIKeyState, error) {
 	return APIKeyRecord{}, Unknown, errAbsent

@@ -1,7 +1,9 @@
 package authz
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +21,7 @@ func everyPart() *config.Limit {
 
 func TestWhatLimitsCountBy(t *testing.T) {
 	g := newGate(t, keySetsFor(t, mainJWT()), func(o *Options) {
-		o.ClientIPKey = func(address string) string { return "net(" + address + ")" }
+		o.ClientIPKey = func(address string, bits int) string { return fmt.Sprintf("net(%s/%d)", address, bits) }
 	})
 	limits := []*config.Limit{everyPart(), limitBy("ip", "clientIP")}
 	private := g.publish(&Policy{AnyOf: []Requirement{{JWT: mainJWT()}, {APIKey: partnersKey()}}, Limits: limits})
@@ -31,12 +33,12 @@ func TestWhatLimitsCountBy(t *testing.T) {
 		want   []string
 	}{
 		"a token": {private, []line{foo, withToken(rsaSigner().token(map[string]any{"level": 7.50, "list": []any{"a", 1}}))},
-			[]string{"7.5", "main:alice", "acme", "", "net(192.0.2.7)", "get-users", "Grüße", "", `["a",1]`}},
+			[]string{"7.5", "main:alice", "acme", "", "net(192.0.2.7/64)", "get-users", "Grüße", "", `["a",1]`}},
 		"a token without sub and tenant": {private, []line{withToken(rsaSigner().token(map[string]any{"sub": nil, "tenant": nil}))},
-			[]string{"", "", "", "", "net(192.0.2.7)", "get-users", "", "", ""}},
-		"a key":               {private, []line{withKey("gw_good")}, []string{"", "partners:k1", "globex", "k1", "net(192.0.2.7)", "get-users", "", "", ""}},
-		"nobody":              {public, nil, []string{"", "", "", "", "net(192.0.2.7)", "get-users", "", "", ""}},
-		"a token unlooked at": {public, []line{withToken(rsaSigner().token(nil))}, []string{"", "", "", "", "net(192.0.2.7)", "get-users", "", "", ""}},
+			[]string{"", "", "", "", "net(192.0.2.7/64)", "get-users", "", "", ""}},
+		"a key":               {private, []line{withKey("gw_good")}, []string{"", "partners:k1", "globex", "k1", "net(192.0.2.7/64)", "get-users", "", "", ""}},
+		"nobody":              {public, nil, []string{"", "", "", "", "net(192.0.2.7/64)", "get-users", "", "", ""}},
+		"a token unlooked at": {public, []line{withToken(rsaSigner().token(nil))}, []string{"", "", "", "", "net(192.0.2.7/64)", "get-users", "", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(g.limiter.taken)
@@ -51,7 +53,7 @@ func TestWhatLimitsCountBy(t *testing.T) {
 			if got := taken[0][0].Key; !slices.Equal(got, c.want) {
 				t.Errorf("counted by\n%q, want\n%q", got, c.want)
 			}
-			if got := taken[0][1].Key; !slices.Equal(got, []string{"net(192.0.2.7)"}) {
+			if got := taken[0][1].Key; !slices.Equal(got, []string{"net(192.0.2.7/64)"}) {
 				t.Errorf("counted by %q", got)
 			}
 		})
@@ -117,6 +119,7 @@ func TestLimiterAnswers(t *testing.T) {
 		"used up":                 {LimitResult{Limit: "u", Capacity: 2, RetryAfter: 1500 * time.Millisecond}, ReasonRateLimited, 429},
 		"the store is down":       {LimitResult{StoreDown: true}, ReasonLimitStoreUnavailable, 503},
 		"nothing at all":          {LimitResult{}, ReasonRateLimited, 429},
+		"more than there ever is": {LimitResult{Limit: "u", Capacity: 2, RetryAfter: -1}, ReasonRateLimited, 429},
 	} {
 		g := newGate(t, nil, nil)
 		g.limiter.answer = c.answer
@@ -128,20 +131,11 @@ func TestLimiterAnswers(t *testing.T) {
 		if name == "used up" && deniedHeader(r, "retry-after") != "2" {
 			t.Errorf("retry-after %q", deniedHeader(r, "retry-after"))
 		}
-	}
-}
-
-// A caller who is refused is not charged.
-func TestDeniedIsNotCharged(t *testing.T) {
-	g := newGate(t, keySetsFor(t, mainJWT()), nil)
-	hash := g.publish(NewPolicy(shop(), shopRoute(), false))
-	for _, l := range []line{{"x", "y"}, withToken("x"), withToken(rsaSigner().token(map[string]any{"scope": ""})), withKey("gw_bare")} {
-		if r := g.check(t, ask(hash, "/", l)); allows(r) {
-			t.Errorf("%v passed", l)
+		if name == "more than there ever is" {
+			if deniedHeader(r, "retry-after") != "" || !strings.Contains(r.GetDeniedResponse().GetBody(), "it can never pass") {
+				t.Errorf("retry-after %q: %s", deniedHeader(r, "retry-after"), r.GetDeniedResponse().GetBody())
+			}
 		}
-	}
-	if len(g.limiter.taken) != 0 {
-		t.Errorf("charged %v", g.limiter.taken)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 type checkMetrics struct {
 	verdicts *prometheus.CounterVec
 	seconds  prometheus.Histogram
+	// rules counts rules of limits that came to nothing.
+	rules *prometheus.CounterVec
 
 	// mu guards series: those of verdicts that have been counted, found by less
 	// than a hash of three labels.
@@ -40,6 +42,10 @@ func newCheckMetrics(r prometheus.Registerer) *checkMetrics {
 			Help:    "Time that Check took, from its message to its reply.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 15), // 50 µs to 0.8 s
 		}),
+		rules: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_limit_rule_failures_total",
+			Help: "Rules of a limit's key or cost that failed for a request, by limit. The key's part was then empty, and the cost the usual one.",
+		}, []string{"limit"}),
 	}
 }
 
@@ -65,10 +71,15 @@ func (m *checkMetrics) counter(route string, reason Reason) prometheus.Counter {
 	return counter
 }
 
+// ruleFailed counts a rule of a limit that came to nothing.
+func (m *checkMetrics) ruleFailed(limit string) { m.rules.WithLabelValues(kept(limit)).Inc() }
+
 // jwksMetrics count the loads of key sets, by provider.
 type jwksMetrics struct {
 	fetches *prometheus.CounterVec
 	keys    *prometheus.GaugeVec
+	// signatures counts what is dearest.
+	signatures prometheus.Counter
 	// confirmed is a time and not an age, so that it needs no clock here.
 	confirmed *prometheus.GaugeVec
 
@@ -88,6 +99,10 @@ func newJWKSMetrics(r prometheus.Registerer) *jwksMetrics {
 			Name: "gatewright_jwks_keys",
 			Help: "Usable keys of a provider.",
 		}, []string{"provider"}),
+		signatures: f.NewCounter(prometheus.CounterOpts{
+			Name: "gatewright_token_signatures_total",
+			Help: "Signatures of tokens that were verified, or found to be none.",
+		}),
 		confirmed: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gatewright_jwks_confirmed_timestamp_seconds",
 			Help: "When a provider's key set was last fetched, or found to be the same, in Unix time. It is used for the provider's maxStale from then on.",

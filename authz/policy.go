@@ -29,6 +29,10 @@ type Policy struct {
 	// then charges nothing, and hands the values of their keys to that filter
 	// as dynamic metadata.
 	LimitsInFilter bool
+	// RateLimitHeaders tell of the limits. The empty string means ietf.
+	RateLimitHeaders config.RateLimitHeaders
+	// meters are how its limits read requests, by NewPolicy.
+	meters []*meter `hash:"-"`
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
@@ -106,6 +110,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 	}
+	p.meter(c)
 	return p
 }
 
@@ -116,7 +121,16 @@ func NewStrangersPolicy(c *config.Config) *Policy {
 	if c.Strangers != nil {
 		p.Limits = limits(c, c.Strangers.Limits)
 	}
+	p.meter(c)
 	return p
+}
+
+// meter makes of the policy's limits what reads requests, and answers, for them.
+func (p *Policy) meter(c *config.Config) {
+	p.meters = newMeters(p.Limits)
+	if len(p.Limits) > 0 && c.RateLimitHeaders != config.HeadersIETF {
+		p.RateLimitHeaders = c.RateLimitHeaders
+	}
 }
 
 // Needed reports whether a request of the route has to be judged. If not, the

@@ -41,7 +41,7 @@ func okResponse(v Verdict) *authv3.OkHttpResponse {
 		Headers:                 options(v.headers),
 		HeadersToRemove:         v.removeHeaders,
 		QueryParametersToRemove: v.removeQuery,
-		ResponseHeadersToAdd:    options(limitHeaders(v.Limits)),
+		ResponseHeadersToAdd:    options(limitHeaders(v)),
 	}
 }
 
@@ -64,23 +64,30 @@ func deniedHeaders(v Verdict, reason Reason, p problem) []header {
 	if reason == ReasonMethodRefused {
 		all = append(all, header{"allow", strings.Join(config.Methods(), ", ")})
 	}
-	if reason == ReasonRateLimited || v.Limits.RetryAfter > 0 {
-		all = append(all, header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(v.Limits.RetryAfter)), 10)})
+	if after := v.Limits.RetryAfter; reason == ReasonRateLimited && after >= 0 || after > 0 {
+		all = append(all, header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(after)), 10)})
 	}
-	return append(all, limitHeaders(v.Limits)...)
+	return append(all, limitHeaders(v)...)
 }
 
-// limitHeaders tell the client of its tightest limit
-// (draft-ietf-httpapi-ratelimit-headers-07, the separate fields).
-func limitHeaders(r LimitResult) []header {
+// limitHeaders tell the client of its tightest limit, by the names that the
+// config has chosen.
+func limitHeaders(v Verdict) []header {
+	r := v.Limits
 	if r.Limit == "" {
 		return nil
 	}
-	return []header{
-		{"ratelimit-limit", strconv.FormatInt(r.Capacity, 10)},
-		{"ratelimit-remaining", strconv.FormatInt(max(0, r.Remaining), 10)},
-		{"ratelimit-reset", strconv.FormatInt(wholeSeconds(r.ResetAfter), 10)},
+	limit := strconv.FormatInt(r.Capacity, 10)
+	remaining := strconv.FormatInt(max(0, r.Remaining), 10)
+	reset := strconv.FormatInt(wholeSeconds(r.ResetAfter), 10)
+	all := make([]header, 0, 6)
+	if v.limitHeaders.IETF() {
+		all = append(all, header{"ratelimit-limit", limit}, header{"ratelimit-remaining", remaining}, header{"ratelimit-reset", reset})
 	}
+	if v.limitHeaders.X() {
+		all = append(all, header{"x-ratelimit-limit", limit}, header{"x-ratelimit-remaining", remaining}, header{"x-ratelimit-reset", reset})
+	}
+	return all
 }
 
 // wholeSeconds rounds up: who comes back after that many seconds is not early.
@@ -183,6 +190,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	}
 	if v.LimitPlans != nil {
 		fields = append(fields, datum{name: "limit_plans", within: texts(v.LimitPlans)})
+	}
+	if v.LimitCosts != nil {
+		fields = append(fields, datum{name: "limit_costs", within: texts(v.LimitCosts)})
 	}
 	return fields
 }

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // anyVerdict draws verdicts with anything in them, hostile bytes above all.
@@ -141,13 +143,33 @@ func TestRateLimitHeaders(t *testing.T) {
 		{time.Second, 2 * time.Second, "1", "2", 0, "0", "20"},
 		{1001 * time.Millisecond, 1999 * time.Millisecond, "2", "2", 0, "0", "20"},
 		{time.Hour, time.Hour, "3600", "3600", -3, "0", "20"},
-		{-time.Second, -time.Second, "1", "0", 5, "5", "20"},
+		{-1, -time.Second, "", "0", 5, "5", "20"}, // it can never pass
 	} {
 		r := reply(limited(c.retry, c.reset, c.remaining))
 		got := headersOf(r.GetDeniedResponse().GetHeaders())
 		if statusOf(r) != 429 || got["retry-after"] != c.wantRetry || got["ratelimit-reset"] != c.wantReset ||
 			got["ratelimit-remaining"] != c.wantRemaining || got["ratelimit-limit"] != c.wantOK {
 			t.Errorf("%v: %v", c, got)
+		}
+	}
+	for family, names := range map[config.RateLimitHeaders][]string{
+		"":                 {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"},
+		config.HeadersIETF: {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"},
+		config.HeadersX:    {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"},
+		config.HeadersBoth: {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"},
+		config.HeadersNone: nil,
+	} {
+		v := limited(3*time.Second, 4*time.Second, 7)
+		v.limitHeaders = family
+		got := headersOf(reply(v).GetDeniedResponse().GetHeaders())
+		values := []string{"20", "7", "4", "20", "7", "4"}
+		for i, name := range names {
+			if got[name] != values[i] {
+				t.Errorf("%q: %s is %q", family, name, got[name])
+			}
+		}
+		if got["retry-after"] != "3" || len(got) != len(names)+3 { // and content-type, cache-control
+			t.Errorf("%q: %v", family, got)
 		}
 	}
 	r := reply(Verdict{Reason: ReasonAllowed, Limits: LimitResult{Allowed: true, Limit: "per-user", Capacity: 20, Remaining: 19, ResetAfter: 100 * time.Millisecond}})

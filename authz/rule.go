@@ -31,10 +31,7 @@ func (q *Requirement) checkRule(rq *request, know func(*rule.Facts)) *refusal {
 	if q.compiled == nil {
 		return refuse(ReasonInternal)
 	}
-	path, query, _ := strings.Cut(rq.path, "?")
-	facts := &rule.Facts{
-		Method: rq.method, Host: plainHost(rq.host), Path: validText(path), Query: query, Headers: rq.headersByName,
-	}
+	facts := factsOf(rq)
 	know(facts)
 	holds, err := q.compiled.Holds(facts)
 	switch {

@@ -74,10 +74,14 @@ func (t token) claims() (claims, error) {
 	return decodeClaims(t.payload)
 }
 
-// verifies reports whether the token's signature is the key's.
-func (t token) verifies(ctx context.Context, key crypto.PublicKey) bool {
+// verifies reports whether the token's signature is the key's. It is counted
+// where it has to be looked at.
+func (t token) verifies(ctx context.Context, key crypto.PublicKey, m *jwksMetrics) bool {
 	if t.seen != nil && sameKey(t.seen.key, key) {
 		return true
+	}
+	if m != nil {
+		m.signatures.Inc()
 	}
 	if takesLong(key) {
 		inline.Blocks(ctx)

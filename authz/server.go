@@ -50,8 +50,9 @@ type Options struct {
 	// log and the metrics tell. Nil knows all.
 	KnownPlan func(plan string) bool
 	// ClientIPKey turns a client's address into what limits count by, as an
-	// IPv6 address into its /64. Nil counts by the address as Envoy writes it.
-	ClientIPKey func(address string) string
+	// IPv6 address into its prefix of so many bits. Nil counts by the address as
+	// Envoy writes it.
+	ClientIPKey func(address string, bits int) string
 	// KnownRoute bounds the label "route" of the metrics: other routes are
 	// counted as "unknown". Nil knows none.
 	KnownRoute func(route string) bool
@@ -79,7 +80,7 @@ type Server struct {
 	revoked       func(map[string]any) (bool, error)
 	tenant        func(string) Tenant
 	plans         *unknownPlans
-	clientIPKey   func(string) string
+	clientIPKey   func(string, int) string
 	knownRoute    func(string) bool
 	clock         func() time.Time
 	log           *slog.Logger
@@ -126,7 +127,7 @@ func (s *Server) fillAbsent() {
 		s.finder = absent{}
 	}
 	if s.clientIPKey == nil {
-		s.clientIPKey = func(address string) string { return address }
+		s.clientIPKey = func(address string, _ int) string { return address }
 	}
 	if s.knownRoute == nil {
 		s.knownRoute = func(string) bool { return false }
@@ -185,33 +186,41 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 	return v
 }
 
-// judgeBy is the order of all checks: form of the request, identity, limits.
-// The first that fails is the verdict.
+// judgeBy is the order of all checks: form of the request, limits that are known
+// to be used up, identity, limits. The first that fails is the verdict; and where
+// that is identity, limits that need none are charged, which may be a denial
+// before it.
 func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
-	v.stranger = policy.Strangers
-	headers, refused := headerValues(rq, policy)
+	v.stranger, v.limitHeaders = policy.Strangers, policy.RateLimitHeaders
+	meters := policy.limiting()
+	refused := rq.countable(meters)
 	if refused != nil {
 		return v.denied(refused)
 	}
+	counted := s.countOf(rq)
+	known := counted.withoutCaller(meters)
+	if denied, ok := s.recall(known); ok {
+		return v.limited(denied)
+	}
 	if !policy.Public() || len(policy.Shadow) > 0 {
 		if v, refused = s.authenticate(ctx, rq, policy, v); refused != nil {
-			return v.denied(refused)
+			return s.chargeUnidentified(ctx, known, v.denied(refused))
 		}
 	}
 	// A request that Envoy has given up must not be charged.
 	if ctx.Err() != nil {
 		return v.denied(refuse(ReasonDeadlineExceeded))
 	}
-	charges := s.charges(policy, rq, &v.Identity, s.agreed(policy, &v), headers)
+	counted = counted.identified(&v.Identity, s.agreed(policy, &v))
+	charges := counted.all(meters, known)
 	switch {
 	case len(charges) == 0:
 		v.Reason = ReasonAllowed
 	case policy.LimitsInFilter:
-		v.LimitKeys, v.LimitPlans = limitKeys(charges), limitPlans(charges)
+		v.LimitKeys, v.LimitPlans, v.LimitCosts = limitKeys(charges, rq), limitPlans(charges), limitCosts(charges)
 		v.Reason = ReasonAllowed
 	default:
-		v.Limits = s.limiter.Take(ctx, charges)
-		v.Reason = limitReason(v.Limits)
+		return v.limited(s.limiter.Take(ctx, charges))
 	}
 	return v
 }

@@ -62,6 +62,8 @@ type panicking struct{}
 
 func (panicking) Take(context.Context, []Charge) LimitResult { panic("limiter") }
 
+func (panicking) Recall([]Charge) (LimitResult, bool) { return LimitResult{}, false }
+
 func (panicking) Find(context.Context, string) (APIKeyRecord, APIKeyState, error) { panic("store") }
 
 // Wherever it panics, the request is denied, the panic is in the log and in
@@ -75,7 +77,7 @@ func TestPanicDenies(t *testing.T) {
 	}{
 		"limiter":     {limited, func(o *Options) { o.Limiter = panicking{} }},
 		"key store":   {keyed, func(o *Options) { o.KeyFinder = panicking{} }},
-		"client IP":   {limited, func(o *Options) { o.ClientIPKey = func(string) string { panic("ip") } }},
+		"client IP":   {limited, func(o *Options) { o.ClientIPKey = func(string, int) string { panic("ip") } }},
 		"clock":       {keyed, func(o *Options) { o.Clock = func() time.Time { panic("clock") } }},
 		"known route": {&Policy{}, func(o *Options) { o.KnownRoute = func(string) bool { panic("route") } }},
 		"no limit":    {&Policy{Limits: []*config.Limit{nil}}, nil},

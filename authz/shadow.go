@@ -15,7 +15,10 @@ const shadowPatience = 100 * time.Millisecond
 // InForce is the policy that p would be, were its requirements in shadow those
 // that it enforces in the place of AnyOf. What all must have stays.
 func (p *Policy) InForce() *Policy {
-	return &Policy{AnyOf: p.Shadow, AllOf: p.AllOf, AllowAnonymous: p.AllowAnonymous, Limits: p.Limits, LimitsInFilter: p.LimitsInFilter}
+	return &Policy{
+		AnyOf: p.Shadow, AllOf: p.AllOf, AllowAnonymous: p.AllowAnonymous,
+		Limits: p.Limits, LimitsInFilter: p.LimitsInFilter, RateLimitHeaders: p.RateLimitHeaders, meters: p.meters,
+	}
 }
 
 // Reads is a policy with all the requirements of p: what is read of a request,

@@ -1,5 +1,11 @@
 package authz
 
+import (
+	"fmt"
+
+	"github.com/gatewright/gatewright/config"
+)
+
 // Verdict is the judgement of one request. It allows if and only if its Reason
 // is ReasonAllowed, so no verdict can both allow and give a reason not to. The
 // zero value denies with a 500.
@@ -24,7 +30,12 @@ type Verdict struct {
 	// LimitPlans are what the limits are for the caller, by their names, where
 	// that filter is to count: see config.Allowance.
 	LimitPlans map[string]string
+	// LimitCosts are what the request takes of limits whose cost is each request's
+	// own, by their names, for the same filter.
+	LimitCosts map[string]string
 
+	// limitHeaders are those that tell of Limits.
+	limitHeaders config.RateLimitHeaders
 	// plan is the one that the caller is in; empty is none.
 	plan string
 	// shadow is what the route's requirements in shadow would answer; empty where
@@ -44,6 +55,15 @@ type Verdict struct {
 // denied returns v as a denial for the reason.
 func (v Verdict) denied(r *refusal) Verdict {
 	v.Reason, v.Detail, v.cause = r.reason, r.detail, r.cause
+	return v
+}
+
+// limited returns v with a limiter's answer, which allows or denies it.
+func (v Verdict) limited(r LimitResult) Verdict {
+	v.Limits, v.Reason, v.Detail, v.cause = r, limitReason(r), "", nil
+	if v.Reason == ReasonRateLimited && r.RetryAfter < 0 {
+		v.Detail = fmt.Sprintf("The request costs more than the limit %s holds (%d): it can never pass.", r.Limit, r.Capacity)
+	}
 	return v
 }
 

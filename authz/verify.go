@@ -73,7 +73,7 @@ func verifyToken(ctx context.Context, keys *KeySets, provider *config.JWT, t tok
 	if refused != nil {
 		return nil, nil, refused
 	}
-	if !t.verifies(ctx, key) { // the dearest step of all, unless it was seen before
+	if !t.verifies(ctx, key, keys.metrics) { // the dearest step of all, unless it was seen before
 		return nil, nil, refuse(ReasonTokenSignatureInvalid)
 	}
 	c, err := t.claims()

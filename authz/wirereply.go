@@ -17,11 +17,11 @@ func appendAllowed(b []byte, v Verdict) []byte {
 	b, ok := wire.BeginMessage(b, 3)
 	b = appendHeaders(b, 2, v.headers)
 	b = wire.AppendStrings(b, 5, v.removeHeaders)
-	b = appendHeaders(b, 6, limitHeaders(v.Limits))
+	b = appendHeaders(b, 6, limitHeaders(v))
 	b = wire.AppendStrings(b, 8, v.removeQuery)
 	b = wire.EndMessage(b, ok)
 	b, data := wire.BeginMessage(b, 4)
-	var room [13]datum
+	var room [14]datum
 	b = appendStruct(b, metadataOf(room[:0], v, ReasonAllowed))
 	return wire.EndMessage(b, data)
 }

@@ -165,6 +165,9 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 	case ValueMatch:
 		d.valueMatch(n, out, at, f)
 		return
+	case Cost:
+		d.cost(n, out, at, f)
+		return
 	}
 	switch out.Kind() {
 	case reflect.Struct:

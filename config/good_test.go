@@ -114,8 +114,16 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "exports", Key: []KeyPart{KeyTenant}, Quota: &Quota{1000, PerMonth, "Europe/Vienna"},
 				Plans: map[string]*LimitPlan{"gold": {Quota: &Quota{maxExact, PerMonth, "Europe/Vienna"}}},
 			},
+			"by-weight": {
+				Name: "by-weight", Key: []KeyPart{KeyMethod, `rule:request.headers["x-plan"] == "gold" ? caller.tenant : ""`, KeyClientIP}, IPv6Prefix: 48,
+				Cost: &Cost{Header: "X-Weight", Default: 2, Max: 100}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},
+			},
+			"by-rule":         {Name: "by-rule", Key: []KeyPart{KeyRoute}, Cost: &Cost{Rule: `request.method == "GET" ? 1 : 5`}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"by-number":       {Name: "by-number", Key: []KeyPart{KeyRoute}, Cost: &Cost{Number: 3}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"by-short-number": {Name: "by-short-number", Key: []KeyPart{KeyRoute}, Cost: &Cost{Number: 4}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
-		Strangers: &Strangers{Limits: []string{"per-stranger"}},
+		RateLimitHeaders: HeadersBoth,
+		Strangers:        &Strangers{Limits: []string{"per-stranger"}},
 		Routes: []*Route{
 			{
 				Name: "users",

@@ -39,7 +39,7 @@ type Config struct {
 	Limits map[string]*Limit `yaml:"limits"`
 	// RateLimitHeaders are the headers by which answers tell of limits. The empty
 	// string means ietf.
-	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders" later:"a choice of rate limit headers"`
+	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders"`
 	// Strangers are the requests that no route takes. Nil asks nothing of them.
 	Strangers *Strangers `yaml:"strangers"`
 	// Routes say which request goes where, and what it must show first. The
@@ -522,11 +522,11 @@ type Limit struct {
 	// Concurrency counts requests in flight.
 	Concurrency *Concurrency `yaml:"concurrency" later:"limits of concurrency"`
 	// Cost is what a request takes. Nil is 1.
-	Cost *Cost `yaml:"cost" later:"costs of requests"`
+	Cost *Cost `yaml:"cost"`
 	// IPv6Prefix is how many leading bits of an IPv6 address are one client, for
 	// the key part clientIP. From 1 to 128; 0 means 64 (RFC 6177: the least that
 	// one subscriber is given).
-	IPv6Prefix int `yaml:"ipv6Prefix" later:"other IPv6 prefixes than /64"`
+	IPv6Prefix int `yaml:"ipv6Prefix"`
 	// Mode says whether the limit denies. The empty string means enforce; one in
 	// shadow is charged, counted and logged, and denies nobody.
 	Mode RequirementMode `yaml:"mode" later:"limits in shadow"`
@@ -554,7 +554,7 @@ type LimitPlan struct {
 }
 
 // KeyPart is one part of a limit's key: one of the constants below, or
-// header:NAME, or claim:NAME.
+// header:NAME, claim:NAME or rule:EXPRESSION.
 type KeyPart string
 
 // The fixed parts of a key. A value that a request does not have counts as empty.
@@ -564,10 +564,17 @@ const (
 	KeyAPIKey   KeyPart = "apiKey"
 	KeyClientIP KeyPart = "clientIP"
 	KeyRoute    KeyPart = "route"
+	// KeyMethod is the method, where it is one that routes can name. All others
+	// count together, as the empty value: nobody gets new buckets by making up
+	// methods.
+	KeyMethod KeyPart = "method"
 
-	// KeyHeaderPrefix and KeyClaimPrefix begin the parts that carry a name.
+	// KeyHeaderPrefix and KeyClaimPrefix begin the parts that carry a name, and
+	// KeyRulePrefix those that are a CEL expression of the request and its caller. One
+	// that fails counts as the empty value.
 	KeyHeaderPrefix = "header:"
 	KeyClaimPrefix  = "claim:"
+	KeyRulePrefix   = "rule:"
 )
 
 // TokenBucket admits Capacity at once, and Refill over time: in any time T at
@@ -626,11 +633,13 @@ type Cost struct {
 	// Exactly one of Number, Header and Rule is given; a number alone may stand
 	// for the whole, as cost: 5.
 	Number int64 `yaml:"number"`
-	// Header is a request header whose value is the cost, as a whole number. A
-	// request without it, or with no such number in it, costs Default.
+	// Header is a request header whose value is the cost, as a whole number above
+	// 0 in decimal digits. A request without it, or with anything else in it, costs
+	// Default. Who sets the header says what a request costs: take one that clients
+	// cannot set lower than what they ask for.
 	Header string `yaml:"header"`
-	// Rule is a CEL expression of the request whose value is a whole number. One
-	// that fails costs Default.
+	// Rule is a CEL expression of the request and its caller whose value is a whole
+	// number. 0 takes nothing. One that fails, or is below 0, costs Default.
 	Rule string `yaml:"rule"`
 	// Default is the cost where header or rule say none. 0 means 1.
 	Default int64 `yaml:"default"`

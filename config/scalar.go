@@ -204,4 +204,13 @@ func (d *decoder) valueMatch(n *yaml.Node, out reflect.Value, at *place, f field
 	}
 }
 
+// cost reads a number as the cost of every request.
+func (d *decoder) cost(n *yaml.Node, out reflect.Value, at *place, f field) {
+	if n.Kind != yaml.MappingNode {
+		d.scalar(n, out.FieldByName("Number"), at, f)
+		return
+	}
+	d.structure(n, out, at, f)
+}
+
 var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf or allOf`)

@@ -44,6 +44,7 @@ func validate(cfg *Config, r *report, served func(path string) bool) {
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}
+	oneOf(c, top.key("rateLimitHeaders"), cfg.RateLimitHeaders, HeadersIETF, HeadersX, HeadersBoth, HeadersNone)
 	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.routes(top.key("routes"))
 }

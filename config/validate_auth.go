@@ -127,11 +127,13 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 	byCertificate := func(q *Requirement) bool { return q.ClientCertificate != "" }
 	callers := auth.callers()
 	shadow := len(callers) > 0 && callers[0].InShadow()
-	apart := false // whether nobody's requests have something to be told apart by
+	apart := false    // whether nobody's requests have something to be told apart by
+	everybody := true // whether nobody is told apart, and that is meant
 	for _, part := range key {
 		claim := strings.HasPrefix(string(part), KeyClaimPrefix)
 		identity := part.OfCaller()
-		apart = apart || !identity && part != KeyRoute
+		apart = apart || !identity && part != KeyRoute && part != KeyMethod
+		everybody = everybody && !identity
 		switch {
 		case identity && auth.Public:
 			return fmt.Sprintf("counts by %s, and the route is public: there is nobody to count", shown(string(part)))
@@ -147,10 +149,10 @@ func uncountableRule(key []KeyPart, auth *RouteAuth) string {
 			return "counts by apiKey, and the route takes no API keys"
 		}
 	}
-	if shadow && !apart && !slices.Equal(key, []KeyPart{KeyRoute}) {
+	if shadow && !apart && !everybody {
 		return "counts all who satisfy no requirement together, and they pass, since all requirements are in shadow: its key needs clientIP or a header, too"
 	}
-	if auth.AllowAnonymous && !apart && !slices.Equal(key, []KeyPart{KeyRoute}) {
+	if auth.AllowAnonymous && !apart && !everybody {
 		return "counts all who come without a credential together, and the route allows them: its key needs clientIP or a header, too"
 	}
 	return ""

@@ -2,7 +2,6 @@ package config
 
 import (
 	"math/bits"
-	"strings"
 	"time"
 )
 
@@ -16,6 +15,8 @@ func (c *checker) limit(at *place, l *Limit) {
 	c.name(at, l.Name)
 	c.keyParts(at.key("key"), l.Key)
 	c.algorithm(at, l.Own())
+	c.ipv6Prefix(at.key("ipv6Prefix"), l)
+	c.cost(at.key("cost"), l.Cost)
 	c.plans(at.key("plans"), l)
 	c.consistency(at.key("consistency"), l)
 	oneOf(c, at.key("onStoreFailure"), l.OnStoreFailure, FailLocal, FailAllow, FailDeny)
@@ -48,44 +49,4 @@ func gcd(a, b uint64) uint64 {
 		a, b = b, a%b
 	}
 	return max(a, 1)
-}
-
-// maxKeyParts bounds what a limit's key is made of.
-const maxKeyParts = 8
-
-func (c *checker) keyParts(at *place, parts []KeyPart) {
-	c.must(len(parts) <= maxKeyParts, at, "must have at most 8 parts")
-	seen := map[string]bool{}
-	for i, part := range parts {
-		at, folded := at.index(i), foldedPart(part)
-		c.obey(at, c.keyPartRule(part))
-		c.must(!seen[folded], at, "is listed twice")
-		seen[folded] = true
-	}
-}
-
-// foldedPart is a part in the one spelling that it is compared by.
-func foldedPart(part KeyPart) string {
-	if name, ok := strings.CutPrefix(string(part), KeyHeaderPrefix); ok {
-		return KeyHeaderPrefix + strings.ToLower(name)
-	}
-	return string(part)
-}
-
-func (c *checker) keyPartRule(part KeyPart) string {
-	if name, ok := strings.CutPrefix(string(part), KeyHeaderPrefix); ok {
-		return c.matchedHeaderRule(name)
-	}
-	if name, ok := strings.CutPrefix(string(part), KeyClaimPrefix); ok {
-		if name == "" {
-			return "must name the claim, as claim:plan"
-		}
-		return ""
-	}
-	switch part {
-	case KeyUser, KeyTenant, KeyAPIKey, KeyClientIP, KeyRoute:
-		return ""
-	}
-	known := words([]KeyPart{KeyUser, KeyTenant, KeyAPIKey, KeyClientIP, KeyRoute})
-	return c.choiceRule(string(part), append(known, "header:NAME", "claim:NAME"))
 }

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // strangers holds the limits of requests that no route takes to exist, and to
 // count by what such a request has.
@@ -27,10 +24,4 @@ func (c *checker) strangers(at *place, s *Strangers) {
 			}
 		}
 	}
-}
-
-// OfCaller tells a part of a key whose value is the caller's, and not the
-// request's.
-func (p KeyPart) OfCaller() bool {
-	return p == KeyUser || p == KeyTenant || p == KeyAPIKey || strings.HasPrefix(string(p), KeyClaimPrefix)
 }

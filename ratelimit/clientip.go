@@ -7,10 +7,10 @@ import (
 
 // ClientIPKey is the value by which a client's address is counted, the same
 // for every way to write it: an IPv4 address as it is, an IPv6 address by its
-// /64 (the least that one subscriber is given, RFC 6177), an IPv4-mapped one
-// as IPv4; ports, brackets and zones are dropped. Text that is no address is
-// its own value. ClientIPKey of a result is that result.
-func ClientIPKey(addr string) string {
+// first so many bits, an IPv4-mapped one as IPv4; ports, brackets and zones are
+// dropped. Text that is no address is its own value. ClientIPKey of a result is that
+// result.
+func ClientIPKey(addr string, bits int) string {
 	ip, ok := parseIP(addr)
 	if !ok {
 		return addr
@@ -19,7 +19,7 @@ func ClientIPKey(addr string) string {
 	if ip.Is4() {
 		return ip.String()
 	}
-	prefix, err := ip.Prefix(64)
+	prefix, err := ip.Prefix(bits)
 	if err != nil {
 		return addr
 	}

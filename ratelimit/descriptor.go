@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
@@ -19,11 +20,15 @@ const limitEntry = "limit"
 // config.Allowance writes it. No part of a limit's key is called so.
 const planEntry = "plan"
 
+// costEntry is the key of an entry that says what the request takes of a limit
+// whose cost is each request's own. No part of a limit's key is called so either.
+const costEntry = "cost"
+
 // charge is what a descriptor asks for: its first entry is limit=NAME, the
 // others are parts of that limit's key, in any order, and perhaps the caller's
-// plan. A part without an entry is empty, the same bucket as an entry with an
-// empty value. hits is the cost
-// of a descriptor that says none, 0 for the usual 1.
+// plan and the request's cost. A part without an entry is empty, the same bucket as
+// an entry with an empty value. hits is the cost of a descriptor that says none, 0
+// for the limit's usual one.
 //
 // Errors are gRPC statuses. What cannot be counted is never taken as allowed.
 func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge, error) {
@@ -40,6 +45,10 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	if err != nil {
 		return Charge{}, err
 	}
+	usual, parts, err := costOf(limit, parts)
+	if err != nil {
+		return Charge{}, err
+	}
 	key, err := keyValues(limit, parts)
 	if err != nil {
 		return Charge{}, err
@@ -47,6 +56,9 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	cost, err := descriptorCost(d, hits)
 	if err != nil {
 		return Charge{}, err
+	}
+	if cost == 0 {
+		cost = usual
 	}
 	return Charge{Limit: limit, Key: key, Allowance: allowance, Cost: cost}, nil
 }
@@ -67,6 +79,27 @@ func allowanceOf(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_En
 	return a, slices.Concat(entries[:at], entries[at+1:]), nil
 }
 
+// costOf is what the entries say of the request's cost, or else the limit's usual
+// one, and the other entries.
+func costOf(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) (cost int64, others []*commonv3.RateLimitDescriptor_Entry, err error) {
+	at := slices.IndexFunc(entries, func(e *commonv3.RateLimitDescriptor_Entry) bool { return e.GetKey() == costEntry })
+	if at < 0 {
+		return limit.Cost.Usual(), entries, nil
+	}
+	if !limit.Cost.Varies() {
+		return 0, nil, status.Errorf(codes.InvalidArgument, "limit %q costs each request the same: %d", limit.Name, limit.Cost.Usual())
+	}
+	text := entries[at].GetValue()
+	cost, err = strconv.ParseInt(text, 10, 64)
+	if err != nil || cost < 0 {
+		return 0, nil, status.Errorf(codes.InvalidArgument, "limit %q: cost %q, must be a whole number of at least 0", limit.Name, clipped(text))
+	}
+	if cost == 0 {
+		cost = NoCost
+	}
+	return min(cost, limit.Cost.Most()), slices.Concat(entries[:at], entries[at+1:]), nil
+}
+
 // keyValues is the values of the limit's key, in its order.
 func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) ([]string, error) {
 	given := make(map[config.KeyPart]string, len(entries))
@@ -82,7 +115,7 @@ func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entr
 		given[part] = e.GetValue()
 	}
 	if ip, ok := given[config.KeyClientIP]; ok {
-		given[config.KeyClientIP] = ClientIPKey(ip)
+		given[config.KeyClientIP] = ClientIPKey(ip, limit.ClientPrefix())
 	}
 	values := make([]string, len(limit.Key))
 	for i, part := range limit.Key {

@@ -105,10 +105,10 @@ func TestClientIPKey(t *testing.T) {
 		"2001:db8::/64":           "2001:db8::/64",
 		"2001:db8:ffff:ffff::/64": "2001:db8:ffff:ffff::/64",
 	} {
-		if got := ClientIPKey(addr); got != want {
+		if got := ClientIPKey(addr, 64); got != want {
 			t.Errorf("ClientIPKey(%q) = %q, want %q", addr, got, want)
 		}
-		if again := ClientIPKey(want); again != want {
+		if again := ClientIPKey(want, 64); again != want {
 			t.Errorf("ClientIPKey(%q) = %q, want it unchanged", want, again)
 		}
 	}

@@ -133,7 +133,7 @@ func (keptOpen) close() error { return nil }
 // done.
 func nearOn(t interface{ Cleanup(func()) }, s leasingStore, leaser leaser, clock func() int64) *Limiter {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	l := &Limiter{local: newMemory(1000), metrics: newMetrics(), log: quiet}
+	l := &Limiter{local: newMemory(1000), denials: newDenials(), metrics: newMetrics(), log: quiet}
 	l.shared = newGuard(keptOpen{s}, 10*time.Second, quiet, l.metrics)
 	l.near = &near{leases: newLeases(leaser, clock, 1000)}
 	t.Cleanup(func() { _ = l.shared.close() })

@@ -31,6 +31,7 @@ const defaultRedisTimeout = 20 * time.Millisecond
 // use. Open makes one.
 type Limiter struct {
 	local   *memory
+	denials *denials
 	shared  *guard // nil: everything is local
 	near    *near  // what is decided here of what is shared; nil as shared is
 	metrics *metrics
@@ -46,7 +47,7 @@ type Limiter struct {
 // Errors are a malformed URL or timeout, and metrics that reg has already; a
 // nil reg gets none. The caller closes the limiter.
 func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, error) {
-	l := &Limiter{local: newMemory(defaultMaxBuckets), metrics: newMetrics(), log: log}
+	l := &Limiter{local: newMemory(defaultMaxBuckets), denials: newDenials(), metrics: newMetrics(), log: log}
 	l.ids.Store(firstID())
 	if s.RedisURL == "" {
 		log.Info("rate limits are counted in this process (no Redis is set)")
@@ -101,7 +102,9 @@ func (l *Limiter) decide(ctx context.Context, charges []Charge) (Decision, []ver
 		return Decision{Unavailable: true}, nil
 	}
 	l.number(b)
+	asked := l.denials.now()
 	decision, verdicts := l.ask(ctx, b)
+	l.denials.remember(asked, b, verdicts)
 	if decision.Unavailable {
 		return decision, nil
 	}

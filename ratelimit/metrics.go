@@ -23,6 +23,7 @@ const (
 type metrics struct {
 	decisions    *prometheus.CounterVec
 	near         *prometheus.CounterVec
+	recalled     prometheus.Counter
 	storeErrors  prometheus.Counter
 	unreleased   prometheus.Counter
 	storeSeconds prometheus.Histogram
@@ -38,6 +39,10 @@ func newMetrics() *metrics {
 			Name: "gatewright_ratelimit_near_total",
 			Help: "Requests to limits that are not exact, by who was asked: here for this instance, store for Redis.",
 		}, []string{"limit", "consistency", "by"}),
+		recalled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_recalled_denials_total",
+			Help: "Denials by limits that were known to be used up, so that nobody was asked.",
+		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatewright_ratelimit_store_errors_total",
 			Help: "Calls to Redis for a request that failed. Requests that are not sent to it are not counted.",
@@ -83,6 +88,7 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 	}
 	all := []prometheus.Collector{
 		l.metrics.decisions,
+		l.metrics.recalled,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gatewright_ratelimit_memory_buckets",
 			Help: "Buckets kept in this process.",

@@ -14,10 +14,10 @@ import (
 )
 
 // response says a decision in Envoy's words: a status for each charge, in order.
-func response(d Decision, charges []Charge, verdicts []verdict) *rlsv3.RateLimitResponse {
+func response(d Decision, charges []Charge, verdicts []verdict, by config.RateLimitHeaders) *rlsv3.RateLimitResponse {
 	r := &rlsv3.RateLimitResponse{
 		OverallCode:          code(d.Allowed),
-		ResponseHeadersToAdd: responseHeaders(d),
+		ResponseHeadersToAdd: responseHeaders(d, by),
 	}
 	for i, v := range verdicts {
 		r.Statuses = append(r.Statuses, descriptorStatus(charges[i], v))
@@ -109,16 +109,24 @@ func unitOf(per time.Duration) rlsv3.RateLimitResponse_RateLimit_Unit {
 }
 
 // responseHeaders are those that Check sets too: the three of
-// draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, 10.2.3)
-// on a denial that ends.
-func responseHeaders(d Decision) []*corev3.HeaderValue {
+// draft-ietf-httpapi-ratelimit-headers-06, or those with X- before them, and
+// Retry-After (RFC 9110, 10.2.3) on a denial that ends.
+func responseHeaders(d Decision, by config.RateLimitHeaders) []*corev3.HeaderValue {
 	if d.Limit == "" {
 		return nil
 	}
-	headers := []*corev3.HeaderValue{
-		header("RateLimit-Limit", d.Capacity),
-		header("RateLimit-Remaining", d.Remaining),
-		header("RateLimit-Reset", wholeSeconds(d.ResetAfter)),
+	var headers []*corev3.HeaderValue
+	tell := func(prefix string) {
+		headers = append(headers,
+			header(prefix+"RateLimit-Limit", d.Capacity),
+			header(prefix+"RateLimit-Remaining", d.Remaining),
+			header(prefix+"RateLimit-Reset", wholeSeconds(d.ResetAfter)))
+	}
+	if by.IETF() {
+		tell("")
+	}
+	if by.X() {
+		tell("X-")
 	}
 	if !d.Allowed && d.RetryAfter != Never {
 		headers = append(headers, header("Retry-After", max(wholeSeconds(d.RetryAfter), 1)))

@@ -31,6 +31,8 @@ type Service struct {
 	rlsv3.UnimplementedRateLimitServiceServer
 	limiter *Limiter
 	limits  Limits
+	// Headers is by which headers answers tell of limits. Nil is by those of ietf.
+	Headers func() config.RateLimitHeaders
 }
 
 // NewService returns the service; the caller registers it with a gRPC server.
@@ -48,7 +50,14 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest
 	if decision.Unavailable {
 		return nil, status.Error(codes.Unavailable, "the limit cannot be counted now")
 	}
-	return response(decision, charges, verdicts), nil
+	return response(decision, charges, verdicts, s.headers()), nil
+}
+
+func (s *Service) headers() config.RateLimitHeaders {
+	if s.Headers == nil {
+		return config.HeadersIETF
+	}
+	return s.Headers()
 }
 
 // charges are those of the request's descriptors, in their order.

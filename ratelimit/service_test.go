@@ -120,7 +120,7 @@ func TestRetryAfterHeaderIsAtLeastASecond(t *testing.T) {
 		time.Second:                    "1",
 		time.Second + time.Microsecond: "2",
 	} {
-		h := headersOf(response(Decision{Limit: "l", Capacity: 1, RetryAfter: wait}, nil, nil))
+		h := headersOf(response(Decision{Limit: "l", Capacity: 1, RetryAfter: wait}, nil, nil, ""))
 		if !strings.HasSuffix(h, "Retry-After: "+want) {
 			t.Errorf("%v: headers %q, want Retry-After: %s", wait, h, want)
 		}
@@ -158,7 +158,7 @@ func TestServiceAndTakeShareBuckets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, s, nil)
 			c := serve(t, l, limit)
-			l.Take(context.Background(), []Charge{{Limit: limit, Key: []string{"u", ClientIPKey("2001:db8::1"), "gold", "", "k", "r", ""}}})
+			l.Take(context.Background(), []Charge{{Limit: limit, Key: []string{"u", ClientIPKey("2001:db8::1", 64), "gold", "", "k", "r", ""}}})
 			got := ask(t, c, request(descriptor("limit=l", "route=r", "header:X-Tier=gold", "clientIP=[2001:db8::2]:4711",
 				"claim:org=", "apiKey=k", "user=u"))) // no tenant
 			if left := got.GetStatuses()[0].GetLimitRemaining(); left != 8 {
@@ -234,6 +234,55 @@ func TestServiceCost(t *testing.T) {
 		}
 		if never && strings.Contains(headersOf(got), "Retry-After") {
 			t.Errorf("%v: a Retry-After for what never passes", r)
+		}
+	}
+}
+
+// TestServiceCostOfTheLimit: what the limit says of costs holds where the descriptor
+// says nothing of hits; and what Check has found of the request, within the bounds.
+func TestServiceCostOfTheLimit(t *testing.T) {
+	number, header := perUser("number", 100, ""), perUser("header", 100, "")
+	number.Cost, header.Cost = &config.Cost{Number: 5}, &config.Cost{Header: "X-Cost", Default: 2, Max: 50}
+	c := serve(t, open(t, Settings{}, nil), number, header)
+	own := descriptor("limit=number", "user=u")
+	own.HitsAddend = wrapperspb.UInt64(3)
+	for _, step := range []struct {
+		descriptor *commonv3.RateLimitDescriptor
+		left       uint32
+	}{
+		{descriptor("limit=number", "user=u"), 95},
+		{own, 92},
+		{descriptor("limit=header", "user=u"), 98},
+		{descriptor("limit=header", "cost=7", "user=u"), 91},
+		{descriptor("limit=header", "user=u", "cost=0"), 91},
+		{descriptor("limit=header", "user=u", "cost=9999"), 41},
+	} {
+		if got := ask(t, c, request(step.descriptor)); got.GetOverallCode() != ok || got.GetStatuses()[0].GetLimitRemaining() != step.left {
+			t.Errorf("%v: got %v, want %d left", step.descriptor, got, step.left)
+		}
+	}
+	for _, d := range []*commonv3.RateLimitDescriptor{
+		descriptor("limit=number", "user=u", "cost=1"), descriptor("limit=header", "user=u", "cost=-1"),
+		descriptor("limit=header", "user=u", "cost="), descriptor("limit=header", "user=u", "cost=1", "cost=1"),
+	} {
+		if _, err := c.ShouldRateLimit(t.Context(), request(d)); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+}
+
+// TestServiceHeaders: by the names that the config has chosen.
+func TestServiceHeaders(t *testing.T) {
+	d := Decision{Limit: "l", Capacity: 5, RetryAfter: time.Second, ResetAfter: 2 * time.Second}
+	plain := "RateLimit-Limit: 5, RateLimit-Remaining: 0, RateLimit-Reset: 2, "
+	marked := strings.ReplaceAll(plain, "RateLimit-", "X-RateLimit-")
+	for by, want := range map[config.RateLimitHeaders]string{
+		"": plain, config.HeadersIETF: plain, config.HeadersX: marked, config.HeadersBoth: plain + marked, config.HeadersNone: "",
+	} {
+		s := NewService(nil, nil)
+		s.Headers = func() config.RateLimitHeaders { return by }
+		if got := headersOf(response(d, nil, nil, s.headers())); got != want+"Retry-After: 1" {
+			t.Errorf("%q: %s", by, got)
 		}
 	}
 }

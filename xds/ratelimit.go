@@ -14,6 +14,11 @@ const limitDescriptor = "limit"
 // for the caller.
 const planDescriptor = "plan"
 
+// costDescriptor is the key of the descriptor entry that says what the request
+// takes of a limit. It is not the descriptor's hits_addend: a descriptor whose
+// hits_addend Envoy cannot find is left out, and the request passes uncounted.
+const costDescriptor = "cost"
+
 // rateLimitActions are the descriptors of a route's limits, one for each, for
 // Envoy's ratelimit filter: limit=NAME, and then the parts of its key with the
 // values that Check wrote into its metadata. Taking them from there, and not
@@ -35,6 +40,9 @@ func (b builder) rateLimitActions(r *config.Route) []*routev3.RateLimit {
 		}
 		if limit.CountsCustomers() { // nobody else's size by whose they are
 			actions = append(actions, verdictAction(planDescriptor, "limit_plans", name))
+		}
+		if limit.Cost.Varies() {
+			actions = append(actions, verdictAction(costDescriptor, "limit_costs", name))
 		}
 		out = append(out, &routev3.RateLimit{Actions: actions})
 	}

@@ -18,11 +18,23 @@ import (
 type limiter struct{ *ratelimit.Limiter }
 
 func (l limiter) Take(ctx context.Context, charges []authz.Charge) authz.LimitResult {
+	return limitResult(l.Limiter.Take(ctx, asTaken(charges)))
+}
+
+func (l limiter) Recall(charges []authz.Charge) (authz.LimitResult, bool) {
+	d, ok := l.Limiter.Recall(asTaken(charges))
+	return limitResult(d), ok
+}
+
+func asTaken(charges []authz.Charge) []ratelimit.Charge {
 	taken := make([]ratelimit.Charge, len(charges))
 	for i, c := range charges {
-		taken[i] = ratelimit.Charge{Limit: c.Limit, Key: c.Key, Allowance: c.Allowance}
+		taken[i] = ratelimit.Charge{Limit: c.Limit, Key: c.Key, Allowance: c.Allowance, Cost: c.Cost}
 	}
-	d := l.Limiter.Take(ctx, taken)
+	return taken
+}
+
+func limitResult(d ratelimit.Decision) authz.LimitResult {
 	return authz.LimitResult{
 		Allowed:    d.Allowed,
 		StoreDown:  d.Unavailable,

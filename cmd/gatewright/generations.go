@@ -119,3 +119,10 @@ func (j *judging) limit(name string) *config.Limit {
 	})
 	return limit
 }
+
+// rateLimitHeaders are those by which answers to Envoy's rate limit calls tell of
+// limits.
+func (j *judging) rateLimitHeaders() config.RateLimitHeaders {
+	headers, _ := lookUp(j, func(p *plan.Plan) (config.RateLimitHeaders, bool) { return p.Config.RateLimitHeaders, true })
+	return headers
+}

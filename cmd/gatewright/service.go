@@ -199,6 +199,7 @@ func (svc *service) newGRPC() *door.Server {
 	authz.Register(server, svc.judge)
 	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
 	limits := ratelimit.NewService(svc.limiter, svc.judging.limit)
+	limits.Headers = svc.judging.rateLimitHeaders
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
 	outcome.NewServer(svc.outcomes.Observe).Register(server)

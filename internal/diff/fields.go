@@ -30,6 +30,7 @@ func fields(before, after *config.Config) []Field {
 	f.maps("backends", reflect.ValueOf(before.Backends), reflect.ValueOf(after.Backends))
 	f.value("auth", reflect.ValueOf(before.Auth), reflect.ValueOf(after.Auth))
 	f.maps("limits", reflect.ValueOf(before.Limits), reflect.ValueOf(after.Limits))
+	f.value("rateLimitHeaders", reflect.ValueOf(before.RateLimitHeaders), reflect.ValueOf(after.RateLimitHeaders))
 	f.value("strangers", reflect.ValueOf(before.Strangers), reflect.ValueOf(after.Strangers))
 	f.maps("routes", byName(before.Routes, func(r *config.Route) string { return r.Name }), byName(after.Routes, func(r *config.Route) string { return r.Name }))
 	return f.found

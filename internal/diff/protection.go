@@ -131,10 +131,18 @@ func looserLimits(before, after *authz.Policy) []string {
 
 // tighter tells whether a limit lets no more pass than another of the same key.
 func tighter(l, old *config.Limit) bool {
-	if !slices.Equal(l.Key, old.Key) || l.OnStoreFailure != old.OnStoreFailure || l.Consistency != old.Consistency {
+	if !countsAlike(l, old) || l.OnStoreFailure != old.OnStoreFailure || l.Consistency != old.Consistency {
 		return false
 	}
 	return tighterForAll(l, old)
+}
+
+// countsAlike tells whether a limit has the same buckets as another, and takes no
+// less of them, and denies by them where that does.
+func countsAlike(l, old *config.Limit) bool {
+	dearer := !l.Cost.Varies() && !old.Cost.Varies() && l.Cost.Usual() >= old.Cost.Usual()
+	return slices.Equal(l.Key, old.Key) && l.ClientPrefix() == old.ClientPrefix() &&
+		(dearer || reflect.DeepEqual(l.Cost, old.Cost)) && (l.Mode == old.Mode || l.Mode != config.ModeShadow)
 }
 
 // defaultSkew, defaultAge and algorithms are what a provider has, and defaultLease

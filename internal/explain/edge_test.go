@@ -22,7 +22,7 @@ func TestEdge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Config: c, ClientIPKey: func(a string) string { return a }}
+	o := Options{Config: c, ClientIPKey: func(a string, _ int) string { return a }}
 	ask := func(host, path string, headers ...[2]string) Report {
 		return Explain(t.Context(), o, Asked{Method: "GET", Scheme: "http", Host: host, Path: path, ClientIP: "192.0.2.7", Headers: headers})
 	}

@@ -27,7 +27,7 @@ type Options struct {
 	// At is when the request comes.
 	At time.Time
 	// ClientIPKey is what limits count by for a client's address.
-	ClientIPKey func(string) string
+	ClientIPKey func(address string, bits int) string
 }
 
 // Asked is a request as a client sends it.

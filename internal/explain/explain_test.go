@@ -58,7 +58,7 @@ func newWorld(t *testing.T) world {
 	sets := authz.NewKeySets(authz.KeySetsOptions{})
 	t.Cleanup(sets.Close)
 	sets.Ensure(t.Context(), []*config.JWT{c.Auth.JWT["here"]})
-	return world{Options{Config: c, KeySets: sets, At: noon, ClientIPKey: func(a string) string { return a }}, issuer}
+	return world{Options{Config: c, KeySets: sets, At: noon, ClientIPKey: func(a string, _ int) string { return a }}, issuer}
 }
 
 func publicKeys(p *demo.IDP) string {

@@ -150,6 +150,17 @@ func (l Limit) write(b *page) {
 		}
 		b.line(1, "by %s: %s", part.Part, value)
 	}
+	switch {
+	case l.Cost.Unknown != "":
+		b.line(1, "costs what %s says, unknown: %s", l.Cost.By, l.Cost.Unknown)
+	case l.Cost.By != "":
+		b.line(1, "costs %d, as %s says", l.Cost.Value, l.Cost.By)
+	case l.Cost.Value != 1:
+		b.line(1, "costs %d", l.Cost.Value)
+	}
+	if l.Unidentified {
+		b.line(1, "charged also where the credential is refused")
+	}
 }
 
 func (o *Outcome) write(b *page) {

@@ -6,7 +6,7 @@ const usual = `claims.tier == "gold" && request.method != "DELETE"`
 
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
-		if _, err := compile(source{usual, Token}); err != nil {
+		if _, err := compile(source{text: usual, about: Token}); err != nil {
 			b.Fatal(err)
 		}
 	}

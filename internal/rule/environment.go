@@ -21,6 +21,12 @@ const (
 	varKeyOwner       = "key.owner"
 	varKeyTenant      = "key.tenant"
 	varKeyPermissions = "key.permissions"
+
+	varCallerUser     = "caller.user"
+	varCallerTenant   = "caller.tenant"
+	varCallerPlan     = "caller.plan"
+	varCallerProvider = "caller.provider"
+	varCallerKey      = "caller.key"
 )
 
 // environments are built once each: building one takes longer than compiling
@@ -35,6 +41,16 @@ var environments = [...]func() (*cel.Env, error){
 			cel.Variable(varKeyOwner, cel.StringType),
 			cel.Variable(varKeyTenant, cel.StringType),
 			cel.Variable(varKeyPermissions, cel.ListType(cel.StringType)),
+		)
+	}),
+	Caller: sync.OnceValues(func() (*cel.Env, error) {
+		return newEnvironment(
+			cel.Variable(varClaims, cel.MapType(cel.StringType, cel.DynType)),
+			cel.Variable(varCallerUser, cel.StringType),
+			cel.Variable(varCallerTenant, cel.StringType),
+			cel.Variable(varCallerPlan, cel.StringType),
+			cel.Variable(varCallerProvider, cel.StringType),
+			cel.Variable(varCallerKey, cel.StringType),
 		)
 	}),
 }

@@ -30,6 +30,9 @@ type Facts struct {
 	// KeyID and the others are the API key's.
 	KeyID, KeyOwner, KeyTenant string
 	KeyPermissions             []string
+	// CallerUser and the others are a caller's of any kind; CallerKey is the id of
+	// its API key.
+	CallerUser, CallerTenant, CallerPlan, CallerProvider, CallerKey string
 }
 
 // activation gives CEL the facts by the names of the variables.
@@ -62,6 +65,16 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return a.KeyTenant, true
 	case varKeyPermissions:
 		return a.KeyPermissions, true
+	case varCallerUser:
+		return a.CallerUser, true
+	case varCallerTenant:
+		return a.CallerTenant, true
+	case varCallerPlan:
+		return a.CallerPlan, true
+	case varCallerProvider:
+		return a.CallerProvider, true
+	case varCallerKey:
+		return a.CallerKey, true
 	}
 	return nil, false
 }

@@ -1,4 +1,4 @@
-// Package rule is the rule language of requirements: CEL
+// Package rule is the rule language of requirements and limits: CEL
 // (https://cel.dev), over what is known of a caller and its request. A rule is
 // compiled and type-checked when its config is loaded, and costs a bounded
 // time whatever a request holds.
@@ -34,17 +34,47 @@ const (
 	Token Subject = iota
 	// Key is an API key: it has key.id, key.owner, key.tenant and key.permissions.
 	Key
+	// Caller is whoever a limit counts: it has caller.user, caller.tenant,
+	// caller.plan, caller.provider and caller.key, which are empty where there is
+	// none, and claims, which a caller without a token has none of.
+	Caller
 )
 
 // Rule is a compiled rule. It is immutable, and may be evaluated by many
 // goroutines at once.
-type Rule struct{ program cel.Program }
+type Rule struct {
+	program cel.Program
+	// ofCaller: it reads something of the caller, and not of the request alone.
+	ofCaller bool
+}
 
-// Compile reads a rule. The error says what is wrong with it, and where in the
-// text. Equal texts about the same subject give the same Rule, as long as somebody
-// has it.
+// Compile reads a rule that is true or false. The error says what is wrong with
+// it, and where in the text. Equal texts about the same subject give the same
+// Rule, as long as somebody has it.
 func Compile(text string, about Subject) (*Rule, error) {
-	return compiled.of(source{text, about}, compile)
+	return compiled.of(source{text, about, isBool}, compile)
+}
+
+// result is what a rule comes to.
+type result int
+
+const (
+	isBool   result = iota
+	isText          // a text, a whole number, or true or false
+	isNumber        // a whole number
+)
+
+// fault is what is wrong with a rule of another type; empty if nothing is.
+func (r result) fault(t *cel.Type) string {
+	switch {
+	case r == isBool && !t.IsExactType(types.BoolType):
+		return fmt.Sprintf("must be true or false, and is of type %s: compare it, as with == true", t)
+	case r == isText && !t.IsExactType(types.StringType) && !t.IsExactType(types.IntType) && !t.IsExactType(types.BoolType):
+		return fmt.Sprintf("must be a text, a whole number, or true or false, and is of type %s: say which, as with string(…)", t)
+	case r == isNumber && !t.IsExactType(types.IntType):
+		return fmt.Sprintf("must be a whole number, and is of type %s: say so, as with int(…)", t)
+	}
+	return ""
 }
 
 func compile(s source) (*Rule, error) {
@@ -60,8 +90,8 @@ func compile(s source) (*Rule, error) {
 	if issues.Err() != nil {
 		return nil, first(issues)
 	}
-	if !checked.OutputType().IsExactType(types.BoolType) {
-		return nil, fmt.Errorf("must be true or false, and is of type %s: compare it, as with == true", checked.OutputType())
+	if fault := s.result.fault(checked.OutputType()); fault != "" {
+		return nil, errors.New(fault)
 	}
 	if err := checkPatterns(checked); err != nil {
 		return nil, err
@@ -73,7 +103,7 @@ func compile(s source) (*Rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot be compiled: %w", err)
 	}
-	return &Rule{program}, nil
+	return &Rule{program, readsCaller(checked)}, nil
 }
 
 // errResult cannot be: the checker knows that the result is a bool.

@@ -36,6 +36,7 @@ func Generate(modelFile string) ([]byte, error) {
 	schema.Title = "Gatewright gateway"
 	tagged(reflect.TypeFor[config.Config](), schema, schema.Definitions)
 	textOrMatch(schema.Definitions)
+	numberOrCost(schema.Definitions)
 	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
@@ -63,7 +64,7 @@ func notation(t reflect.Type) *jsonschema.Schema {
 	case config.Rate:
 		return pattern(`^[0-9]+/[smhd]$`, "10/s", "600/m", "1000/d")
 	case config.KeyPart:
-		return pattern(`^(user|tenant|apiKey|clientIP|route|header:.+|claim:.+)$`, "user", "header:X-Plan", "claim:plan")
+		return pattern(`^(user|tenant|apiKey|clientIP|route|method|header:.+|claim:.+|rule:.+)$`, "user", "header:X-Plan", "claim:plan", `rule:request.path.startsWith("/v2/")`)
 	case config.RateLimitPlacement:
 		return enum(config.RateLimitService, config.RateLimitFilter)
 	case config.Protocol:
@@ -78,6 +79,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.ClientCertificateOptional, config.ClientCertificateRequired)
 	case config.CertificatePart:
 		return enum(config.PartURI, config.PartDNSName, config.PartEmail, config.PartCommonName, config.PartTrustDomain, config.PartOrganization, config.PartOrganizationalUnit)
+	case config.RateLimitHeaders:
+		return enum(config.HeadersIETF, config.HeadersX, config.HeadersBoth, config.HeadersNone)
 	case config.RequirementMode:
 		return enum(config.ModeEnforce, config.ModeShadow)
 	}
@@ -179,6 +182,20 @@ func textOrMatch(definitions jsonschema.Definitions) {
 		OneOf:       []*jsonschema.Schema{{Type: "string", Description: "What the value must equal."}, match},
 	}
 	match.Description = ""
+}
+
+// numberOrCost lets a cost be a number, too.
+func numberOrCost(definitions jsonschema.Definitions) {
+	name := reflect.TypeFor[config.Cost]().Name()
+	cost := definitions[name]
+	definitions[name] = &jsonschema.Schema{
+		Description: cost.Description,
+		OneOf:       []*jsonschema.Schema{{Type: "integer", Minimum: "1", Description: "What every request takes."}, cost},
+	}
+	cost.Description = ""
+	for _, way := range []string{"number", "header", "rule"} {
+		cost.OneOf = append(cost.OneOf, &jsonschema.Schema{Required: []string{way}})
+	}
 }
 
 // pathOrGRPC lets a match say its path in one of its two ways.
