@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -286,15 +287,69 @@ func publicKeys(t *testing.T, message json.RawMessage) []any {
 	return public
 }
 
-// Every compact JWE of the cookbook is refused at the gate.
+// Nothing that is encrypted in the cookbook is taken, nor anything in JSON: of each
+// example every serialisation is refused at the gate.
 func TestJOSECookbookJWE(t *testing.T) {
-	for _, name := range []string{
-		"5_1.key_encryption_using_rsa_v15_and_aes-hmac-sha2.json", "5_2.key_encryption_using_rsa-oaep_with_aes-gcm.json",
-		"5_6.direct_encryption_using_aes-gcm.json", "5_9.compressed_content.json",
+	files, err := filepath.Glob(vectors(t, "jose-cookbook", "jwe", "*.json"))
+	if err != nil || len(files) != 13 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range append(files, vectors(t, "jose-cookbook", "curve25519", "ecdh-es.json")) {
+		example := readJSON[struct {
+			Output map[string]json.RawMessage
+		}](t, file)
+		if len(example.Output) == 0 {
+			t.Errorf("%s: no output", file)
+		}
+		for serialisation, message := range example.Output {
+			if _, refused := parseToken(raw(message)); refused == nil || refused.reason != ReasonTokenMalformed {
+				t.Errorf("%s, %s: %v", filepath.Base(file), serialisation, refused)
+			}
+		}
+	}
+	files, err = filepath.Glob(vectors(t, "jose-cookbook", "*", "*jws*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	signed, err := filepath.Glob(vectors(t, "jose-cookbook", "jws", "*.json"))
+	if err != nil || len(signed) != 8 {
+		t.Fatalf("%d files, %v", len(signed), err)
+	}
+	for _, file := range append(files, signed...) {
+		for serialisation, message := range readJSON[struct{ Output map[string]json.RawMessage }](t, file).Output {
+			if _, refused := parseToken(raw(message)); serialisation != "compact" && refused == nil {
+				t.Errorf("%s: %s was taken as a token", filepath.Base(file), serialisation)
+			}
+		}
+	}
+}
+
+// A token in a token (RFC 7520, section 6): what is inside verifies, what is around
+// it is encrypted, and so is refused.
+func TestJOSECookbookNesting(t *testing.T) {
+	example := readJSON[struct{ Sign, Encrypt cookbookExample }](t, vectors(t, "jose-cookbook", "6.nesting_signatures_and_encryption.json"))
+	set := map[string]any{"keys": publicKeys(t, example.Sign.Input.Key)}
+	if inner := example.Sign.Output.Compact; !verifies(t, set, inner) || verifies(t, set, "A"+inner[1:]) {
+		t.Error("what is inside does not verify, or does so when it is changed")
+	}
+	if _, refused := parseToken(example.Encrypt.Output.Compact); refused == nil || refused.reason != ReasonTokenMalformed {
+		t.Errorf("what is around it: %v", refused)
+	}
+}
+
+// Of the cookbook's keys a set keeps those that are public (RFC 7520, section 3).
+func TestJOSECookbookKeys(t *testing.T) {
+	for name, want := range map[string]string{
+		"3_1.ec_public_key.json": "ES512", "3_3.rsa_public_key.json": "RS256",
+		"3_2.ec_private_key.json": "", "3_4.rsa_private_key.json": "", "3_5.symmetric_key_mac_computation.json": "", "3_6.symmetric_key_encryption.json": "",
 	} {
-		example := readJSON[cookbookExample](t, vectors(t, "jose-cookbook", "jwe", name))
-		if _, refused := parseToken(example.Output.Compact); refused == nil {
-			t.Errorf("%s was taken as a token", name)
+		key := readJSON[map[string]any](t, vectors(t, "jose-cookbook", "jwk", name))
+		set, dropped, err := parseKeySet([]byte(jwksOf(key)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := len(set.keys) == 1 && len(dropped) == 0; kept != (want != "") || kept && set.keys[0].algs[0] != want {
+			t.Errorf("%s: kept %v, dropped %v; want for %q", name, set.keys, dropped, want)
 		}
 	}
 }

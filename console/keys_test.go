@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -195,6 +196,35 @@ func TestWhoMayWrite(t *testing.T) {
 		w := a.call("POST", "/api/v1/keys", `{"name": "a"}`, "Authorization", c.authorization)
 		if w.Code != c.status {
 			t.Errorf("%s: status %d, want %d: %s", name, w.Code, c.status, w.Body)
+		}
+	}
+}
+
+// TestBodiesThatAreNoJSON: of JSONTestSuite, what is no JSON is refused as such by
+// every call that has a body, and so is what is no object.
+func TestBodiesThatAreNoJSON(t *testing.T) {
+	root := os.Getenv("VECTORS")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "vectors")
+	}
+	files, err := filepath.Glob(filepath.Join(root, "jsontestsuite", "test_parsing", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("no public test vectors: set VECTORS to their folder (%v)", err)
+	}
+	if len(files) != 318 {
+		t.Errorf("%d files, want 318", len(files))
+	}
+	a := newAdmin(t, adminToken)
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range [][2]string{{"POST", "/api/v1/keys"}, {"PUT", "/api/v1/tenants/acme"}, {"POST", "/api/v1/tokens/revocations"}} {
+			w := a.call(call[0], call[1], string(body))
+			if w.Code != http.StatusBadRequest && strings.HasPrefix(filepath.Base(file), "n_") || w.Code >= 500 {
+				t.Errorf("%s to %s: %d %s", filepath.Base(file), call[1], w.Code, w.Body)
+			}
 		}
 	}
 }
