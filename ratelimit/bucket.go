@@ -103,7 +103,7 @@ func mulDiv(a, b, c uint64) (quotient, rest uint64) {
 }
 
 func (b Bucket) holds(current State, cost int64) bool {
-	return cost <= 0 || cost <= b.capacity && cost*b.unit <= current.Level
+	return cost <= b.capacity && max(cost, 0)*b.unit <= current.Level
 }
 
 func (b Bucket) charged(current State, d Demand) State {

@@ -31,7 +31,8 @@ type Definition interface {
 	// at is what is left of s at time now. A clock that has been set back stands
 	// still until it has caught up.
 	at(s State, now int64) State
-	// holds says whether current, a state brought to now, has the cost.
+	// holds says whether current, a state brought to now, has the cost. What is in
+	// debt has no cost at all, not even 0.
 	holds(current State, cost int64) bool
 	// charged is current less the cost, and more than it holds makes a debt.
 	charged(current State, d Demand) State

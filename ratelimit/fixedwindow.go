@@ -64,7 +64,7 @@ func (c counter) at(s State, now int64) State {
 }
 
 func (c counter) holds(current State, cost int64) bool {
-	return cost <= 0 || cost <= c.limit-current.Level
+	return max(cost, 0) <= c.limit-current.Level
 }
 
 func (c counter) charged(current State, d Demand) State {

@@ -78,6 +78,15 @@ func (g *guard) take(ctx context.Context, items []item) (results []Result, err e
 	return results, err
 }
 
+// answer asks the store for several calls at once, in their order.
+func (g *guard) answer(ctx context.Context, calls []call) (results [][]Result, err error) {
+	err = g.ask(ctx, func(ctx context.Context) error {
+		results, err = g.store.run(ctx, calls)
+		return err
+	})
+	return results, err
+}
+
 // ask does what asks the store. It outlives ctx, by timeout at most: a client that
 // hangs up neither costs a connection nor counts as a failure of the store.
 func (g *guard) ask(ctx context.Context, what func(context.Context) error) error {

@@ -8,10 +8,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/limitfiles"
 )
 
-// Domain is the only one that the service answers for.
-const Domain = "gatewright"
+// Domain is the one of the limits in Gatewright's config.
+const Domain = limitfiles.OwnDomain
 
 // maxDescriptors bounds what one call may ask of Redis' single thread.
 const maxDescriptors = 64
@@ -33,6 +34,8 @@ type Service struct {
 	limits  Limits
 	// Headers is by which headers answers tell of limits. Nil is by those of ietf.
 	Headers func() config.RateLimitHeaders
+	// Rules answer for all domains but Domain. Nil: there is no other.
+	Rules *Rules
 }
 
 // NewService returns the service; the caller registers it with a gRPC server.
@@ -40,8 +43,11 @@ func NewService(limiter *Limiter, limits Limits) *Service {
 	return &Service{limiter: limiter, limits: limits}
 }
 
-// ShouldRateLimit charges all descriptors or none.
+// ShouldRateLimit charges all descriptors or none; but in a domain of Rules each by itself.
 func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
+	if s.Rules != nil && r.GetDomain() != Domain {
+		return s.answerByRules(ctx, r)
+	}
 	charges, err := s.charges(r)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (l slidingLog) at(s State, now int64) State {
 func (l slidingLog) free(current State) int64 { return l.limit - int64(len(current.Entries)) }
 
 func (l slidingLog) holds(current State, cost int64) bool {
-	return cost <= 0 || cost <= l.free(current)
+	return max(cost, 0) <= l.free(current)
 }
 
 // charged goes no further than to the limit: a debt would be as long a list.

@@ -94,7 +94,7 @@ func (w slidingWindow) converted(s State) State {
 }
 
 func (w slidingWindow) holds(current State, cost int64) bool {
-	return cost <= 0 || cost <= w.limit-current.Level
+	return max(cost, 0) <= w.limit-current.Level
 }
 
 func (w slidingWindow) charged(current State, d Demand) State {

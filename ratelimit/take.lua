@@ -51,7 +51,7 @@ function make.b()
     it.keep = tonumber(ARGV[a + 3])
     it.full = it.capacity * it.unit
     it.level, it.at, it.found, it.leases, it.out = bucket_at(value, now, it.capacity, it.unit, it.rate)
-    it.holds = it.cost == 0 or it.cost <= it.capacity and it.cost * it.unit <= it.level
+    it.holds = it.cost <= it.capacity and it.cost * it.unit <= it.level
   end
 
   local function write(it)
@@ -187,7 +187,7 @@ function make.w()
         it.total = max(it.total, 0)
       end
     end
-    it.holds = it.cost == 0 or it.cost <= it.limit - it.total
+    it.holds = it.cost <= it.limit - it.total
   end
 
   -- Writes one slot, and with it what reading has found.
@@ -274,7 +274,7 @@ function make.l()
         it.count = call('ZCOUNT', it.key, it.after, '+inf')
       end
     end
-    it.holds = it.cost == 0 or it.cost <= it.limit - it.count
+    it.holds = it.cost <= it.limit - it.count
   end
 
   -- Takes out what has left the window.
@@ -353,7 +353,7 @@ local function counter(span)
     it.at = max(now, last or 0)
     it.start, it.ends = span(it.at, ARGV[a + 1], ends)
     it.count = count and last >= it.start and count or 0
-    it.holds = it.cost == 0 or it.cost <= it.limit - it.count
+    it.holds = it.cost <= it.limit - it.count
   end
 
   local function write(it)

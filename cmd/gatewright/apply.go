@@ -36,18 +36,19 @@ type reload struct {
 	Faults []string `json:"faults,omitempty"`
 }
 
-func newReloads(reg prometheus.Registerer) *reloads {
+// newReloads counts what becomes of configs; the names of its metrics begin with prefix.
+func newReloads(reg prometheus.Registerer, prefix string) *reloads {
 	r := &reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gatewright_config_reloads_total",
+			Name: prefix + "_reloads_total",
 			Help: "Configs read, by result: applied, unchanged, invalid (it has faults), refused (in part, by an Envoy), withheld (it drops most routes), unreadable or stale (the last good one is served).",
 		}, []string{"result"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gatewright_config_last_reload_success_timestamp_seconds",
+			Name: prefix + "_last_reload_success_timestamp_seconds",
 			Help: "When the served config was applied.",
 		}),
 		lastOK: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gatewright_config_last_reload_successful",
+			Name: prefix + "_last_reload_successful",
 			Help: "1 while the newest config read is the one that is served.",
 		}),
 	}

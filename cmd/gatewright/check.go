@@ -14,13 +14,18 @@ import (
 
 func newCheck() *cobra.Command {
 	var output string
+	var limits bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a config: every fault with its line, its value and the rule",
 		Example: `  gatewright check gateway.yaml
-  gatewright check gateway.yaml -o json`,
+  gatewright check gateway.yaml -o json
+  gatewright check --ratelimit limits/`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if limits {
+				return checkLimitFiles(cmd.OutOrStdout(), args[0], output)
+			}
 			p, err := compile(args[0])
 			if output == "json" {
 				return errors.Join(err, printCheck(cmd.OutOrStdout(), p, err))
@@ -33,6 +38,7 @@ func newCheck() *cobra.Command {
 		},
 	}
 	outputFlag(cmd, &output)
+	cmd.Flags().BoolVar(&limits, "ratelimit", false, "FILE is a folder of envoyproxy/ratelimit's configuration files (GATEWRIGHT_RATELIMIT_CONFIG_DIR)")
 	return cmd
 }
 
@@ -57,14 +63,18 @@ func count(n int, noun string) string {
 }
 
 func printCheck(w io.Writer, p *plan.Plan, err error) error {
+	if p == nil {
+		return printFaults(w, "", err)
+	}
+	return printFaults(w, p.Version, err)
+}
+
+func printFaults(w io.Writer, version string, err error) error {
 	report := struct {
 		OK      bool           `json:"ok"`
 		Version string         `json:"version,omitempty"`
 		Faults  []config.Fault `json:"faults,omitempty"`
-	}{OK: err == nil}
-	if p != nil {
-		report.Version = p.Version
-	}
+	}{OK: err == nil, Version: version}
 	_ = errors.As(err, (*config.Faults)(&report.Faults)) // an error of another kind is told on stderr
 	return printJSON(w, report)
 }

@@ -48,6 +48,7 @@ type service struct {
 	keySets       *authz.KeySets
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
+	limitFiles    *limitFiles // nil: no folder is set
 	judging       judging
 	judge         *authz.Server
 	router        router
@@ -114,7 +115,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	if err := svc.openStores(ctx); err != nil {
 		return nil, err
 	}
-	svc.reloads = newReloads(svc.registry)
+	svc.reloads = newReloads(svc.registry, "gatewright_config")
 	svc.outcomes = outcome.NewMetrics(svc.registry, &svc.judging)
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
@@ -168,6 +169,9 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
 		return err
 	}
+	if svc.limitFiles, err = openLimitFiles(svc.settings.rules, svc.log, svc.registry); err != nil {
+		return err
+	}
 	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
 		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
 	})
@@ -200,6 +204,9 @@ func (svc *service) newGRPC() *door.Server {
 	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
 	limits := ratelimit.NewService(svc.limiter, svc.judging.limit)
 	limits.Headers = svc.judging.rateLimitHeaders
+	if svc.limitFiles != nil {
+		limits.Rules = svc.limitFiles.rules
+	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
 	outcome.NewServer(svc.outcomes.Observe).Register(server)
@@ -232,6 +239,9 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.customers.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
+	if svc.limitFiles != nil {
+		group.Go(func() error { return svc.limitFiles.follow(ctx) })
+	}
 	group.Go(func() error { return svc.door.Run(ctx) })
 	group.Go(func() error { return svc.serveEnvoys(svc.grpcAddr) })
 	if svc.ownSocket != nil {

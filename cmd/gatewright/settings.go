@@ -31,6 +31,7 @@ type settings struct {
 	authz     authz.Settings
 	keys      keys.Settings
 	ratelimit ratelimit.Settings
+	rules     ratelimit.RuleSettings
 }
 
 type processSettings struct {
@@ -60,7 +61,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.authz, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

@@ -40,6 +40,8 @@ type statusReport struct {
 	KeySets []authz.KeySetStatus `json:"keySets"`
 	// Certificates are those of listeners, and the authorities for those of clients.
 	Certificates []certs.Status `json:"certificates"`
+	// RateLimitFiles is how the folder of rate limit configuration stands. Nil: none is set.
+	RateLimitFiles *limitFilesStatus `json:"rateLimitFiles,omitempty"`
 	// Shadow is what requirements in shadow have made of requests, by route, since
 	// the process started.
 	Shadow []authz.ShadowStatus `json:"shadow"`
@@ -57,6 +59,9 @@ func (r statusReport) wellKept() bool {
 			return false
 		}
 	}
+	if f := r.RateLimitFiles; f != nil && len(f.LastReload.Faults) > 0 {
+		return false
+	}
 	return len(r.LastReload.Faults) == 0
 }
 
@@ -73,6 +78,7 @@ func (svc *service) status() any {
 	r.Envoys = svc.xds.Envoys()
 	r.KeySets = svc.keySets.Status(time.Now())
 	r.Certificates = svc.certs.Status()
+	r.RateLimitFiles = svc.limitFiles.status()
 	r.Shadow = svc.judge.ShadowStatus()
 	return r
 }
@@ -105,7 +111,7 @@ Exit code 0: the newest config is what every Envoy runs. 1: it is not.`,
 				err = printStatus(cmd.OutOrStdout(), r)
 			}
 			if err == nil && !r.wellKept() {
-				err = errors.New("the newest config, or a certificate in it, is not what every Envoy runs")
+				err = errors.New("the newest config, or a certificate or rate limit file beside it, is not what is run")
 			}
 			return err
 		},
@@ -147,6 +153,7 @@ func printStatus(w io.Writer, r statusReport) error {
 	for _, f := range r.LastReload.Faults {
 		fmt.Fprintf(w, "  %s\n", f)
 	}
+	printLimitFiles(w, r.RateLimitFiles)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ENVOY\tVERSION\tCONNECTED\tSTATE")
 	for _, e := range r.Envoys {

@@ -62,17 +62,31 @@ type flag bool
 
 // ReadNode implements config.NodeReader.
 func (f *flag) ReadNode(n *yaml.Node) string {
-	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
-	if n.Kind == yaml.ScalarNode && n.Style&quoted == 0 {
-		switch strings.ToLower(n.Value) {
-		case "true", "yes", "on", "y":
-			*f = true
-			return ""
-		case "false", "no", "off", "n", "null", "~", "":
-			return ""
-		}
+	value, ok := boolean(n)
+	if !ok && n.ShortTag() != "!!null" {
+		return "must be true or false"
 	}
-	return "must be true or false"
+	*f = flag(value)
+	return ""
+}
+
+// boolean is a node as YAML 1.1 reads booleans, and whether it is one.
+func boolean(n *yaml.Node) (value, ok bool) {
+	if !isPlain(n) {
+		return false, false
+	}
+	switch strings.ToLower(n.Value) {
+	case "true", "yes", "on", "y":
+		return true, true
+	case "false", "no", "off", "n":
+		return false, true
+	}
+	return false, false
+}
+
+// isPlain tells a single value without quotes.
+func isPlain(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }
 
 // count is a number of requests, and whether one is given.
@@ -84,8 +98,7 @@ type count struct {
 // ReadNode implements config.NodeReader.
 func (c *count) ReadNode(n *yaml.Node) string {
 	const rule = "must be a whole number from 0 to 4294967295, in decimal digits"
-	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
-	if n.Kind != yaml.ScalarNode || n.Style&quoted != 0 {
+	if !isPlain(n) {
 		return rule
 	}
 	value, err := strconv.ParseUint(n.Value, 10, 32)
@@ -159,6 +172,9 @@ func plainValue(n *yaml.Node, left *int) (any, string) {
 }
 
 func plainScalar(n *yaml.Node) (any, string) {
+	if b, ok := boolean(n); ok {
+		return b, ""
+	}
 	if n.ShortTag() == "!!timestamp" {
 		return n.Value, "" // a text that looks like a date stays one
 	}

@@ -56,7 +56,7 @@ func fileNames(folder string) ([]string, error) {
 func parse(files []content, o Options) (*Table, error) {
 	b := builder{
 		options: o,
-		table:   &Table{domains: map[string]*node{}, summary: Summary{Files: len(files)}},
+		table:   &Table{domains: map[string]*node{}, files: len(files)},
 		domains: map[string]string{},
 		taken:   map[*node]map[pair]string{},
 	}
@@ -71,7 +71,6 @@ func parse(files []content, o Options) (*Table, error) {
 		slices.SortStableFunc(faults, func(a, b config.Fault) int { return cmp.Compare(a.File, b.File) })
 		return nil, faults
 	}
-	b.table.summary.Domains = len(b.table.domains)
 	return b.table, nil
 }
 
@@ -153,7 +152,7 @@ func (b *builder) descriptor(p place, to *node, above []level, d *descriptor) {
 	if d.RateLimit != nil {
 		next.rule = d.rule(p.domain, levels)
 		p.key("rate_limit").checkCountable(next.rule)
-		b.table.summary.Rules++
+		b.table.rules = append(b.table.rules, next.rule)
 	}
 	b.level(p.key("descriptors"), next, levels, d.Descriptors)
 }

@@ -97,7 +97,7 @@ func TestEverything(t *testing.T) {
 		"database=123":   {Requests: 500, Unit: Second, Limit: fixed([]string{"database"}, Second, 500)},
 		"database=on":    {Name: "by_merge", Requests: 7, Unit: Second, Limit: fixed([]string{"database"}, Second, 7)},
 		"database=": {Unit: Month, ShadowMode: true, QuotaMode: true, Metadata: map[string]any{"team": map[string]any{
-			"name": "storage", "tier": 1.0, "since": "2020-01-01", "on_call": []any{"a", nil, true, 0.5},
+			"name": "storage", "tier": 1.0, "since": "2020-01-01", "on_call": []any{"a", nil, true, 0.5, "no"},
 		}}},
 		"open=x": {Name: "open", Requests: 3, Unlimited: true},
 		"path=/api/1/xy,user=u": {

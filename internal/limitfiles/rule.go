@@ -37,6 +37,22 @@ type Rule struct {
 	detailed bool
 }
 
+// Override is the rule of a descriptor that says its own limit. It is in no file, but
+// counts where a rule of a file for the same entries and the same unit does. In metrics
+// all of a domain are one.
+func Override[E Entry](domain string, entries []E, u Unit, requests uint32) *Rule {
+	r := &Rule{Domain: domain, Requests: requests, Unit: u, path: "override", levels: make([]level, len(entries))}
+	if requests == 0 {
+		return r
+	}
+	keys := make([]string, len(entries))
+	for i, e := range entries {
+		keys[i] = e.GetKey()
+	}
+	r.Limit = Limit(domain, keys, FixedWindow, u, int64(requests))
+	return r
+}
+
 // level is one entry of the descriptors that a rule is for.
 type level struct {
 	key, value string // value is empty where any will do

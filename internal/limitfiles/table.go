@@ -6,7 +6,8 @@ import "strings"
 // domains.
 type Table struct {
 	domains map[string]*node
-	summary Summary
+	rules   []*Rule
+	files   int
 }
 
 // Summary is how much a Table holds.
@@ -21,7 +22,15 @@ func (t *Table) Summary() Summary {
 	if t == nil {
 		return Summary{}
 	}
-	return t.summary
+	return Summary{Files: t.files, Domains: len(t.domains), Rules: len(t.rules)}
+}
+
+// Rules are all of the table, in the order of the files.
+func (t *Table) Rules() []*Rule {
+	if t == nil {
+		return nil
+	}
+	return t.rules
 }
 
 // Knows tells whether a file has the domain.
