@@ -94,7 +94,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "per-user", Key: []KeyPart{KeyUser, KeyTenant, KeyClientIP, KeyRoute, "header:X-Plan"},
 				TokenBucket: &TokenBucket{Capacity: 20, Refill: Rate{600, time.Minute}}, Consistency: Exact, OnStoreFailure: FailDeny,
 			},
-			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, OnStoreFailure: FailAllow},
+			"per-plan": {Name: "per-plan", Key: []KeyPart{"claim:plan"}, TokenBucket: &TokenBucket{Capacity: 1, Refill: Rate{1, 24 * time.Hour}}, Consistency: Sync, OnStoreFailure: FailAllow},
 			"per-key": {Name: "per-key", Key: []KeyPart{KeyAPIKey, KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},
 				Plans: map[string]*LimitPlan{"gold": {TokenBucket: &TokenBucket{Capacity: 500, Refill: Rate{100, time.Second}}}}},
 			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}, Consistency: Lease},

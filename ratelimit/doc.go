@@ -10,6 +10,8 @@
 //	memory.go      buckets of this process
 //	redis.go       buckets that all instances share, by one script (take.lua)
 //	guard.go       keeps requests away from a Redis that does not answer
+//	near.go     what this process decides of limits that all instances share:
+//	            from tokens taken ahead (leases.go), or by a view (views.go)
 //	limiter.go     the decision, and what each limit does without its store
 //	service.go     the second door: envoy.service.ratelimit.v3.RateLimitService
 //

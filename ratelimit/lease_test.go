@@ -135,7 +135,7 @@ func nearOn(t interface{ Cleanup(func()) }, s leasingStore, leaser leaser, clock
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	l := &Limiter{local: newMemory(1000), denials: newDenials(), metrics: newMetrics(), log: quiet}
 	l.shared = newGuard(keptOpen{s}, 10*time.Second, quiet, l.metrics)
-	l.near = &near{leases: newLeases(leaser, clock, 1000)}
+	l.near = &near{leases: newLeases(leaser, clock, 1000), views: newViews(l.shared, clock)}
 	t.Cleanup(func() { _ = l.shared.close() })
 	return l
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -105,4 +103,26 @@ func share1(l load, capacity, rate float64) float64 {
 	return float64(len(l.admitted)) / (capacity + rate*l.took.Seconds())
 }
 
-var _ = prometheus.NewRegistry
+// Four instances under full load that exchange every 100 ms admit no more than
+// C + R·T + (N−1)·min(C, a·S). What they admit beside C + R·T is told.
+func TestFleetOfSync(t *testing.T) {
+	const capacity, rate, instances = 500, 1000, 4
+	limit := perUser("l", capacity, config.FailDeny)
+	limit.TokenBucket.Refill = config.Rate{Events: rate, Per: time.Second}
+	limit.Consistency = config.Sync
+	l := underLoad(t, limit, 1, 2*time.Second)
+	exact := capacity + int64(rate*l.took.Seconds())
+	// At full load a·S is more than the capacity: what is there is what is taken. A view
+	// refills meanwhile.
+	const meanwhile = rate / 10
+	most := exact + (instances-1)*(capacity+meanwhile)
+	n := int64(len(l.admitted))
+	t.Logf("%d decisions, %d admitted: an excess of %d over C + R·T = %d, and C + R·T + (N−1)·min(C, a·S) is %d; %.5f scripts a decision",
+		l.decided, n, n-exact, exact, exact+(instances-1)*capacity, float64(l.scripts)/float64(l.decided))
+	if n > most {
+		t.Errorf("%d admitted in %v, want at most %d", n, l.took, most)
+	}
+	if n < exact*9/10 {
+		t.Errorf("%d admitted in %v, less than nine tenths of %d", n, l.took, exact)
+	}
+}

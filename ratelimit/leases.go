@@ -61,13 +61,14 @@ func newLeases(store leaser, now func() int64, most int) *leases {
 }
 
 // claim implements keeper.
-func (ls *leases) claim(it item) claim {
+func (ls *leases) claim(_ context.Context, it item) claim {
 	bucket, ok := it.Definition.(Bucket)
 	if !ok || ls.closed.Load() {
 		return claim{}
 	}
-	now, home := ls.now(), ls.shares.home(it.key)
+	home := ls.shares.home(it.key)
 	home.mu.Lock()
+	now := ls.now() // what waited for the lock is late
 	s := home.of[it.key]
 	if s == nil {
 		home.mu.Unlock()

@@ -105,6 +105,10 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 				Help: "Keys of which this instance holds tokens, or has lately.",
 			}, func() float64 { return float64(l.near.leases.shares.size()) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gatewright_ratelimit_views",
+				Help: "Keys that this instance decides by what Redis last said, and exchanges.",
+			}, func() float64 { return float64(l.near.views.views.size()) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_store_up",
 				Help: "1 while Redis decides, 0 while each limit goes on by its onStoreFailure.",
 			}, l.storeUp))

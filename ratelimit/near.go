@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gatewright/gatewright/config"
@@ -19,14 +20,15 @@ type claim struct {
 	// is concluded, and denied otherwise.
 	known bool
 	Result
-	share *share // what is reserved of it
-	term  uint32 // in which it was
+	share *share // what is reserved of it, in a term
+	term  uint32
+	view  *view // or where it is
 }
 
 // keeper keeps what one consistency lets this process decide itself.
 type keeper interface {
 	// claim reserves an item or denies it, or else says that the store is to decide.
-	claim(it item) claim
+	claim(ctx context.Context, it item) claim
 	// conclude ends a reservation: it is spent, or given back.
 	conclude(it item, c claim, spent bool)
 	// told takes in what the store said of an item that it was asked for, and
@@ -37,37 +39,40 @@ type keeper interface {
 // near is what this process may decide of limits that all instances share.
 type near struct {
 	leases *leases
+	views  *views
 
 	stop    context.CancelFunc
-	stopped chan struct{}
+	running sync.WaitGroup
 }
 
-// newNear starts the goroutine that reports to the store; close ends it.
+// newNear starts the goroutines that report to the store; close ends them.
 func newNear(store *guard) *near {
 	ctx, stop := context.WithCancel(context.Background())
 	start := time.Now()
 	now := func() int64 { return time.Since(start).Microseconds() }
-	n := &near{leases: newLeases(store, now, defaultMaxShares), stop: stop, stopped: make(chan struct{})}
-	go func() {
-		defer close(n.stopped)
-		n.leases.run(ctx)
-	}()
+	n := &near{leases: newLeases(store, now, defaultMaxShares), views: newViews(store, now), stop: stop}
+	n.running.Go(func() { n.leases.run(ctx) })
+	n.running.Go(func() { n.views.run(ctx) })
 	return n
 }
 
-// close gives the store back what it can be given.
+// close gives the store back what it can be given, and tells it the rest.
 func (n *near) close() {
 	n.stop()
-	<-n.stopped
+	n.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	n.leases.close(ctx)
+	n.views.close(ctx)
 }
 
 // of is the keeper of a limit; nil where the store decides each request.
 func (n *near) of(l *config.Limit) keeper {
-	if l.Consistency == config.Lease {
+	switch l.Consistency {
+	case config.Lease:
 		return n.leases
+	case config.Sync:
+		return n.views
 	}
 	return nil
 }
@@ -81,7 +86,7 @@ func (n *near) keeps(b *basket) bool {
 // only if none of that denies is the store asked for the rest, all in one call. And
 // what was reserved is given back if the store denies.
 func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) {
-	claims, rest, denied := l.claims(b)
+	claims, rest, denied := l.claims(ctx, b)
 	verdicts, down := make([]verdict, len(b.items)), false
 	if len(rest) > 0 && !denied {
 		var said []verdict
@@ -112,11 +117,11 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 
 // claims is what is known of each item, the places of those that the store has to
 // decide, and whether one is denied already.
-func (l *Limiter) claims(b *basket) (claims []claim, rest []int, denied bool) {
+func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, rest []int, denied bool) {
 	claims = make([]claim, len(b.items))
 	for i, it := range b.items {
 		if keeper := l.near.of(b.limits[i]); keeper != nil {
-			claims[i] = keeper.claim(it)
+			claims[i] = keeper.claim(ctx, it)
 			claims[i].keeper = keeper
 			l.metrics.askedNear(b.limits[i], claims[i].known)
 		}
