@@ -26,8 +26,9 @@ type runner interface {
 // the moment they are full: the clock may be set back.
 type storeUnderTest struct {
 	runner
-	clock *atomic.Int64
-	clear func()
+	clock  *atomic.Int64
+	clear  func()
+	server *testenv.Redis // nil for memory
 }
 
 // onEachStore runs the same test on memory and on a real Redis.
@@ -38,9 +39,9 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 		test(t, storeUnderTest{m, clock, func() {
 			fresh := newMemory(defaultMaxBuckets)
 			for i := range m.shards {
-				m.shards[i].index, m.shards[i].buckets = fresh.shards[i].index, nil
+				m.shards[i].index, m.shards[i].buckets, m.shards[i].used = fresh.shards[i].index, nil, 0
 			}
-		}})
+		}, nil})
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := testenv.StartRedis(t)
@@ -51,7 +52,7 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 		t.Cleanup(func() { _ = r.close() })
 		clock := new(atomic.Int64)
 		r.clock = clock.Load // and so values are kept for an hour more
-		test(t, storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }})
+		test(t, storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }, server})
 	})
 }
 
