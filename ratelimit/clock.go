@@ -13,22 +13,31 @@ const maxDrift = time.Second
 // should, and a bucket is not filled by a time of day that is corrected a little.
 type clock struct {
 	now    func() time.Time // with a monotonic reading
-	anchor atomic.Pointer[time.Time]
+	day    func(time.Time) time.Time
+	anchor atomic.Pointer[anchor]
 }
 
+// anchor is a moment by both clocks.
+type anchor struct{ steady, day time.Time }
+
 func newClock(now func() time.Time) *clock {
-	c, start := &clock{now: now}, now()
-	c.anchor.Store(&start)
+	c := &clock{now: now, day: func(t time.Time) time.Time { return t.Round(0) }}
+	c.set(now())
 	return c
+}
+
+func (c *clock) set(now time.Time) time.Time {
+	a := &anchor{now, c.day(now)}
+	c.anchor.Store(a)
+	return a.day
 }
 
 // micros is the time in microseconds since the epoch.
 func (c *clock) micros() int64 {
-	now, anchor := c.now(), c.anchor.Load()
-	steady := anchor.Round(0).Add(now.Sub(*anchor)) // the time of day then, and what passed since
-	if now.Round(0).Sub(steady).Abs() > maxDrift {
-		c.anchor.Store(&now)
-		return now.UnixMicro()
+	now, a := c.now(), c.anchor.Load()
+	steady := a.day.Add(now.Sub(a.steady))
+	if c.day(now).Sub(steady).Abs() > maxDrift {
+		steady = c.set(now)
 	}
 	return steady.UnixMicro()
 }
