@@ -113,3 +113,22 @@ func TestClientIPKey(t *testing.T) {
 		}
 	}
 }
+
+// A limit that gets another algorithm counts under another key, which no value makes.
+func TestBucketKeyTellsAlgorithmsApart(t *testing.T) {
+	window := &config.SlidingWindow{Limit: 1, Window: 1}
+	seen := map[string]int{}
+	for i, l := range []config.Limit{
+		{TokenBucket: &config.TokenBucket{}}, {SlidingWindow: window}, {SlidingLog: window}, {FixedWindow: window},
+		{Quota: &config.Quota{}}, {Concurrency: &config.Concurrency{}},
+	} {
+		l.Name, l.Key = "l", []config.KeyPart{"user"}
+		for _, value := range []string{"", "a", "a=w", "=l", "=", strings.Repeat("x", 300)} {
+			k := bucketKey(&l, []string{value}, config.Allowance{})
+			if other, ok := seen[k]; ok {
+				t.Errorf("algorithms %d and %d share %q", other, i, k)
+			}
+			seen[k] = i
+		}
+	}
+}
