@@ -51,6 +51,8 @@ type fakeLimiter struct {
 	mu     sync.Mutex // guards taken
 	answer LimitResult
 	taken  [][]Charge
+	// released are the handles of Release.
+	released []string
 	// known is what it recalls of the limit of its name.
 	known LimitResult
 }
@@ -60,6 +62,12 @@ func (f *fakeLimiter) Take(_ context.Context, charges []Charge) LimitResult {
 	defer f.mu.Unlock()
 	f.taken = append(f.taken, charges)
 	return f.answer
+}
+
+func (f *fakeLimiter) Release(handles []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, handles...)
 }
 
 func (f *fakeLimiter) Recall(charges []Charge) (LimitResult, bool) {

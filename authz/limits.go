@@ -37,6 +37,9 @@ type LimitResult struct {
 	RetryAfter time.Duration
 	// ResetAfter is how long until the limit is full again.
 	ResetAfter time.Duration
+	// Handles are by what the request is released when it has ended, where limits
+	// count requests in flight. None has a space in it.
+	Handles []string
 }
 
 // Limiter charges limits. Package ratelimit implements it.
@@ -47,6 +50,9 @@ type Limiter interface {
 	// without asking anybody: ok is false where it is not. It charges nothing, and
 	// waits for nobody.
 	Recall(charges []Charge) (denied LimitResult, ok bool)
+	// Release tells that a request has ended, by the handles of its LimitResult. It
+	// waits for nobody.
+	Release(handles []string)
 }
 
 // userKey is the caller as limits count callers. The provider is in it: the
@@ -118,6 +124,8 @@ type absent struct{}
 func (absent) Take(context.Context, []Charge) LimitResult { return LimitResult{StoreDown: true} }
 
 func (absent) Recall([]Charge) (LimitResult, bool) { return LimitResult{}, false }
+
+func (absent) Release([]string) {}
 
 func (absent) Find(context.Context, string) (APIKeyRecord, APIKeyState, error) {
 	return APIKeyRecord{}, Unknown, errAbsent

@@ -166,7 +166,8 @@ type datum struct {
 	within     []datum
 }
 
-// metadataOf appends the fields of the metadata.
+// metadataOf appends the fields of the metadata. By in_flight the access log stream
+// releases a request that has ended (package outcome); no line of a log has it.
 func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if !v.stranger || reason != ReasonAllowed { // else the reason is its Envoy's
 		fields = append(fields, datum{name: "reason", text: string(reason)})
@@ -184,6 +185,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if v.Limits.Limit != "" {
 		fields = appendDatum(fields, "limit", v.Limits.Limit)
 		fields = append(fields, datum{name: "remaining", number: float64(max(0, v.Limits.Remaining)), isNumber: true})
+	}
+	if len(v.Limits.Handles) > 0 {
+		fields = append(fields, datum{name: "in_flight", text: strings.Join(v.Limits.Handles, " ")})
 	}
 	if v.LimitKeys != nil {
 		fields = append(fields, datum{name: "limit_keys", within: texts(v.LimitKeys)})

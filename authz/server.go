@@ -220,9 +220,20 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 		v.LimitKeys, v.LimitPlans, v.LimitCosts = limitKeys(charges, rq), limitPlans(charges), limitCosts(charges)
 		v.Reason = ReasonAllowed
 	default:
-		return v.limited(s.limiter.Take(ctx, charges))
+		return s.take(ctx, charges, v)
 	}
 	return v
+}
+
+// take charges a request whose caller may. One that Envoy has given up meanwhile is
+// not in flight: nobody will tell of its end.
+func (s *Server) take(ctx context.Context, charges []Charge, v Verdict) Verdict {
+	r := s.limiter.Take(ctx, charges)
+	if len(r.Handles) > 0 && ctx.Err() != nil {
+		s.limiter.Release(r.Handles)
+		return v.denied(refuse(ReasonDeadlineExceeded))
+	}
+	return v.limited(r)
 }
 
 // authenticate returns the verdict with the caller in it, or why there is none.

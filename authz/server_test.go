@@ -64,6 +64,8 @@ func (panicking) Take(context.Context, []Charge) LimitResult { panic("limiter") 
 
 func (panicking) Recall([]Charge) (LimitResult, bool) { return LimitResult{}, false }
 
+func (panicking) Release([]string) {}
+
 func (panicking) Find(context.Context, string) (APIKeyRecord, APIKeyState, error) { panic("store") }
 
 // Wherever it panics, the request is denied, the panic is in the log and in

@@ -1,6 +1,9 @@
 package authz
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // recall tells of a request that the limits that need no caller are known to
 // deny: then nobody asks whose it is.
@@ -17,6 +20,7 @@ func (s *Server) recall(known []Charge) (LimitResult, bool) {
 // answer.
 func (s *Server) chargeUnidentified(ctx context.Context, known []Charge, v Verdict) Verdict {
 	_, p := problemOf(v.Reason)
+	known = slices.DeleteFunc(known, func(c Charge) bool { return c.Limit.Concurrency != nil }) // it is in flight no more
 	if len(known) == 0 || p.status != 401 && p.status != 403 || ctx.Err() != nil {
 		return v
 	}

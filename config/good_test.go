@@ -114,6 +114,10 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "exports", Key: []KeyPart{KeyTenant}, Quota: &Quota{1000, PerMonth, "Europe/Vienna"},
 				Plans: map[string]*LimitPlan{"gold": {Quota: &Quota{maxExact, PerMonth, "Europe/Vienna"}}},
 			},
+			"uploads": {
+				Name: "uploads", Key: []KeyPart{KeyUser}, Concurrency: &Concurrency{5, ms(600_000)},
+				Plans: map[string]*LimitPlan{"gold": {Concurrency: &Concurrency{50, ms(600_000)}}},
+			},
 			"by-weight": {
 				Name: "by-weight", Key: []KeyPart{KeyMethod, `rule:request.headers["x-plan"] == "gold" ? caller.tenant : ""`, KeyClientIP}, IPv6Prefix: 48,
 				Cost: &Cost{Header: "X-Weight", Default: 2, Max: 100}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},

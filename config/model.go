@@ -520,7 +520,7 @@ type Limit struct {
 	// Quota counts by the calendar.
 	Quota *Quota `yaml:"quota"`
 	// Concurrency counts requests in flight.
-	Concurrency *Concurrency `yaml:"concurrency" later:"limits of concurrency"`
+	Concurrency *Concurrency `yaml:"concurrency"`
 	// Cost is what a request takes. Nil is 1.
 	Cost *Cost `yaml:"cost"`
 	// IPv6Prefix is how many leading bits of an IPv6 address are one client, for
@@ -550,7 +550,7 @@ type LimitPlan struct {
 	SlidingLog    *SlidingWindow `yaml:"slidingLog"`
 	FixedWindow   *SlidingWindow `yaml:"fixedWindow"`
 	Quota         *Quota         `yaml:"quota"`
-	Concurrency   *Concurrency   `yaml:"concurrency" later:"limits of concurrency"`
+	Concurrency   *Concurrency   `yaml:"concurrency"`
 }
 
 // KeyPart is one part of a limit's key: one of the constants below, or

@@ -41,6 +41,9 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	if limit == nil {
 		return Charge{}, status.Errorf(codes.NotFound, "no limit is named %q", clipped(name))
 	}
+	if limit.Concurrency != nil {
+		return Charge{}, status.Errorf(codes.InvalidArgument, "limit %q counts requests in flight, and nobody would tell of their end: it is for Check alone", limit.Name)
+	}
 	allowance, parts, err := allowanceOf(limit, entries[1:])
 	if err != nil {
 		return Charge{}, err

@@ -290,7 +290,8 @@ func TestServiceHeaders(t *testing.T) {
 // What cannot be counted is an error, never OK.
 func TestServiceRefuses(t *testing.T) {
 	good := perUser("l", 5, "")
-	c := serve(t, open(t, Settings{}, nil), good, &config.Limit{Name: "broken"})
+	c := serve(t, open(t, Settings{}, nil), good, &config.Limit{Name: "broken"},
+		&config.Limit{Name: "flights", Key: []config.KeyPart{config.KeyRoute}, Concurrency: &config.Concurrency{Max: 1}})
 	override, negative := descriptor("limit=l"), descriptor("limit=l")
 	override.Limit = &commonv3.RateLimitDescriptor_RateLimitOverride{RequestsPerUnit: 9}
 	negative.IsNegativeHits = true
@@ -303,6 +304,7 @@ func TestServiceRefuses(t *testing.T) {
 		code    codes.Code
 		says    string
 	}{
+		"in flight":          {request(descriptor("limit=flights")), codes.InvalidArgument, "it is for Check alone"},
 		"another domain":     {&rlsv3.RateLimitRequest{Domain: "envoy", Descriptors: request(descriptor("limit=l")).Descriptors}, codes.InvalidArgument, `must be "gatewright"`},
 		"no domain":          {&rlsv3.RateLimitRequest{Descriptors: request(descriptor("limit=l")).Descriptors}, codes.InvalidArgument, `must be "gatewright"`},
 		"no descriptor":      {request(), codes.InvalidArgument, "no descriptor"},

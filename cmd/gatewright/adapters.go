@@ -43,6 +43,7 @@ func limitResult(d ratelimit.Decision) authz.LimitResult {
 		Remaining:  d.Remaining,
 		RetryAfter: d.RetryAfter,
 		ResetAfter: d.ResetAfter,
+		Handles:    d.Handles,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -209,8 +210,16 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.outcomes.Observe).Register(server)
+	outcome.NewServer(svc.outcomes.Observe, svc.ended).Register(server)
 	return server
+}
+
+// ended releases a request that was counted as in flight, whichever gateway has
+// counted it.
+func (svc *service) ended(o outcome.Outcome) {
+	if o.InFlight != "" {
+		svc.limiter.Release(strings.Split(o.InFlight, " "))
+	}
 }
 
 // readiness is what /readyz answers by: the service's own state, and then

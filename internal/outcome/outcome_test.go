@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -45,6 +47,9 @@ func TestStreamReachesSinks(t *testing.T) {
 					RouteName:                  "get-users",
 					UpstreamCluster:            "users-v2",
 					TimeToLastDownstreamTxByte: durationpb.New(30 * time.Millisecond),
+					Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.filters.http.ext_authz": {
+						Fields: map[string]*structpb.Value{"in_flight": structpb.NewStringValue("a b")},
+					}}},
 				},
 				Response: &accesslogdatav3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(503)},
 			}, {}},
@@ -52,7 +57,7 @@ func TestStreamReachesSinks(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	want := Outcome{Route: "get-users", Backend: "users-v2", Status: 503, Duration: 30 * time.Millisecond}
+	want := Outcome{Route: "get-users", Backend: "users-v2", Status: 503, Duration: 30 * time.Millisecond, InFlight: "a b"}
 	if o := <-got; o != want {
 		t.Errorf("got %+v, want %+v", o, want)
 	}

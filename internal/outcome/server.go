@@ -28,7 +28,17 @@ type Outcome struct {
 	// Duration is from the first byte of the request to the last of the
 	// response.
 	Duration time.Duration
+	// InFlight is by what the request was counted as in flight: the handles of its
+	// limits, with spaces between them. Empty where none has counted it so.
+	InFlight string
 }
+
+// Where a request's verdict has left the handles, in what Envoy knows of it. Only
+// verdicts write there: no client can.
+const (
+	verdicts = "envoy.filters.http.ext_authz"
+	inFlight = "in_flight"
+)
 
 // Sink takes outcomes. It must not block, and may be called by several
 // goroutines at once.
@@ -74,5 +84,6 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) Outcome {
 		Backend:  common.GetUpstreamCluster(),
 		Status:   int(e.GetResponse().GetResponseCode().GetValue()),
 		Duration: common.GetTimeToLastDownstreamTxByte().AsDuration(),
+		InFlight: common.GetMetadata().GetFilterMetadata()[verdicts].GetFields()[inFlight].GetStringValue(),
 	}
 }
