@@ -37,6 +37,8 @@ type LimitResult struct {
 	RetryAfter time.Duration
 	// ResetAfter is how long until the limit is full again.
 	ResetAfter time.Duration
+	// Shadow names the limits in shadow that would deny it.
+	Shadow []string
 	// Handles are by what the request is released when it has ended, where limits
 	// count requests in flight. None has a space in it.
 	Handles []string

@@ -179,9 +179,7 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	fields = appendDatum(fields, "plan", shownPlan(v.plan))
 	fields = appendDatum(fields, "policy", v.Policy)
 	fields = appendDatum(fields, "route", v.Route)
-	if v.shadow != ReasonAllowed {
-		fields = appendDatum(fields, "shadow", string(v.shadow))
-	}
+	fields = appendDatum(fields, "shadow", string(v.inShadow()))
 	if v.Limits.Limit != "" {
 		fields = appendDatum(fields, "limit", v.Limits.Limit)
 		fields = append(fields, datum{name: "remaining", number: float64(max(0, v.Limits.Remaining)), isNumber: true})

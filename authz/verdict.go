@@ -52,6 +52,18 @@ type Verdict struct {
 	cause error
 }
 
+// inShadow is what would be answered by what is in shadow, requirements first;
+// empty where that would let the request pass, or where there is none.
+func (v Verdict) inShadow() Reason {
+	switch {
+	case v.shadow != "" && v.shadow != ReasonAllowed:
+		return v.shadow
+	case len(v.Limits.Shadow) > 0:
+		return ReasonRateLimited
+	}
+	return ""
+}
+
 // denied returns v as a denial for the reason.
 func (v Verdict) denied(r *refusal) Verdict {
 	v.Reason, v.Detail, v.cause = r.reason, r.detail, r.cause

@@ -123,7 +123,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Cost: &Cost{Header: "X-Weight", Default: 2, Max: 100}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}},
 			},
 			"by-rule":         {Name: "by-rule", Key: []KeyPart{KeyRoute}, Cost: &Cost{Rule: `request.method == "GET" ? 1 : 5`}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
-			"by-number":       {Name: "by-number", Key: []KeyPart{KeyRoute}, Cost: &Cost{Number: 3}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
+			"by-number":       {Name: "by-number", Key: []KeyPart{KeyRoute}, Mode: ModeShadow, Cost: &Cost{Number: 3}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 			"by-short-number": {Name: "by-short-number", Key: []KeyPart{KeyRoute}, Cost: &Cost{Number: 4}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}},
 		},
 		RateLimitHeaders: HeadersBoth,

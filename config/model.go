@@ -529,7 +529,7 @@ type Limit struct {
 	IPv6Prefix int `yaml:"ipv6Prefix"`
 	// Mode says whether the limit denies. The empty string means enforce; one in
 	// shadow is charged, counted and logged, and denies nobody.
-	Mode RequirementMode `yaml:"mode" later:"limits in shadow"`
+	Mode RequirementMode `yaml:"mode"`
 	// Plans are what the limit is for callers of a plan, by the plan's name.
 	// Callers of no plan, or of one that is not here, have the limit's own
 	// algorithm. Only for a limit whose key tells callers or customers apart.
@@ -540,6 +540,9 @@ type Limit struct {
 	// string means local.
 	OnStoreFailure OnStoreFailure `yaml:"onStoreFailure"`
 }
+
+// InShadow tells that the limit is charged and counted, and denies nobody.
+func (l *Limit) InShadow() bool { return l.Mode == ModeShadow }
 
 // LimitPlan is what a limit is for callers of one plan: the fields of the
 // limit's own algorithm, with other numbers.

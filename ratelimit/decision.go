@@ -29,6 +29,8 @@ type Decision struct {
 	// Handles are what Release takes when the request has ended: one for each limit
 	// of concurrency that was charged.
 	Handles []string
+	// Shadow names the limits in shadow that would deny the request.
+	Shadow []string
 	// StoreDown says that Redis did not answer: this was decided without it.
 	StoreDown bool
 	// Unavailable says that the request was denied not by a bucket but because
@@ -153,6 +155,10 @@ func speaksBefore(a, b Result) bool {
 func (l *Limiter) count(b *basket, verdicts []verdict, allowed bool) {
 	for i, v := range verdicts {
 		switch {
+		case b.limits[i].InShadow() && !v.Allowed:
+			l.metrics.decided(b.limits[i].Name, resultShadowDenied)
+		case b.limits[i].InShadow() && v.counted:
+			l.metrics.decided(b.limits[i].Name, resultShadowAllowed)
 		case !v.Allowed:
 			l.metrics.decided(b.limits[i].Name, resultDenied)
 		case allowed && v.counted:

@@ -110,7 +110,7 @@ func (d *denials) add(asked time.Time, limit *config.Limit, it item, r Result) {
 // in flight may end at any time.
 func patience(l *config.Limit) time.Duration {
 	switch {
-	case l.OfCaller() || l.Concurrency != nil:
+	case l.OfCaller() || l.Concurrency != nil || l.InShadow():
 		return 0
 	case l.Consistency == config.Lease || l.Consistency == config.Sync:
 		return longestLoose

@@ -32,6 +32,7 @@ const defaultRedisTimeout = 20 * time.Millisecond
 type Limiter struct {
 	local   *memory
 	denials *denials
+	shadows shadows
 	shared  *guard // nil: everything is local
 	near    *near  // what is decided here of what is shared; nil as shared is
 	metrics *metrics
@@ -93,6 +94,14 @@ func (l *Limiter) Take(ctx context.Context, charges []Charge) Decision {
 // decide is Take with the verdict of each charge. Without verdicts the
 // decision is Unavailable.
 func (l *Limiter) decide(ctx context.Context, charges []Charge) (Decision, []verdict) {
+	if at := shadowed(charges); len(at) > 0 {
+		return l.decideBeside(ctx, charges, at)
+	}
+	return l.decideTogether(ctx, charges)
+}
+
+// decideTogether charges all, or none.
+func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decision, []verdict) {
 	if len(charges) == 0 {
 		return Decision{Allowed: true}, nil
 	}

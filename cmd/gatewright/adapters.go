@@ -44,6 +44,7 @@ func limitResult(d ratelimit.Decision) authz.LimitResult {
 		RetryAfter: d.RetryAfter,
 		ResetAfter: d.ResetAfter,
 		Handles:    d.Handles,
+		Shadow:     d.Shadow,
 	}
 }
 

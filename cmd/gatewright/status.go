@@ -16,6 +16,7 @@ import (
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -45,6 +46,8 @@ type statusReport struct {
 	// Shadow is what requirements in shadow have made of requests, by route, since
 	// the process started.
 	Shadow []authz.ShadowStatus `json:"shadow"`
+	// LimitsInShadow is the same of limits in shadow.
+	LimitsInShadow []ratelimit.ShadowStatus `json:"limitsInShadow"`
 }
 
 // wellKept reports whether what was read last is what every Envoy runs.
@@ -80,6 +83,7 @@ func (svc *service) status() any {
 	r.Certificates = svc.certs.Status()
 	r.RateLimitFiles = svc.limitFiles.status()
 	r.Shadow = svc.judge.ShadowStatus()
+	r.LimitsInShadow = svc.limiter.ShadowStatus()
 	return r
 }
 
@@ -174,7 +178,22 @@ func printStatus(w io.Writer, r statusReport) error {
 	if err := printCertificates(w, r.Certificates); err != nil {
 		return err
 	}
-	return printShadow(w, r.Shadow)
+	if err := printShadow(w, r.Shadow); err != nil {
+		return err
+	}
+	return printLimitsInShadow(w, r.LimitsInShadow)
+}
+
+func printLimitsInShadow(w io.Writer, all []ratelimit.ShadowStatus) error {
+	if len(all) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "LIMIT IN SHADOW\tCHARGED\tWOULD DENY")
+	for _, l := range all {
+		fmt.Fprintf(table, "%s\t%d\t%d\n", l.Limit, l.Charged, l.WouldDeny)
+	}
+	return table.Flush()
 }
 
 // keySetState is how an issuer's keys stand, and since when.

@@ -21,6 +21,8 @@ type Limit struct {
 	Key   []Part            `json:"key"`
 	// Cost is what the request takes; Unknown where that depends on the caller.
 	Cost Cost `json:"cost"`
+	// Shadow tells that it denies nobody.
+	Shadow bool `json:"shadow,omitempty"`
 	// Unidentified tells that requests whose credential is refused are charged, too:
 	// it does not matter to the limit who the caller is.
 	Unidentified bool `json:"unidentified,omitempty"`
@@ -58,6 +60,7 @@ func limits(p *authz.Policy, x authz.Examination, asked Asked) []Limit {
 			OnStoreFailure: string(cmp.Or(l.OnStoreFailure, config.FailLocal)),
 		}
 		limit.Cost = costOf(l, x, i)
+		limit.Shadow = l.InShadow()
 		limit.Unidentified = !p.Public() && !l.OfCaller()
 		for j, part := range l.Key {
 			out := Part{Part: string(part)}

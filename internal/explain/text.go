@@ -134,6 +134,9 @@ func (q Requirement) write(b *page) {
 
 func (l Limit) write(b *page) {
 	b.line(0, "limit %s: %s", l.Name, l.Says)
+	if l.Shadow {
+		b.line(1, "in shadow: it denies nobody")
+	}
 	if l.Plan != "" {
 		b.line(1, "by the caller's plan, %s", l.Plan)
 	}
