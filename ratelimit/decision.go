@@ -44,6 +44,7 @@ type Decision struct {
 type verdict struct {
 	Result
 	counted bool
+	here    bool // this process counts it, and not the shared store
 }
 
 // ask asks whoever decides, and the verdicts are those of the basket's items. Only
@@ -72,36 +73,69 @@ func (l *Limiter) concludeShared(b *basket, verdicts []verdict, down bool) (Deci
 // askShared asks the shared store, and where that is down each limit does what it
 // does then. There are no verdicts where one of them denies for it.
 func (l *Limiter) askShared(ctx context.Context, b *basket) (verdicts []verdict, down bool) {
-	results, err := l.shared.take(ctx, b.items)
-	if err == nil {
-		return asVerdicts(results), false
+	t := l.shared.take(ctx, b.items)
+	if t.lost == nil {
+		return asVerdicts(t.results), false
 	}
-	for _, limit := range b.limits {
-		if limit.OnStoreFailure == config.FailDeny {
-			l.metrics.decided(limit.Name, resultStoreDenied)
-			return nil, true
-		}
-	}
-	return l.askLocal(ctx, b), true
+	return l.without(ctx, b, t), true
 }
 
-// askLocal asks this process' buckets, all or none of them. With a shared store
-// it is the answer to its failure: limits that allow then are not asked.
-func (l *Limiter) askLocal(ctx context.Context, b *basket) []verdict {
-	verdicts := make([]verdict, len(b.items))
-	var asked []item
-	for i, it := range b.items {
-		verdicts[i].Allowed = true
-		verdicts[i].counted = l.shared == nil || b.limits[i].OnStoreFailure != config.FailAllow
-		if verdicts[i].counted {
-			asked = append(asked, it)
+// without decides of the items that the store has lost: each limit does what it
+// does then. There are no verdicts where one denies for it.
+func (l *Limiter) without(ctx context.Context, b *basket, t outcome) []verdict {
+	verdicts := asVerdicts(t.results)
+	var asked []int
+	denied := t.denied()
+	for i, limit := range b.limits {
+		switch {
+		case !t.lost[i]:
+			continue
+		case limit.OnStoreFailure == config.FailDeny:
+			l.metrics.decided(limit.Name, resultStoreDenied)
+			if !denied {
+				l.shared.refund(b.items, t)
+			}
+			return nil
+		case limit.OnStoreFailure != config.FailAllow:
+			asked = append(asked, i)
 		}
+		verdicts[i] = verdict{Result: Result{Allowed: true}}
 	}
-	results, _ := l.local.take(ctx, asked) // never fails
+	if denied { // by what is known: nothing is charged any more
+		return verdicts
+	}
+	if !l.askShare(ctx, b, asked, verdicts) {
+		l.shared.refund(b.items, t)
+	}
+	return verdicts
+}
+
+// askShare asks this process' share of the items at some places, all or none of
+// them, and says whether they allow.
+func (l *Limiter) askShare(ctx context.Context, b *basket, at []int, verdicts []verdict) (allowed bool) {
+	if len(at) == 0 {
+		return true
+	}
+	items := make([]item, len(at))
+	for i, j := range at {
+		items[i] = b.items[j]
+	}
+	all, _ := l.answerPortion(ctx, []call{{op: opTake, items: items}}) // never fails
+	results := all[0]
+	allowed = true
+	for i, j := range at {
+		verdicts[j] = verdict{Result: results[i], counted: true, here: true}
+		allowed = allowed && results[i].Allowed
+	}
+	return allowed
+}
+
+// askLocal asks this process' buckets, all or none of them.
+func (l *Limiter) askLocal(ctx context.Context, b *basket) []verdict {
+	results, _ := l.local.take(ctx, b.items) // never fails
+	verdicts := asVerdicts(results)
 	for i := range verdicts {
-		if verdicts[i].counted {
-			verdicts[i].Result, results = results[0], results[1:]
-		}
+		verdicts[i].here = true
 	}
 	return verdicts
 }

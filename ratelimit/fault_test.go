@@ -60,6 +60,10 @@ func TestRedisFaults(t *testing.T) {
 			func(_ *testing.T, s *testenv.Redis) { s.Do("REPLICAOF", "127.0.0.1", "1") },
 			func(_ *testing.T, s *testenv.Redis) { s.Do("REPLICAOF", "NO", "ONE") },
 		},
+		"loading its data": {
+			func(_ *testing.T, s *testenv.Redis) { s.StartLoading() },
+			func(_ *testing.T, s *testenv.Redis) { s.Loaded() },
+		},
 		"busy with a script": {beginBusy, func(_ *testing.T, s *testenv.Redis) { s.Do("SCRIPT", "KILL") }},
 		"a password is asked for": {
 			func(_ *testing.T, s *testenv.Redis) {

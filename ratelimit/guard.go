@@ -17,29 +17,19 @@ const (
 	startTimeout = time.Second
 )
 
-// errStoreDown is what the guard answers while it lets nothing through.
+// errStoreDown is what is answered while a guard lets nothing through.
 var errStoreDown = errors.New("store is down")
 
-// pinger is a store that can be probed and closed.
-type pinger interface {
-	store
-	leaser
-	run(ctx context.Context, calls []call) ([][]Result, error)
-	ping(ctx context.Context) error
-	close() error
-}
-
-// guard asks a store as long as it answers. After the first failure no request
-// reaches it: probes in the background find out when it answers again. So in an
-// outage only the requests that were with the store already wait, each for no
-// longer than timeout.
+// guard says whether a Redis server may be asked: as long as it answers. After
+// the first failure no request reaches it: probes in the background find out when
+// it answers again. So in an outage only the requests that were with it already
+// wait, each for no longer than timeout.
 type guard struct {
-	store   pinger
+	ping    func(context.Context) error
 	timeout time.Duration
 	log     *slog.Logger
-	metrics *metrics
 
-	// term counts the turns of the store: even while it is up, odd while it is
+	// term counts the turns of the server: even while it is up, odd while it is
 	// down. A failure counts only in the term that it was asked in, so that an
 	// answer which comes late changes nothing.
 	term atomic.Uint64
@@ -49,73 +39,41 @@ type guard struct {
 	stopped chan struct{}
 }
 
-// newGuard probes the store once, for at most startTimeout, and starts the
-// goroutine that probes it after a failure; close ends it.
-func newGuard(s pinger, timeout time.Duration, log *slog.Logger, m *metrics) *guard {
+// newGuard starts the goroutine that probes the server after a failure; close
+// ends it. The server is up until it fails.
+func newGuard(ping func(context.Context) error, timeout time.Duration, log *slog.Logger) *guard {
 	ctx, stop := context.WithCancel(context.Background())
 	g := &guard{
-		store: s, timeout: timeout, log: log, metrics: m,
+		ping: ping, timeout: timeout, log: log,
 		tripped: make(chan struct{}, 1), stop: stop, stopped: make(chan struct{}),
-	}
-	if err := g.probe(ctx, max(timeout, startTimeout)); err != nil {
-		g.fail(0, err)
-	} else {
-		log.Info("rate limits are counted in Redis")
 	}
 	go g.run(ctx)
 	return g
 }
 
-// up says whether requests reach the store.
+// begin probes the server once, for at most startTimeout.
+func (g *guard) begin() {
+	if err := g.probe(context.Background(), max(g.timeout, startTimeout)); err != nil {
+		g.fail(0, err)
+	} else {
+		g.log.Info("rate limits are counted in Redis")
+	}
+}
+
+// up says whether requests reach the server.
 func (g *guard) up() bool { return g.term.Load()%2 == 0 }
-
-// take asks the store for the items of a request.
-func (g *guard) take(ctx context.Context, items []item) (results []Result, err error) {
-	err = g.ask(ctx, func(ctx context.Context) error {
-		results, err = g.store.take(ctx, items)
-		return err
-	})
-	return results, err
-}
-
-// answer asks the store for several calls at once, in their order.
-func (g *guard) answer(ctx context.Context, calls []call) (results [][]Result, err error) {
-	err = g.ask(ctx, func(ctx context.Context) error {
-		results, err = g.store.run(ctx, calls)
-		return err
-	})
-	return results, err
-}
-
-// ask does what asks the store. It outlives ctx, by timeout at most: a client that
-// hangs up neither costs a connection nor counts as a failure of the store.
-func (g *guard) ask(ctx context.Context, what func(context.Context) error) error {
-	term := g.term.Load()
-	if term%2 == 1 {
-		return errStoreDown
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
-	defer cancel()
-	begin := time.Now()
-	err := what(ctx)
-	g.metrics.asked(time.Since(begin), err)
-	if err != nil {
-		g.fail(term, err)
-	}
-	return err
-}
 
 // fail ends an even term, once.
 func (g *guard) fail(term uint64, err error) {
-	if !g.term.CompareAndSwap(term, term+1) {
+	if term%2 == 1 || !g.term.CompareAndSwap(term, term+1) {
 		return
 	}
-	g.log.Warn("Redis does not answer; each limit goes on by its onStoreFailure (local: this instance counts alone)",
+	g.log.Warn("Redis does not answer; each limit goes on by its onStoreFailure (local: this instance counts its share alone)",
 		"error", err)
 	g.tripped <- struct{}{} // never blocks: the last one was taken before its term ended
 }
 
-// run probes the store after each failure, until stop.
+// run probes the server after each failure, until stop.
 func (g *guard) run(ctx context.Context) {
 	defer close(g.stopped)
 	for {
@@ -130,7 +88,7 @@ func (g *guard) run(ctx context.Context) {
 	}
 }
 
-// probeUntilUp probes until the store answers, and begins an even term. It
+// probeUntilUp probes until the server answers, and begins an even term. It
 // returns false when ctx ended first.
 func (g *guard) probeUntilUp(ctx context.Context) bool {
 	began := time.Now()
@@ -152,13 +110,11 @@ func (g *guard) probeUntilUp(ctx context.Context) bool {
 func (g *guard) probe(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return g.store.ping(ctx)
+	return g.ping(ctx)
 }
 
-// close ends the probes and closes the store. Requests after it find the store
-// failing, and go on without it.
-func (g *guard) close() error {
+// close ends the probes.
+func (g *guard) close() {
 	g.stop()
 	<-g.stopped
-	return g.store.close()
 }

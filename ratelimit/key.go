@@ -8,20 +8,28 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// maxKeyLength bounds a key in bytes, so that neither a long header nor a
-// flood of them decides how much memory a bucket takes.
-const maxKeyLength = 200
+const (
+	// maxTagLength and maxKeyLength bound the two parts of a key in bytes, so that
+	// neither a long header nor a flood of them decides how much memory a bucket
+	// takes.
+	maxTagLength = 100
+	maxKeyLength = 200
+)
 
 // bucketKey names the bucket of a limit and the values of its key. Two
 // different names or lists of values never share a bucket, whatever bytes they
 // hold (a collision would be one of SHA-256).
 //
-// The text is the escaped name and values, joined by ":"; a key longer than
-// maxKeyLength becomes "#" and the SHA-256 of that text in hex. Who is counted
-// apart has "+" and the name of the plan behind it, or "+" alone where the limit
-// does not name the plan. At the end stands "=" and the algorithm's letter, but for a
-// token bucket. None of ":", "#", "+" and "=" survives escaping, so no text reads as
-// another.
+// The text is "{PART=VALUE}:NAME:VALUE:…": in braces the first part of the key and
+// its value, then the limit and the other values, all escaped. A Redis Cluster puts
+// keys with the same braces into one slot, so that one script charges all the limits
+// of a user together. Without a value the name stands in the braces.
+//
+// What is too long in the braces, or behind them, becomes "#" and the SHA-256 of
+// that text in hex. Who is counted apart has "+" and the name of the plan behind it,
+// or "+" alone where the limit does not name the plan. At the end stands "=" and the
+// algorithm's letter, but for a token bucket. None of ":", "=", "#", "+" and braces
+// survives escaping, so no text reads as another.
 //
 // The letter lets a limit that gets another algorithm count anew; and instances that
 // do not know of it yet count apart from those that do, where each would take away
@@ -31,14 +39,14 @@ const maxKeyLength = 200
 // they are stored: who reads Redis reads no secret.
 func bucketKey(limit *config.Limit, values []string, a config.Allowance) string {
 	var b strings.Builder
+	b.WriteByte('{')
+	b.WriteString(keyTag(limit, values))
+	b.WriteString("}:")
+	before := b.Len()
 	writeEscaped(&b, limit.Name)
-	for i, value := range values {
+	for i := 1; i < len(values); i++ {
 		b.WriteByte(':')
-		if value != "" && i < len(limit.Key) && mayBeSecret(limit.Key[i]) {
-			b.WriteString(digest(value))
-			continue
-		}
-		writeEscaped(&b, value)
+		writeValue(&b, limit, i, values[i])
 	}
 	if a.Apart {
 		b.WriteByte('+')
@@ -47,7 +55,25 @@ func bucketKey(limit *config.Limit, values []string, a config.Allowance) string 
 		}
 	}
 	b.WriteString(kindMark(limit.Own()))
-	if b.Len() > maxKeyLength {
+	if text := b.String(); len(text)-before > maxKeyLength {
+		return text[:before] + digest(text[before:])
+	}
+	return b.String()
+}
+
+// keyTag is what stands in the braces.
+func keyTag(limit *config.Limit, values []string) string {
+	var b strings.Builder
+	if len(values) == 0 {
+		writeEscaped(&b, limit.Name)
+	} else {
+		if len(limit.Key) > 0 {
+			writeEscaped(&b, string(limit.Key[0]))
+		}
+		b.WriteByte('=')
+		writeValue(&b, limit, 0, values[0])
+	}
+	if b.Len() > maxTagLength {
 		return digest(b.String())
 	}
 	return b.String()
@@ -68,6 +94,15 @@ func kindMark(p config.LimitPlan) string {
 		return "=n"
 	}
 	return ""
+}
+
+// writeValue writes the value of part i of a limit's key.
+func writeValue(b *strings.Builder, limit *config.Limit, i int, value string) {
+	if value != "" && i < len(limit.Key) && mayBeSecret(limit.Key[i]) {
+		b.WriteString(digest(value))
+		return
+	}
+	writeEscaped(b, value)
 }
 
 // mayBeSecret says whether the values of a key part can be credentials.

@@ -124,19 +124,33 @@ func (s *late) lease(ctx context.Context, instance string, asked []renewal) ([]r
 	return s.leasingStore.lease(ctx, instance, asked)
 }
 
-// keptOpen is a store that several limiters share.
-type keptOpen struct{ leasingStore }
-
-func (keptOpen) close() error { return nil }
+// sharedOn is one lane to a store.
+func sharedOn(s leasingStore, m *metrics) *shared {
+	to := &lane{metrics: m, server: func(ctx context.Context, calls []call) []replied {
+		results, err := s.run(ctx, calls)
+		replies := make([]replied, len(calls))
+		for i := range replies {
+			if replies[i].err = err; err == nil {
+				replies[i].results = results[i]
+			}
+		}
+		return replies
+	}}
+	to.guard = newGuard(func(ctx context.Context) error {
+		_, err := s.run(ctx, nil)
+		return err
+	}, 10*time.Second, quiet)
+	return &shared{redis: &redisStore{}, timeout: 10 * time.Second, only: to, metrics: m}
+}
 
 // nearOn is a limiter on a store, that reports to it only when the test has it
 // done.
 func nearOn(t interface{ Cleanup(func()) }, s leasingStore, leaser leaser, clock func() int64) *Limiter {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	l := &Limiter{local: newMemory(1000), denials: newDenials(), metrics: newMetrics(), log: quiet}
-	l.shared = newGuard(keptOpen{s}, 10*time.Second, quiet, l.metrics)
+	l.shared, l.live = sharedOn(s, l.metrics), &live{}
 	l.near = &near{leases: newLeases(leaser, clock, 1000), views: newViews(l.shared, clock)}
-	t.Cleanup(func() { _ = l.shared.close() })
+	t.Cleanup(l.shared.only.close)
 	return l
 }
 

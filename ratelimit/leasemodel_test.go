@@ -9,7 +9,8 @@ import (
 
 // leasingStore is a store that gives leases.
 type leasingStore interface {
-	pinger
+	store
+	leaser
 	run(context.Context, []call) ([][]Result, error)
 }
 
@@ -153,9 +154,6 @@ func (m *leaseModel) lease(_ context.Context, instance string, asked []renewal) 
 	}
 	return got, nil
 }
-
-func (m *leaseModel) ping(context.Context) error { return nil }
-func (m *leaseModel) close() error               { return nil }
 
 // clear loses everything, as a Redis does that restarts without its data.
 func (m *leaseModel) clear() {

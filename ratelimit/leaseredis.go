@@ -4,6 +4,9 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatewright/gatewright/internal/inline"
 )
@@ -43,10 +46,54 @@ func decodeLeases(asked []renewal, reply []int64) ([]renewed, error) {
 	return got, nil
 }
 
-// lease implements leaser.
-func (g *guard) lease(ctx context.Context, instance string, asked []renewal) (got []renewed, err error) {
-	err = g.ask(ctx, func(ctx context.Context) error {
-		got, err = g.store.lease(ctx, instance, asked)
+// lease implements leaser. In a cluster each slot is asked apart, and the servers
+// at the same time. An error is that of all.
+func (s *shared) lease(ctx context.Context, instance string, asked []renewal) ([]renewed, error) {
+	if s.redis.cluster == nil {
+		return s.leaseBy(ctx, s.only, instance, asked)
+	}
+	type trip struct {
+		lane *lane
+		at   map[uint16][]int // by slot
+	}
+	var trips []*trip
+	for i, a := range asked {
+		l := s.laneOf(a.key)
+		j := slices.IndexFunc(trips, func(t *trip) bool { return t.lane == l })
+		if j < 0 {
+			j = len(trips)
+			trips = append(trips, &trip{l, map[uint16][]int{}})
+		}
+		slot := hashSlot(a.key)
+		trips[j].at[slot] = append(trips[j].at[slot], i)
+	}
+	got := make([]renewed, len(asked))
+	var all errgroup.Group
+	for _, t := range trips {
+		all.Go(func() error {
+			for _, places := range t.at {
+				part := make([]renewal, len(places))
+				for i, at := range places {
+					part[i] = asked[at]
+				}
+				of, err := s.leaseBy(ctx, t.lane, instance, part)
+				if err != nil {
+					return err
+				}
+				for i, at := range places {
+					got[at] = of[i]
+				}
+			}
+			return nil
+		})
+	}
+	return got, all.Wait()
+}
+
+// leaseBy leases from one server.
+func (s *shared) leaseBy(ctx context.Context, l *lane, instance string, asked []renewal) (got []renewed, err error) {
+	err = l.alone(ctx, func(ctx context.Context) error {
+		got, err = s.redis.lease(ctx, instance, asked)
 		return err
 	})
 	return got, err

@@ -33,8 +33,13 @@ type Limiter struct {
 	local   *memory
 	denials *denials
 	shadows shadows
-	shared  *guard // nil: everything is local
-	near    *near  // what is decided here of what is shared; nil as shared is
+	shared  *shared // nil: everything is local
+	near    *near   // what is decided here of what is shared; nil as shared is
+	live    *live   // the instances that share it; nil as shared is
+	// owes says that local holds what is to be charged in shared.
+	owes    atomic.Bool
+	stop    context.CancelFunc // ends settling
+	settled chan struct{}
 	metrics *metrics
 	log     *slog.Logger
 	// ids are the requests' that logs remember; releases, of requests in flight,
@@ -62,9 +67,11 @@ func Open(s Settings, log *slog.Logger, reg prometheus.Registerer) (*Limiter, er
 	if err != nil {
 		return nil, fmt.Errorf("opening rate limits: Redis: %w", err)
 	}
-	l.shared = newGuard(redis, timeout, log, l.metrics)
+	l.shared = openShared(redis, timeout, log, l.metrics)
 	l.near = newNear(l.shared)
 	l.releases = newReleases(l.shared, l.metrics)
+	l.live = newLive(redis, timeout)
+	l.startSettling()
 	if err := l.register(reg); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -76,8 +83,11 @@ func (l *Limiter) Close() error {
 	if l.shared == nil {
 		return nil
 	}
+	l.stop()
+	<-l.settled
 	l.near.close()
 	l.releases.close()
+	l.live.close()
 	if err := l.shared.close(); err != nil {
 		return fmt.Errorf("closing rate limits: %w", err)
 	}
@@ -118,7 +128,7 @@ func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decisio
 		return decision, nil
 	}
 	if decision.Allowed {
-		decision.Handles = handles(b, verdicts, l.shared != nil && !decision.StoreDown)
+		decision.Handles = handles(b, verdicts)
 	}
 	each := make([]verdict, len(charges))
 	for i, j := range b.of {

@@ -186,7 +186,7 @@ gatewright_ratelimit_decisions_total{limit="local",result="denied"} 1
 # HELP gatewright_ratelimit_memory_buckets Buckets kept in this process.
 # TYPE gatewright_ratelimit_memory_buckets gauge
 gatewright_ratelimit_memory_buckets 1
-# HELP gatewright_ratelimit_store_up 1 while Redis decides, 0 while each limit goes on by its onStoreFailure.
+# HELP gatewright_ratelimit_store_up 1 while all known servers of Redis decide, 0 while limits go on by their onStoreFailure.
 # TYPE gatewright_ratelimit_store_up gauge
 gatewright_ratelimit_store_up 0
 `

@@ -21,12 +21,13 @@ const (
 // metrics are what the package counts. Labels are bounded by the limits of the
 // config.
 type metrics struct {
-	decisions    *prometheus.CounterVec
-	near         *prometheus.CounterVec
-	recalled     prometheus.Counter
-	storeErrors  prometheus.Counter
-	unreleased   prometheus.Counter
-	storeSeconds prometheus.Histogram
+	decisions     *prometheus.CounterVec
+	near          *prometheus.CounterVec
+	recalled      prometheus.Counter
+	storeErrors   prometheus.Counter
+	storeRequests prometheus.Counter
+	unreleased    prometheus.Counter
+	storeSeconds  prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -45,7 +46,11 @@ func newMetrics() *metrics {
 		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatewright_ratelimit_store_errors_total",
-			Help: "Calls to Redis for a request that failed. Requests that are not sent to it are not counted.",
+			Help: "Calls to Redis for requests that failed. Requests that are not sent to it are not counted.",
+		}),
+		storeRequests: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatewright_ratelimit_store_requests_total",
+			Help: "Requests that were sent to Redis. Those that come at the same time share a call.",
 		}),
 		unreleased: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatewright_ratelimit_unreleased_total",
@@ -53,14 +58,15 @@ func newMetrics() *metrics {
 		}),
 		storeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "gatewright_ratelimit_store_seconds",
-			Help:    "Time of the calls to Redis for a request, failed ones included.",
+			Help:    "Time of the calls to Redis for requests, failed ones included.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .02, .05, .1, .5},
 		}),
 	}
 }
 
 // asked counts one call to the store.
-func (m *metrics) asked(took time.Duration, err error) {
+func (m *metrics) asked(requests int, took time.Duration, err error) {
+	m.storeRequests.Add(float64(requests))
 	m.storeSeconds.Observe(took.Seconds())
 	if err != nil {
 		m.storeErrors.Inc()
@@ -99,7 +105,7 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 		}, func() float64 { return float64(l.local.evicted.Load()) }),
 	}
 	if l.shared != nil {
-		all = append(all, l.metrics.storeErrors, l.metrics.storeSeconds, l.metrics.near, l.metrics.unreleased,
+		all = append(all, l.metrics.storeErrors, l.metrics.storeRequests, l.metrics.storeSeconds, l.metrics.near, l.metrics.unreleased,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_leases",
 				Help: "Keys of which this instance holds tokens, or has lately.",
@@ -110,7 +116,7 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 			}, func() float64 { return float64(l.near.views.views.size()) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_store_up",
-				Help: "1 while Redis decides, 0 while each limit goes on by its onStoreFailure.",
+				Help: "1 while all known servers of Redis decide, 0 while limits go on by their onStoreFailure.",
 			}, l.storeUp))
 	}
 	var faults []error

@@ -46,7 +46,7 @@ type near struct {
 }
 
 // newNear starts the goroutines that report to the store; close ends them.
-func newNear(store *guard) *near {
+func newNear(store *shared) *near {
 	ctx, stop := context.WithCancel(context.Background())
 	start := time.Now()
 	now := func() int64 { return time.Since(start).Microseconds() }

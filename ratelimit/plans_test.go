@@ -124,7 +124,7 @@ func TestBucketIsKeptForItsSlowestPlan(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = r.close() })
 		stale(t, r, func() {
-			left, err := server.Client.PTTL(context.Background(), redisPrefix+"per-tenant:acme").Result()
+			left, err := server.Client.PTTL(context.Background(), redisPrefix+"{tenant=acme}:per-tenant").Result()
 			if err != nil || left < 23*time.Hour || left > 25*time.Hour {
 				t.Errorf("Redis forgets it in %v (%v), want a day", left, err)
 			}

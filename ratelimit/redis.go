@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -9,24 +10,20 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/gatewright/gatewright/internal/inline"
 	"github.com/gatewright/gatewright/internal/redisclient"
 )
 
-// redisPrefix begins every key: the version of the value's format, and a
-// constant hash tag. The tag puts all buckets into one slot of a Redis Cluster:
-// the buckets of one request are charged together or not at all, and one script
-// can only do that within a slot. Spreading the load over slots would need a
-// tag that all limits of a request share, which their keys do not have.
-const redisPrefix = "gw:rl:1:{all}:"
+// redisPrefix begins every key: ours, and the version of the keys' format.
+const redisPrefix = "gw:rl:2:"
 
-// redisStore keeps buckets in one Redis, on that Redis' clock, so that all
-// instances share them.
+// redisStore keeps buckets in Redis, on that Redis' clock, so that all instances
+// share them.
 type redisStore struct {
-	client redis.UniversalClient
-	script *redis.Script
-	leases *redis.Script
-	clock  func() int64 // nil but in tests: Redis' own
+	client  redis.UniversalClient
+	cluster *redis.ClusterClient // client, where it is a cluster; else nil
+	script  *redis.Script
+	leases  *redis.Script
+	clock   func() int64 // nil but in tests: Redis' own
 }
 
 // newRedisStore returns a store on the Redis at rawURL (see redisclient.Client),
@@ -35,16 +32,17 @@ type redisStore struct {
 func newRedisStore(rawURL string, files redisclient.Files, timeout time.Duration) (*redisStore, error) {
 	client, err := redisclient.Client(rawURL, files, redisclient.Needs{
 		Timeout: timeout,
-		// A connection carries some thousand calls a second; Redis' one thread is
-		// the end of it long before 64.
+		// A lane has one call under way. More connections are for what was given
+		// up, and for what does not go by lanes.
 		PoolSize: min(10*runtime.GOMAXPROCS(0), 64),
 		Idle:     2,
 	})
 	if err != nil {
 		return nil, err
 	}
+	cluster, _ := client.(*redis.ClusterClient)
 	return &redisStore{
-		client: client,
+		client: client, cluster: cluster,
 		script: redis.NewScript(commonSource + takeSource),
 		leases: redis.NewScript(commonSource + leaseSource),
 	}, nil
@@ -59,20 +57,148 @@ func (r *redisStore) take(ctx context.Context, items []item) ([]Result, error) {
 	return results[0], nil
 }
 
-// run answers several calls, in their order, by one call of the script. An error
-// is that of all: each may have been done or not.
+// run answers several calls, in their order. An error is that of all: each may
+// have been done or not.
 func (r *redisStore) run(ctx context.Context, calls []call) ([][]Result, error) {
-	keys, args := encode(r.time(), r.around(), calls)
-	inline.Blocks(ctx)
-	reply, err := r.script.Run(ctx, r.client, keys, args...).Int64Slice()
-	if err != nil {
-		return nil, fmt.Errorf("taking from Redis: %w", err)
+	replies := r.exchange(ctx, r.client, calls)
+	if err := firstError(replies); err != nil {
+		return nil, err
 	}
-	results, err := decode(calls, reply)
-	if err != nil {
-		return nil, fmt.Errorf("taking from Redis: %w", err)
+	results := make([][]Result, len(replies))
+	for i := range replies {
+		results[i] = replies[i].results
 	}
 	return results, nil
+}
+
+// exchange answers calls in one round trip to a server: by one call of the
+// script, or in a cluster by one for each slot, in a row. What the server cannot
+// do (it does not know the script, it has not the slot any more) is done in a
+// second one, by whoever can.
+func (r *redisStore) exchange(ctx context.Context, to redis.UniversalClient, calls []call) []replied {
+	replies := make([]replied, len(calls))
+	groups := r.groups(calls)
+	send(ctx, to, groups, func(g *group) redis.Cmder { return g.command(ctx, "evalsha", r.script.Hash(), r.time(), r.around()) })
+	again := groups[:0:0]
+	for _, g := range groups {
+		if r.elsewhere(ctx, g.sent.Err()) {
+			again = append(again, g)
+		} else {
+			g.answer(replies)
+		}
+	}
+	if len(again) == 0 {
+		return replies
+	}
+	send(ctx, r.client, again, func(g *group) redis.Cmder {
+		return g.command(ctx, "eval", commonSource+takeSource, r.time(), r.around())
+	})
+	for _, g := range again {
+		g.answer(replies)
+	}
+	return replies
+}
+
+// group is calls that one call of the script answers.
+type group struct {
+	calls []call
+	at    []int // where they are among all
+	slot  uint16
+	sent  *redis.IntSliceCmd
+}
+
+// groups is all calls together, or by their slots in a cluster. The keys of one
+// call are in one slot there; see shared.
+func (r *redisStore) groups(calls []call) []*group {
+	if r.cluster == nil || len(calls) == 1 {
+		return []*group{{calls: calls}}
+	}
+	var all []*group
+	bySlot := make(map[uint16]*group, len(calls))
+	for i, c := range calls {
+		slot := c.slot()
+		g := bySlot[slot]
+		if g == nil {
+			g = &group{slot: slot}
+			bySlot[slot] = g
+			all = append(all, g)
+		}
+		g.calls, g.at = append(g.calls, c), append(g.at, i)
+	}
+	return all
+}
+
+// slot is that of the first key of c.
+func (c call) slot() uint16 {
+	if len(c.items) == 0 {
+		return 0
+	}
+	return hashSlot(c.items[0].key)
+}
+
+// command is the call of the script.
+func (g *group) command(ctx context.Context, name, script, clock string, now int64) *redis.IntSliceCmd {
+	keys, words := encode(clock, now, g.calls)
+	args := make([]any, 0, 3+len(keys)+len(words))
+	args = append(args, name, script, len(keys))
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	g.sent = redis.NewIntSliceCmd(ctx, append(args, words...)...)
+	return g.sent
+}
+
+// send sends a command for each group, together.
+func send(ctx context.Context, to redis.UniversalClient, groups []*group, command func(*group) redis.Cmder) {
+	if len(groups) == 1 {
+		_ = to.Process(ctx, command(groups[0])) // the command has the error
+		return
+	}
+	pipe := to.Pipeline()
+	for _, g := range groups {
+		_ = pipe.Process(ctx, command(g)) // queues it
+	}
+	_, _ = pipe.Exec(ctx) // each command has its error
+}
+
+// answer reads the replies to the group's calls.
+func (g *group) answer(replies []replied) {
+	reply, err := g.sent.Result()
+	var results [][]Result
+	if err == nil {
+		results, err = decode(g.calls, reply)
+	}
+	for i := range g.calls {
+		at := i
+		if g.at != nil {
+			at = g.at[i]
+		}
+		if err != nil {
+			replies[at].err = fmt.Errorf("taking from Redis: %w", err)
+			continue
+		}
+		replies[at].results = results[i]
+	}
+}
+
+// elsewhere says whether an error is that nothing was done, and it can be in
+// another way. Where another server of the cluster has the slot, the cluster is
+// looked at anew, in the background.
+func (r *redisStore) elsewhere(ctx context.Context, err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case redis.HasErrorPrefix(err, "NOSCRIPT"):
+		return true
+	case r.cluster == nil:
+		return false
+	}
+	moved := redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "TRYAGAIN") ||
+		errors.Is(err, redis.ErrClosed) // the server's place in the client is another's
+	if moved {
+		r.cluster.ReloadState(ctx)
+	}
+	return moved
 }
 
 // time is the script's clock argument: none, but in tests.
@@ -91,11 +217,11 @@ func (r *redisStore) around() int64 {
 	return r.clock()
 }
 
-// ping is one real charge, of a bucket that nobody else uses: a Redis that
-// answers PING may still refuse scripts and writes.
-func (r *redisStore) ping(ctx context.Context) error {
+// ping is one real charge, of a bucket that nobody else uses, in the slot of a
+// key: a Redis that answers PING may still refuse scripts and writes.
+func (r *redisStore) ping(ctx context.Context, tag string) error {
 	bucket := Bucket{capacity: 1000, unit: 1, rate: 1}
-	_, err := r.take(ctx, []item{{key: "#ping", Demand: Demand{Definition: bucket, Cost: 1}}})
+	_, err := r.take(ctx, []item{{key: tag + ":#ping", Demand: Demand{Definition: bucket, Cost: 1}}})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,11 @@ func (l *Limiter) number(b *basket) {
 }
 
 // handles are by what requests in flight are released that were charged.
-func handles(b *basket, verdicts []verdict, shared bool) []string {
+func handles(b *basket, verdicts []verdict) []string {
 	var all []string
 	for i, it := range b.items {
 		if l, ok := it.Definition.(slidingLog); ok && l.flights && verdicts[i].counted && it.Cost > 0 {
-			all = append(all, handle(it, l, shared))
+			all = append(all, handle(it, l, !verdicts[i].here))
 		}
 	}
 	return all
@@ -103,14 +104,14 @@ func (l *Limiter) Release(handles []string) {
 // releases tell Redis which requests in flight have ended, some at a time.
 type releases struct {
 	queue   chan call
-	shared  *guard
+	shared  *shared
 	metrics *metrics
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
 // newReleases starts the goroutine that tells; close ends it.
-func newReleases(shared *guard, m *metrics) *releases {
+func newReleases(shared *shared, m *metrics) *releases {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &releases{make(chan call, releaseQueue), shared, m, stop, make(chan struct{})}
 	go r.run(ctx)
@@ -158,15 +159,19 @@ func (r *releases) close() {
 	<-r.stopped
 }
 
-// give gives back what calls say, where the store is up. No request waits for it.
-func (g *guard) give(calls []call) error {
-	if !g.up() {
-		return errStoreDown
+// give gives back what calls of one item each say, where their servers are up. No
+// request waits for it.
+func (s *shared) give(calls []call) error {
+	asked := slices.DeleteFunc(slices.Clone(calls), func(c call) bool { return !s.laneOf(c.items[0].key).up() })
+	if len(asked) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), max(s.timeout, time.Second))
+		defer cancel()
+		if _, err := s.redis.run(ctx, asked); err != nil {
+			return fmt.Errorf("giving back: %w", err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.timeout, time.Second))
-	defer cancel()
-	if _, err := g.store.run(ctx, calls); err != nil {
-		return fmt.Errorf("giving back: %w", err)
+	if len(asked) < len(calls) {
+		return errStoreDown
 	}
 	return nil
 }

@@ -216,18 +216,19 @@ func (q question) op() op {
 // answer asks the store, or does without it; then there are no results where nothing
 // was counted.
 func (l *Limiter) answer(ctx context.Context, calls []call, f config.OnStoreFailure) ([][]Result, error) {
-	if l.shared != nil {
-		results, err := l.shared.answer(ctx, calls)
-		switch {
-		case err == nil:
-			return results, nil
-		case f == config.FailDeny:
-			return nil, status.Error(codes.Unavailable, "the limits cannot be counted now")
-		case f == config.FailAllow:
-			return nil, nil
-		}
+	if l.shared == nil {
+		return l.local.run(ctx, calls)
 	}
-	return l.local.run(ctx, calls)
+	results, err := l.shared.answer(ctx, calls)
+	switch {
+	case err == nil:
+		return results, nil
+	case f == config.FailDeny:
+		return nil, status.Error(codes.Unavailable, "the limits cannot be counted now")
+	case f == config.FailAllow:
+		return nil, nil
+	}
+	return l.answerPortion(ctx, calls)
 }
 
 // over tells whether the rule of a question is over its limit.

@@ -256,5 +256,7 @@ func TestRedisDies(t *testing.T) {
 		}
 		return nil
 	})
-	get(t, url, alice).ok(t) // Redis lost its state with its process
+	// Redis lost its state with its process, and is told what she has used up meanwhile.
+	get(t, url, alice).denied(t, 429, "rate-limited")
+	get(t, url, bearer(token(t, p, "sub=bob"))).ok(t)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -55,11 +56,46 @@ func startRedisServer(t testing.TB, view *redis.Options, args ...string) *RedisS
 // Start starts the process, again after Kill, and waits until it answers.
 func (p *RedisServer) Start() {
 	p.t.Helper()
-	cmd := exec.Command(p.program, p.args...)
+	p.start()
+	waitForRedis(p.t, p.Client)
+}
+
+func (p *RedisServer) start(args ...string) {
+	p.t.Helper()
+	cmd := exec.Command(p.program, append(slices.Clone(p.args), args...)...)
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("starting %s: %v", p.program, err)
 	}
 	p.process = cmd.Process
+}
+
+// StartLoading kills the process and starts it again with its data, which it loads
+// for a minute, or until Loaded.
+func (p *RedisServer) StartLoading() {
+	p.t.Helper()
+	const keys = 6000
+	pipe := p.Client.Pipeline()
+	for i := range keys {
+		pipe.Set(context.Background(), fmt.Sprint("loaded:", i), 1, 0)
+	}
+	if _, err := pipe.Exec(context.Background()); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Do("SAVE")
+	p.Kill()
+	p.start("--key-load-delay", fmt.Sprint(time.Minute.Microseconds()/keys), "--loading-process-events-interval-bytes", "1024")
+	Eventually(p.t, "Redis is loading", func() error {
+		if err := p.Client.Ping(context.Background()).Err(); !redis.HasErrorPrefix(err, "LOADING") {
+			return fmt.Errorf("it says %w", err)
+		}
+		return nil
+	})
+}
+
+// Loaded has the rest loaded at once, and waits until it is.
+func (p *RedisServer) Loaded() {
+	p.t.Helper()
+	p.Do("CONFIG", "SET", "key-load-delay", "0")
 	waitForRedis(p.t, p.Client)
 }
 
