@@ -9,10 +9,12 @@ local fmod, max, min = math.fmod, math.max, math.min
 
 -- a/b rounded down and up, for a >= 0 and b > 0. fmod is exact; a/b is not.
 local function floor_div(a, b)
+  if b == 1 then return a end
   return (a - fmod(a, b)) / b
 end
 
 local function ceil_div(a, b)
+  if b == 1 then return a end
   local rest = fmod(a, b)
   if rest > 0 then return (a - rest) / b + 1 end
   return a / b

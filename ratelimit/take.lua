@@ -60,7 +60,7 @@ function make.b()
 
   function kind.charge(it)
     local least = it.full - LARGEST
-    if it.cost > floor_div(it.level - least, it.unit) then
+    if not it.holds and it.cost > floor_div(it.level - least, it.unit) then
       it.level = least
     else
       it.level = it.level - it.cost * it.unit
@@ -84,9 +84,9 @@ function make.b()
     if it.level >= level then return 0 end
     local from, at, out = it.level, it.at, it.out
     for _, lease in ipairs(it.leases or {}) do
-      local full = (it.capacity - out) * it.unit
+      local full = max(it.capacity - out, 0) * it.unit
       if full >= level then break end
-      from = bucket_rise(from, lease.ends - at, it.rate, max(full, 0))
+      from = bucket_rise(from, lease.ends - at, it.rate, full)
       at, out = lease.ends, out - lease.amount
     end
     return at - now + ceil_div(level - from, it.rate)
@@ -434,7 +434,11 @@ while ARGV[word] do
   word = word + 2
   for i = 1, n do
     local kind = kind_of(ARGV[word])
-    local it = {key = KEYS[before + i], kind = kind, cost = tonumber(ARGV[word + 1])}
+    -- With room for what a kind puts in: a table that grows costs more than the rest.
+    local it = {
+      key = KEYS[before + i], kind = kind, cost = tonumber(ARGV[word + 1]), holds = false,
+      at = 0, level = 0, full = 0, capacity = 0, unit = 0, rate = 0, keep = 0, found = false, out = 0,
+    }
     local fault = kind.read(it, word + 2)
     if fault then return fault end
     if not it.holds then holds = 0 end
