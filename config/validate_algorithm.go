@@ -13,6 +13,9 @@ const (
 	maxWindow = 366 * 24 * time.Hour
 )
 
+// defaultLease is the Lease of a Concurrency that says none.
+const defaultLease = time.Minute
+
 // algorithm holds what a limit is to exactly one algorithm, and its numbers to what
 // can be counted exactly.
 func (c *checker) algorithm(at *place, p LimitPlan) {

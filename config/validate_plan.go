@@ -47,7 +47,7 @@ func (c *checker) plan(at *place, own, p LimitPlan) {
 		c.must(own.Quota.TimeZone == p.Quota.TimeZone, at.key("quota").key("timeZone"), "must be the limit's own")
 	}
 	if p.Concurrency != nil {
-		c.must(own.Concurrency.Lease == p.Concurrency.Lease, at.key("concurrency").key("lease"), "must be the limit's own")
+		c.must(own.Concurrency.Lease.Or(defaultLease) == p.Concurrency.Lease.Or(defaultLease), at.key("concurrency").key("lease"), "must be the limit's own")
 	}
 }
 
