@@ -86,6 +86,9 @@ func (n *near) keeps(b *basket) bool {
 // only if none of that denies is the store asked for the rest, all in one call. And
 // what was reserved is given back if the store denies.
 func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) {
+	if len(b.items) == 1 {
+		return l.askNearOne(ctx, b)
+	}
 	claims, rest, denied := l.claims(ctx, b)
 	verdicts, down := make([]verdict, len(b.items)), false
 	if len(rest) > 0 && !denied {
@@ -113,6 +116,24 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 	}
 	l.settle(b, claims, !denied)
 	return l.concludeShared(b, verdicts, down)
+}
+
+// askNearOne is askNear for a request with one limit.
+func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdict) {
+	keeper, it := l.near.of(b.limits[0]), b.items[0]
+	c := keeper.claim(ctx, it)
+	l.metrics.askedNear(b.limits[0], c.known)
+	if c.known {
+		if c.Allowed {
+			keeper.conclude(it, c, true)
+		}
+		return l.concludeShared(b, []verdict{{Result: c.Result, counted: true}}, false)
+	}
+	said, down := l.askShared(ctx, b)
+	if said != nil && !down {
+		keeper.told(it, said[0].Result, said[0].Allowed)
+	}
+	return l.concludeShared(b, said, down)
 }
 
 // claims is what is known of each item, the places of those that the store has to
