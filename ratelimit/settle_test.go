@@ -224,3 +224,48 @@ func (l *live) announceOnce(t *testing.T) {
 		t.Fatalf("%d, %v", n, err)
 	}
 }
+
+// Each algorithm has portions, and is settled: what is counted here is counted there.
+func TestEachAlgorithmIsSettled(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartRedis(t)
+	f := newFleet(t, server, 2)
+	f.live()
+	window := &config.SlidingWindow{Limit: 10, Window: config.Duration(24 * time.Hour)}
+	limits := map[string]*config.Limit{
+		"bucket": perUser("bucket", 10, config.FailLocal),
+		"window": {SlidingWindow: window},
+		"log":    {SlidingLog: window},
+		"fixed":  {FixedWindow: window},
+		"quota":  {Quota: &config.Quota{Limit: 10, Per: config.PerMonth}},
+	}
+	take := func(l *Limiter, limit *config.Limit, cost int64) Decision {
+		return l.Take(context.Background(), []Charge{{Limit: limit, Key: []string{"alice"}, Cost: cost}})
+	}
+	for name, limit := range limits {
+		limit.Name, limit.Key = name, []config.KeyPart{config.KeyUser}
+		if d := take(f.instances[0], limit, 3); !d.Allowed || d.StoreDown || d.Remaining != 7 {
+			t.Fatalf("%s, before: %+v", name, d)
+		}
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	for name, limit := range limits {
+		for _, l := range f.instances {
+			if d := take(l, limit, 2); !d.Allowed || !d.StoreDown || d.Remaining != 3 {
+				t.Fatalf("%s, meanwhile: %+v, want 3 left of this instance's 5", name, d)
+			}
+			if d := take(l, limit, 4); d.Allowed {
+				t.Fatalf("%s, meanwhile: %+v, want denied", name, d)
+			}
+		}
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	for _, l := range f.instances {
+		waitFor(t, "all to be settled", func() bool { return l.shared.up() && l.local.size() == 0 && !l.owes.Load() })
+	}
+	for name, limit := range limits {
+		if d := take(f.instances[0], limit, NoCost); d.Remaining != 10-3-2*2 {
+			t.Errorf("%s, after: %d left, want 3", name, d.Remaining)
+		}
+	}
+}
