@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+
 	"github.com/gatewright/gatewright/internal/rule"
 )
 
@@ -9,6 +11,41 @@ const maxCost = maxCapacity
 
 // DefaultMaxCost cuts the costs that headers and rules say.
 const DefaultMaxCost = 1_000_000
+
+// fixedCost holds what each request costs to what the limit holds, for everybody: a
+// limit that no request can pass is not meant.
+func (c *checker) fixedCost(at *place, l *Limit) {
+	if l.Cost == nil || l.Cost.Varies() || l.Cost.Number > maxCost {
+		return
+	}
+	if most := l.Own().holds(); most > 0 && l.Cost.Number > most {
+		c.obey(at, fmt.Sprintf("must be at most %d, which is all that the limit holds: no request could pass", most))
+	}
+	for _, name := range sorted(l.Plans) {
+		if most := l.Plans[name].holds(); most > 0 && l.Cost.Number > most {
+			c.obey(at, fmt.Sprintf("must be at most %d, which is all that the limit holds in plan %s: no request of its callers could pass", most, name))
+		}
+	}
+}
+
+// holds is what is admitted at once; 0 where there is no algorithm.
+func (p LimitPlan) holds() int64 {
+	switch {
+	case p.TokenBucket != nil:
+		return p.TokenBucket.Capacity
+	case p.SlidingWindow != nil:
+		return p.SlidingWindow.Limit
+	case p.SlidingLog != nil:
+		return p.SlidingLog.Limit
+	case p.FixedWindow != nil:
+		return p.FixedWindow.Limit
+	case p.Quota != nil:
+		return p.Quota.Limit
+	case p.Concurrency != nil:
+		return p.Concurrency.Max
+	}
+	return 0
+}
 
 // cost holds a cost to one way of saying it.
 func (c *checker) cost(at *place, k *Cost) {

@@ -17,6 +17,7 @@ func (c *checker) limit(at *place, l *Limit) {
 	c.algorithm(at, l.Own())
 	c.ipv6Prefix(at.key("ipv6Prefix"), l)
 	c.cost(at.key("cost"), l.Cost)
+	c.fixedCost(at.key("cost"), l)
 	oneOf(c, at.key("mode"), l.Mode, ModeEnforce, ModeShadow)
 	c.plans(at.key("plans"), l)
 	c.consistency(at.key("consistency"), l)

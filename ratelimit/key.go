@@ -105,9 +105,12 @@ func writeValue(b *strings.Builder, limit *config.Limit, i int, value string) {
 	writeEscaped(b, value)
 }
 
-// mayBeSecret says whether the values of a key part can be credentials.
+// mayBeSecret says whether the values of a key part can be credentials. A rule may
+// come to a header.
 func mayBeSecret(part config.KeyPart) bool {
-	return part == config.KeyAPIKey || strings.HasPrefix(string(part), config.KeyHeaderPrefix)
+	_, header := part.Header()
+	_, rule := part.Rule()
+	return header || rule || part == config.KeyAPIKey
 }
 
 // digest is "#" and the SHA-256 of text in hex: 65 bytes.

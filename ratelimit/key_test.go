@@ -27,6 +27,8 @@ func TestBucketKey(t *testing.T) {
 		"a network stays legible":   {"l", []config.KeyPart{"clientIP"}, []string{"2001:db8::/64"}, "{clientIP=2001%3Adb8%3A%3A/64}:l"},
 		"a header is never in text": {"l", []config.KeyPart{"header:X"}, []string{"secret"}, "{header%3AX=" + digest("secret") + "}:l"},
 		"nor is an API key":         {"l", []config.KeyPart{"user", "apiKey"}, []string{"a", "secret"}, "{user=a}:l:" + digest("secret")},
+		"nor what a rule says":      {"l", []config.KeyPart{"user", "rule:request.path"}, []string{"a", "secret"}, "{user=a}:l:" + digest("secret")},
+		"a method is":               {"l", []config.KeyPart{"user", "method"}, []string{"a", "GET"}, "{user=a}:l:GET"},
 		"a missing header is empty": {"l", []config.KeyPart{"header:X"}, []string{""}, "{header%3AX=}:l"},
 		"a long tag is its digest": {"l", []config.KeyPart{"user"}, []string{strings.Repeat("x", 99)},
 			"{" + digest("user="+strings.Repeat("x", 99)) + "}:l"},
@@ -48,7 +50,7 @@ func TestBucketKeyIsInjective(t *testing.T) {
 		rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]byte("a:%#={3A\x00\xff")), 0, 6), func(b []byte) string { return string(b) }),
 		rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 300), func(b []byte) string { return string(b) }),
 	)
-	parts := rapid.SliceOfN(rapid.SampledFrom([]config.KeyPart{"user", "header:X", "apiKey", "claim:c"}), 0, 3)
+	parts := rapid.SliceOfN(rapid.SampledFrom([]config.KeyPart{"user", "header:X", "apiKey", "claim:c", "method", "rule:request.path"}), 0, 3)
 	rapid.Check(t, func(t *rapid.T) {
 		key := parts.Draw(t, "key")
 		draw := func(label string) (string, []string, config.Allowance) {

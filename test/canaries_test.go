@@ -36,7 +36,7 @@ auth:
   introspection:
     opaque: {url: "{{.opaque}}", clientID: gateway, clientSecretEnv: INTROSPECT_SECRET}
 limits:
-  each: {key: [apiKey, user, "header:X-Secret", "header:X-Api-Key", "header:Cookie"], tokenBucket: {capacity: 1000, refill: 1/d}}
+  each: {key: [apiKey, user, "header:X-Secret", "header:X-Api-Key", "header:Cookie", 'rule:request.headers["x-secret"]'], tokenBucket: {capacity: 1000, refill: 1/d}}
   once: {key: ["header:X-Secret"], tokenBucket: {capacity: 1, refill: 1/d}}
 routes:
   - {name: data, match: {path: /data/**}, auth: {anyOf: [{apiKey: partners}, {jwt: main}]}, limits: [each], to: [{backend: app}]}

@@ -74,6 +74,8 @@ func TestFields(t *testing.T) {
 		{[]string{"timeout: 2s", "timeout: 2s, retry: {attempts: 2}"}, []string{"routes.users.retry.attempts: (not set) → 2"}},
 		{[]string{"scopes: [a, b]", "scopes: [a]"}, []string{"routes.users.auth: jwt main, scope a, scope b or apiKey keys, permission p → jwt main, scope a or apiKey keys, permission p"}},
 		{[]string{"sub: X-User-ID", "email: X-User-ID"}, []string{"auth.jwt.main.forward.email: (not set) → X-User-ID", "auth.jwt.main.forward.sub: X-User-ID → (not set)"}},
+		{[]string{"l: {key", "l: {cost: 2, key"}, []string{"limits.l.cost.number: (not set) → 2"}},
+		{[]string{"limits: {l", "rateLimitHeaders: x\nlimits: {l"}, []string{"rateLimitHeaders: (not set) → x"}},
 		{[]string{"127.0.0.1:8080", "0.0.0.0:80"}, []string{"listeners.public.address: 127.0.0.1:8080 → 0.0.0.0:80"}},
 	} {
 		var got []string
@@ -104,6 +106,10 @@ func TestWhatIsLessProtected(t *testing.T) {
 		{[]string{"limits: [l],", ""}, Less, "limit l is gone"},
 		{[]string{"capacity: 10", "capacity: 11"}, Less, "limit l is another one"},
 		{[]string{"capacity: 10, refill: 5/s", "capacity: 9, refill: 300/m"}, Other, ""},
+		{[]string{"l: {key", "l: {cost: 2, key"}, Other, ""},
+		{[]string{"l: {key", "l: {cost: {header: X-Cost}, key"}, Less, "limit l is another one"},
+		{[]string{"l: {key", "l: {mode: shadow, key"}, Less, "limit l is another one"},
+		{[]string{"key: [user]", "key: [user, method]"}, Less, "limit l is another one"},
 		{[]string{"- {name: users", "- {name: people"}, Other, ""},
 		{[]string{"match: {methods: [GET, PUT], path: \"/users/{id}\"}", "match: {methods: [GET], path: \"/users/{id}\"}"}, Less, "new way in: jwt main, limit l is gone"},
 		{[]string{"path: /**", "path: /x/**"}, Closed, ""},
