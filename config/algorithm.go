@@ -22,6 +22,9 @@ func (l *Limit) Own() LimitPlan {
 // algorithm, as those that were agreed on when it had another, are as none.
 func (l *Limit) For(a Allowance) LimitPlan {
 	own := l.Own()
+	if a == (Allowance{}) { // most callers, at each of their requests
+		return own
+	}
 	if own.Takes(a.Own) == nil {
 		return own.with(a.Own)
 	}

@@ -6,6 +6,7 @@
 
 local LARGEST = 9007199254740992
 local fmod, max, min = math.fmod, math.max, math.min
+local format, match = string.format, string.match
 
 -- a/b rounded down and up, for a >= 0 and b > 0. fmod is exact; a/b is not.
 local function floor_div(a, b)
@@ -68,7 +69,7 @@ end
 -- One with leases has ";instance,amount,end,number" of each behind it; see lease.lua.
 local function bucket_parse(value)
   if type(value) ~= 'string' or #value > 16384 then return nil end
-  local level, unit, last, rest = string.match(value, '^1:(%-?%d+):(%d+):(%d+)(.*)$')
+  local level, unit, last, rest = match(value, '^1:(%-?%d+):(%d+):(%d+)(.*)$')
   level, unit, last = tonumber(level), tonumber(unit), tonumber(last)
   if not level or level > LARGEST or level < -LARGEST or last > LARGEST then return nil end
   if unit < 1 or unit > LARGEST / 2 then return nil end
@@ -137,7 +138,7 @@ end
 -- Keeps a bucket until it is full by itself, and margin milliseconds after that.
 -- It is not gone before that even by a clock that stands still for a while.
 local function bucket_write(key, level, unit, at, leases, now, full, rate, keep, margin)
-  local value = string.format('1:%.0f:%.0f:%.0f', level, unit, at)
+  local value = format('1:%d:%d:%d', level, unit, at)
   local micros = at - now + max(ceil_div(full - level, rate), keep)
   if leases and leases[1] then
     micros = micros + leases[#leases].ends - at
@@ -145,5 +146,6 @@ local function bucket_write(key, level, unit, at, leases, now, full, rate, keep,
       value = value .. string.format(';%s,%.0f,%.0f,%.0f', lease.id, lease.amount, lease.ends, lease.number)
     end
   end
-  redis.call('SET', key, value, 'PX', ceil_div(micros, 1000) + margin)
+  -- As text: Redis writes a number with 17 digits, which takes it as long as the rest.
+  redis.call('SET', key, value, 'PX', format('%d', ceil_div(micros, 1000) + margin))
 end

@@ -59,7 +59,7 @@ func (k *call) LeaveReading() {
 	}
 	k.conn.running <- struct{}{}
 	if k.reading.CompareAndSwap(true, false) {
-		go k.conn.readInTurn()
+		k.conn.readElsewhere()
 	} else {
 		<-k.conn.running
 	}

@@ -3,6 +3,7 @@ package unary
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
@@ -118,6 +119,9 @@ func (c *conn) takeMessage(k *call, framed []byte, buffer *[]byte) (stillReader 
 	}
 	if !stillReader {
 		<-c.running
+		// Calls that have waited for the same are often answered at the same time:
+		// one of them writes for all.
+		runtime.Gosched()
 	}
 	if !stillReader || long {
 		c.flush()
