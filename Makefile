@@ -91,6 +91,10 @@ bench-check: ## Measure what a Check costs, beside a no-op (ARGS="-rounds 3 -o F
 bench-limits: redis ## Measure what a limit costs (ARGS="-redis ADDRESS -rival NAME=ADDRESS/PID -o FILE")
 	@$(GO) run ./bench/limits $(ARGS)
 
+.PHONY: soak-limits
+soak-limits: redis ## What four instances admit together in a minute of full load, beside the bound
+	@$(GO) run ./bench/limits -rounds 0 -many 0 -fleet 60s $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)

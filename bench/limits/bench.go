@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -40,6 +41,7 @@ type kind string
 const (
 	kindRival  kind = "rival"
 	kindMemory kind = "memory"
+	kindFiles  kind = "files"
 	kindCheck  kind = "check"
 )
 
@@ -149,7 +151,11 @@ func (b *bench) decisions(ctx context.Context) (string, error) {
 
 // rows starts the servers, and makes what they are asked.
 func (b *bench) rows(ctx context.Context) ([]*row, error) {
-	shared, err := b.serve(ctx, b.onRedis(), redisTimeout)
+	files := filepath.Join(b.dir, "files")
+	if err := errors.Join(os.Mkdir(files, 0o700), os.WriteFile(filepath.Join(files, "bench.yaml"), []byte(rivalConfig), 0o600)); err != nil {
+		return nil, fmt.Errorf("writing the rival's config: %w", err)
+	}
+	shared, err := b.serve(ctx, b.onRedis(), redisTimeout, "GATEWRIGHT_RATELIMIT_CONFIG_DIR="+files)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +188,11 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 				return nil, err
 			}
 		}
-		messages, err := ours(config.Exact, b.users, n)
+		messages, err := rivals(b.users, n)
+		if err := add(kindFiles, "gatewright, with the rival's config", n, targetOf(shared), messages, err); err != nil {
+			return nil, err
+		}
+		messages, err = ours(config.Exact, b.users, n)
 		if err := add(kindMemory, "gatewright, in memory", n, targetOf(alone), messages, err); err != nil {
 			return nil, err
 		}

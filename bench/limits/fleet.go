@@ -24,12 +24,13 @@ const (
 	fleetCapacity = 100
 	fleetRefill   = 1000 // a second
 	fleetStreams  = 16   // calls at once, to each instance
+	syncEvery     = 0.1  // seconds: S of the bound in ratelimit/README.md
 )
 
 // fleetColumns: admitted is what all instances have let through together.
 const fleetColumns = "\n| what | instances | seconds | asked | admitted | bound | goal | met |\n|---|---|---|---|---|---|---|---|\n"
 
-// fleet is the part of the report on what instances admit together.
+// inFleet is the part of the report on what instances admit together.
 func (b *bench) inFleet(ctx context.Context) (string, error) {
 	if b.fleet == 0 {
 		return "", nil
@@ -92,9 +93,14 @@ func (b *bench) fleetOf(instances []*rig.Server, c config.Consistency) (string, 
 		sum.denied += v.denied
 	}
 	// T is what has passed here: longer than it was between what Redis has seen.
-	bound := int64(fleetCapacity + fleetRefill*took)
-	return fmt.Sprintf("| one bucket of %d, refilled with %d/s, %s | %d | %.1f | %d | %d | %d | C + R·T | %s |\n", fleetCapacity, fleetRefill, c,
-		len(instances), took, sum.admitted+sum.denied, sum.admitted, bound, rig.Yes(sum.admitted <= bound)), nil
+	bound, goal := fleetCapacity+fleetRefill*took, "C + R·T"
+	if c == config.Sync {
+		goal = "C + R·T + (N−1)·min(C + R·S, a·S)"
+		arrival := float64(sum.admitted+sum.denied) / took / float64(len(instances))
+		bound += float64(len(instances)-1) * min(fleetCapacity+fleetRefill*syncEvery, arrival*syncEvery)
+	}
+	return fmt.Sprintf("| one bucket of %d, refilled with %d/s, %s | %d | %.1f | %d | %d | %.0f | %s | %s |\n", fleetCapacity, fleetRefill, c,
+		len(instances), took, sum.admitted+sum.denied, sum.admitted, bound, goal, rig.Yes(float64(sum.admitted) <= bound)), nil
 }
 
 // verdicts are the replies to RateLimitRequests that were counted.

@@ -21,7 +21,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
-	for _, want := range []string{"gatewright, exact | 1", "gatewright, exact | 3", "gatewright, in memory | 1", "Check: a JWT seen before and one exact limit | 1"} {
+	for _, want := range []string{"gatewright, exact | 1", "gatewright, exact | 3", "gatewright, in memory | 1", "gatewright, with the rival's config | 3", "Check: a JWT seen before and one exact limit | 1"} {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // consistencies are those that are measured.
-var consistencies = []config.Consistency{config.Exact, config.Lease}
+var consistencies = []config.Consistency{config.Exact, config.Lease, config.Sync}
 
 // parts are those that a request is counted by, the first alone or all three:
 // as gatewright calls them, and as the rival's config does.
