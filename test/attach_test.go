@@ -82,7 +82,7 @@ func (g *gateway) startEnvoy(values map[string]any) {
 		g.t.Fatal(err)
 	}
 	log := &testenv.Output{}
-	cmd := exec.Command(testenv.Envoy(g.t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(g.t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)

@@ -70,8 +70,8 @@ func (k doorKeys) envoyWithTLS(g *gateway, node string) {
 	g.run("bootstrap", "--out", out, "--node", node, "--admin", "unix:"+filepath.Join(testenv.ShortDir(k.t), "admin"),
 		"--control-cert", filepath.Join(k.envoy, "tls.crt"), "--control-key", filepath.Join(k.envoy, "tls.key"),
 		"--control-ca", filepath.Join(k.envoy, "ca.crt"), "--control-server-name", "gatewright.internal")
-	cmd := exec.Command(testenv.Envoy(k.t), "-c", filepath.Join(out, "envoy.yaml"),
-		"--disable-hot-restart", "--concurrency", "1", "--log-level", "error")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(k.t), "-c", filepath.Join(out, "envoy.yaml"),
+		"--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
 	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)

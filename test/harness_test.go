@@ -148,7 +148,7 @@ func (g *gateway) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(binaries, "gatewright"), args...)
 	cmd.Env = g.env
 	cmd.Dir = g.dir
-	return cmd
+	return testenv.NoOrphan(cmd)
 }
 
 // run runs a gatewright command and returns its output. It must succeed.

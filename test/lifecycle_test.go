@@ -169,7 +169,7 @@ func ownEnvoy(t *testing.T, g *gateway) {
 	if err := os.WriteFile(file, g.run("bootstrap", "--admin", "127.0.0.1:0"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
 	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func filterEnvoy(t *testing.T, path string, values map[string]any, addr string) 
 		t.Fatal(err)
 	}
 	log := &testenv.Output{}
-	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -35,8 +35,8 @@ func startSecondEnvoy(t *testing.T, g *gateway, variant string) secondEnvoy {
 	if err := os.WriteFile(file, bytes.Replace(bootstrap, []byte("api_type: DELTA_GRPC"), []byte("api_type: "+variant), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1",
-		"--log-level", "error", "--file-flush-interval-msec", "50")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1",
+		"--log-level", "error", "--file-flush-interval-msec", "50"))
 	log := &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = log, g.stderr
 	if err := cmd.Start(); err != nil {

@@ -46,7 +46,7 @@ func quickstart(t *testing.T, env []string) {
 		t.Fatal(err)
 	}
 
-	cmd := exec.Command(filepath.Join(binaries, "quickstart"), "-c", file)
+	cmd := testenv.NoOrphan(exec.Command(filepath.Join(binaries, "quickstart"), "-c", file))
 	stdout, stderr := &testenv.Output{}, &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Dir = dir

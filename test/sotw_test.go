@@ -114,7 +114,7 @@ func worldEnvoy(t *testing.T, g *gateway) {
 	if err := os.WriteFile(file, world, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
 	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

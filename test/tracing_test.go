@@ -116,7 +116,7 @@ func startEnvoyAt(t *testing.T, g *gateway, addr string) *testenv.Output {
 	if err := os.WriteFile(file, g.run("bootstrap", "--admin", "127.0.0.1:0", "--node", "apart", "--control", addr), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error", "--file-flush-interval-msec", "50")
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error", "--file-flush-interval-msec", "50"))
 	log := &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = log, g.stderr
 	if err := cmd.Start(); err != nil {

@@ -102,7 +102,7 @@ func (c recordedConn) Read(b []byte) (int, error) { return c.read.Read(b) }
 func pythonUpstream(t *testing.T) upstream {
 	t.Helper()
 	seen, addr := &testenv.Output{}, testenv.Addr(t)
-	cmd := exec.Command("python3", "testdata/upstream.py", addr)
+	cmd := testenv.NoOrphan(exec.Command("python3", "testdata/upstream.py", addr))
 	cmd.Stdout = seen
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting Python: %v", err)

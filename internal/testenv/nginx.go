@@ -58,7 +58,7 @@ func StartNginx(t testing.TB) *Nginx {
 		t.Fatal(err)
 	}
 	output := &Output{}
-	cmd := exec.Command(program, "-c", file, "-p", dir, "-e", filepath.Join(dir, "error.log"))
+	cmd := NoOrphan(exec.Command(program, "-c", file, "-p", dir, "-e", filepath.Join(dir, "error.log")))
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", program, err)

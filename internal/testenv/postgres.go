@@ -160,7 +160,7 @@ func (p *Postgres) command(program string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(filepath.Join(p.programs, program), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
-	return cmd, nil
+	return NoOrphan(cmd), nil
 }
 
 // Start starts the process, again after Kill, and returns when it answers.

@@ -62,7 +62,7 @@ func (p *RedisServer) Start() {
 
 func (p *RedisServer) start(args ...string) {
 	p.t.Helper()
-	cmd := exec.Command(p.program, append(slices.Clone(p.args), args...)...)
+	cmd := NoOrphan(exec.Command(p.program, append(slices.Clone(p.args), args...)...))
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("starting %s: %v", p.program, err)
 	}
