@@ -178,7 +178,7 @@ func TestReplayedValuesAreMisses(t *testing.T) {
 func TestValuesOfAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	other := fleet{db: database{url: f.db.another(t)}, redis: f.redis}
+	other := fleet{db: database{url: f.db.another(t)}, redis: f.redis, url: f.url}
 	other.command = other.open(t, patient)
 	imports := readCSV(t, "name,key\ntheirs,"+foreign)
 	records, err := f.command.Import(t.Context(), imports)
