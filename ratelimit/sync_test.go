@@ -152,3 +152,45 @@ func TestSyncSeesTheOthers(t *testing.T) {
 		admit(1, true, false)
 	})
 }
+
+// An answer that comes after an exchange which was asked for later raises no view:
+// what Redis has been told of since would be spent a second time.
+func TestLateAnswersRaiseNoView(t *testing.T) {
+	clock := new(atomic.Int64)
+	clock.Store(1_700_000_000_000_000)
+	store := newLeaseModel(clock.Load)
+	vs := newViews(&faultySyncer{leasingStore: store}, clock.Load)
+	ctx := context.Background()
+	bucket, err := NewBucket(config.TokenBucket{Capacity: 10, Refill: config.Rate{Events: 1, Per: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := item{key: "k", Demand: Demand{Definition: bucket, Cost: 1}}
+	ask := func() Result {
+		results, err := store.run(ctx, []call{{op: opTake, items: []item{it}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return results[0][0]
+	}
+	spendAll := func() (spent int) {
+		for {
+			c := vs.claim(ctx, it)
+			if !c.Allowed {
+				return spent
+			}
+			vs.conclude(it, c, true)
+			spent++
+		}
+	}
+	first, second := ask(), ask() // and the answer to the second one is on its way for long
+	vs.told(it, first, true)
+	if n := spendAll(); n != 9 {
+		t.Fatalf("%d spent of the 9 that Redis had", n)
+	}
+	vs.flush(ctx)
+	vs.told(it, second, true)
+	if n := spendAll(); n != 0 {
+		t.Errorf("%d more spent after a late answer", n)
+	}
+}

@@ -79,11 +79,23 @@ func (v *view) conclude(cost int64, spent bool) {
 
 // learn takes in that Redis' bucket is full after a time, when it knows nothing of
 // what is reserved and unsent here.
-func (v *view) learn(reset time.Duration, now int64) {
+func (v *view) learn(reset time.Duration, now int64) { v.level = v.as(reset, now) }
+
+// hear takes in the same of an answer that may be older than what is known: Redis
+// may have been told since of what was unsent when it was given. So it takes tokens
+// from the view, and gives it none.
+func (v *view) hear(reset time.Duration, now int64) {
+	if said := v.as(reset, now); said.Level < v.bucket.at(v.level, now).Level {
+		v.level = said
+	}
+}
+
+// as is the view by an answer of Redis.
+func (v *view) as(reset time.Duration, now int64) State {
 	missing := int64(maxExact)
 	if micros := reset.Microseconds(); micros < missing/v.bucket.rate {
 		missing = micros * v.bucket.rate // at most a microsecond's parts too many
 	}
 	level := State{Level: v.bucket.full() - missing, Unit: v.bucket.unit, Last: now}
-	v.level = v.bucket.charged(level, Demand{Definition: v.bucket, Cost: v.reserved + v.unsent})
+	return v.bucket.charged(level, Demand{Definition: v.bucket, Cost: v.reserved + v.unsent})
 }

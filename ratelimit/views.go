@@ -119,16 +119,15 @@ func (vs *views) told(it item, r Result, _ bool) {
 	defer home.mu.Unlock()
 	v := home.of[it.key]
 	switch {
-	case v != nil && v.exchange != nil:
-		return // the exchange that is under way says more
-	case v == nil && len(home.of) >= home.most:
+	case v != nil:
+		v.hear(r.ResetAfter, now)
 		return
-	case v == nil:
-		v = &view{key: it.key}
-		home.of[it.key] = v
+	case len(home.of) >= home.most:
+		return
 	}
-	v.bucket, v.keep, v.used = bucket, it.keep, now
+	v = &view{key: it.key, bucket: bucket, keep: it.keep, used: now}
 	v.learn(r.ResetAfter, now)
+	home.of[it.key] = v
 }
 
 // enqueue has a view exchanged, which says that it is queued already.
