@@ -81,11 +81,12 @@ func (v drawnVersion) text(number int, head string) string {
 // answers are what a version may answer to a credential on a path.
 func (v drawnVersion) answers(path int, credential string) int {
 	r := v[path]
-	switch denied := protections[r.protection].answer[credential]; {
+	denied := protections[r.protection].answer[credential]
+	switch {
+	case r.limited: // by the address, which goes before who it is
+		return http.StatusTooManyRequests
 	case denied != 0:
 		return denied
-	case r.limited:
-		return http.StatusTooManyRequests
 	}
 	return http.StatusOK
 }
@@ -235,19 +236,19 @@ func TestRequestsAreJudgedByTheirRoute(t *testing.T) {
 }
 
 // emptyTheBucket takes the only token there is, on the first path of the first
-// version.
+// version: whatever the answer to the first request is, the others find none.
 func (w *drawnWorld) emptyTheBucket(d *door) {
 	w.t.Helper()
+	first := true
 	for credential, headers := range w.credentials {
-		for range 2 {
-			r, err := tryBy(d.client, w.base+"/p0", "", headers...)
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			if r.Status != http.StatusOK && r.Status != w.versions[0].answers(0, credential) {
-				w.t.Fatalf("with %s: %v", credential, errStatus(r))
-			}
+		r, err := tryBy(d.client, w.base+"/p0", "", headers...)
+		if err != nil {
+			w.t.Fatal(err)
 		}
+		if want := w.versions[0].answers(0, credential); !first && r.Status != want {
+			w.t.Fatalf("with %s: %v, want %d", credential, errStatus(r), want)
+		}
+		first = false
 	}
 }
 
