@@ -125,8 +125,8 @@ func read(r *http.Request, into any) error {
 	return nil
 }
 
-// written is the store, with the caller as the one who writes.
-func (a keysAPI) written(r *http.Request) *keys.Store { return a.store.As(actor(r)) }
+// as is the store, with the caller as the one who is audited.
+func (a keysAPI) as(r *http.Request) *keys.Store { return a.store.As(actor(r)) }
 
 // actor is who calls, for the audit: all that the admin port knows is from where.
 func actor(r *http.Request) string { return "admin API from " + r.RemoteAddr }
@@ -143,7 +143,7 @@ func (a keysAPI) list(r *http.Request) (any, error) {
 			return nil, badRequest{http.StatusBadRequest, "active: must be true or false"}
 		}
 	}
-	return a.store.List(r.Context(), filter)
+	return a.as(r).List(r.Context(), filter)
 }
 
 func (a keysAPI) one(r *http.Request) (any, error) {
@@ -169,7 +169,7 @@ func (a keysAPI) create(r *http.Request) (any, error) {
 	if err := read(r, &spec); err != nil {
 		return nil, err
 	}
-	record, secret, err := a.written(r).Create(r.Context(), keys.Spec(spec))
+	record, secret, err := a.as(r).Create(r.Context(), keys.Spec(spec))
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (a keysAPI) rotate(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, badRequest{http.StatusBadRequest, "overlap: must be a duration, as 24h, or 0s"}
 	}
-	record, secret, err := a.written(r).Rotate(r.Context(), r.PathValue("id"), overlap)
+	record, secret, err := a.as(r).Rotate(r.Context(), r.PathValue("id"), overlap)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (a keysAPI) rotate(r *http.Request) (any, error) {
 }
 
 func (a keysAPI) revoke(r *http.Request) (any, error) {
-	return a.written(r).Revoke(r.Context(), r.PathValue("id"))
+	return a.as(r).Revoke(r.Context(), r.PathValue("id"))
 }
 
 func (a keysAPI) imports(r *http.Request) (any, error) {
@@ -210,7 +210,7 @@ func (a keysAPI) imports(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, badRequest{http.StatusUnprocessableEntity, err.Error()}
 	}
-	return a.written(r).Import(r.Context(), imports)
+	return a.as(r).Import(r.Context(), imports)
 }
 
 func (a keysAPI) audit(r *http.Request) (any, error) {

@@ -109,7 +109,7 @@ func TestKeysByTheAPI(t *testing.T) {
 			t.Errorf("%s by %q", entry.Action, entry.Actor)
 		}
 	}
-	if got := strings.Join(actions, " "); got != "create rotate revoke import" {
+	if got := strings.Join(actions, " "); got != "create rotate list list list list revoke import" {
 		t.Errorf("audited: %s", got)
 	}
 }

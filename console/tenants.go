@@ -23,11 +23,11 @@ func (a keysAPI) setTenant(r *http.Request) (any, error) {
 	if err := read(r, &wanted); err != nil {
 		return nil, err
 	}
-	return a.written(r).SetTenant(r.Context(), r.PathValue("name"), func(t *keys.Tenant) {
+	return a.as(r).SetTenant(r.Context(), r.PathValue("name"), func(t *keys.Tenant) {
 		t.Plan, t.Limits, t.Note = wanted.Plan, wanted.Limits, wanted.Note
 	})
 }
 
 func (a keysAPI) removeTenant(r *http.Request) (any, error) {
-	return a.written(r).RemoveTenant(r.Context(), r.PathValue("name"))
+	return a.as(r).RemoveTenant(r.Context(), r.PathValue("name"))
 }

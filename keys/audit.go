@@ -15,6 +15,7 @@ const (
 	actionRotate = "rotate"
 	actionRevoke = "revoke"
 	actionImport = "import"
+	actionList   = "list"
 
 	actionSetTenant    = "set-tenant"
 	actionRemoveTenant = "remove-tenant"
@@ -23,20 +24,21 @@ const (
 // actorUnknown is who changed a key where nobody said.
 const actorUnknown = "unknown"
 
-// Audited is one change of a key, or of a tenant's record, that was made through a Store. Changes made in
-// the database by hand are followed by every gateway, and not audited.
+// Audited is one change of a key, or of a tenant's record, that was made through a Store, or one look at the
+// list of keys. Changes made in the database by hand are followed by every gateway, and not audited.
 type Audited struct {
 	// At is when, in UTC.
 	At time.Time `json:"at"`
 	// Actor is who: what As was told.
 	Actor string `json:"actor"`
-	// Action is create, rotate, revoke, import, set-tenant or remove-tenant.
+	// Action is create, list, rotate, revoke, import, set-tenant or remove-tenant.
 	Action string `json:"action"`
-	// KeyID is the key, empty where it is a tenant's record.
+	// KeyID is the key, empty where it is a tenant's record or a list.
 	KeyID string `json:"keyId,omitempty"`
 	// Tenant is whose record was changed, empty where it is a key.
 	Tenant string `json:"tenant,omitempty"`
-	// Detail is what it was changed to: a JSON object, never a secret.
+	// Detail is what it was changed to, or which keys were asked for and how many were
+	// shown: a JSON object, never a secret.
 	Detail json.RawMessage `json:"detail"`
 }
 
@@ -108,6 +110,15 @@ func (s *Store) audit(ctx context.Context, filter AuditFilter) ([]Audited, error
 // change makes a change in a transaction of its own: what do writes and audits
 // is there whole or not at all. All instances are told of it.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
+	if err := s.transact(ctx, do); err != nil {
+		return err
+	}
+	s.redis.announce(ctx)
+	return nil
+}
+
+// transact is change, of which no instance need be told.
+func (s *Store) transact(ctx context.Context, do func(tx *sql.Tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
@@ -121,11 +132,7 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 		}
 		return err
 	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	s.redis.announce(ctx)
-	return nil
+	return tx.Commit()
 }
 
 // note writes one change of a key into the audit.

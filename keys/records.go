@@ -64,13 +64,44 @@ func insert(ctx context.Context, tx *sql.Tx, r Record) error {
 	return err
 }
 
-// List returns the keys that filter lets through, oldest first.
+// List returns the keys that filter lets through, oldest first. It is audited:
+// where that cannot be written, nobody is shown the keys.
 func (s *Store) List(ctx context.Context, filter Filter) ([]Record, error) {
 	records, err := s.list(ctx, filter)
+	if err == nil {
+		err = s.transact(ctx, func(tx *sql.Tx) error {
+			return s.note(ctx, tx, actionList, "", filter.asked(len(records)))
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing keys: %w", err)
 	}
 	return records, nil
+}
+
+// maxAsked bounds what the audit has of a filter, in bytes: who may read the keys
+// must not be able to fill the database.
+const maxAsked = 1 << 10
+
+// asked is what the audit has of a list.
+func (f Filter) asked(shown int) any {
+	type asked struct {
+		Owner       string            `json:"owner,omitempty"`
+		Tenant      string            `json:"tenant,omitempty"`
+		Labels      map[string]string `json:"labels,omitempty"`
+		Active      bool              `json:"active,omitempty"`
+		UnusedSince time.Time         `json:"unusedSince,omitzero"`
+		TooLong     bool              `json:"tooLong,omitempty"` // to be kept; no key has such a text
+		Shown       int               `json:"shown"`
+	}
+	length := len(f.Owner) + len(f.Tenant)
+	for name, value := range f.Labels {
+		length += len(name) + len(value)
+	}
+	if length > maxAsked {
+		return asked{TooLong: true, Shown: shown}
+	}
+	return asked{f.Owner, f.Tenant, f.Labels, f.Active, f.UnusedSince.UTC(), false, shown}
 }
 
 func (s *Store) list(ctx context.Context, filter Filter) ([]Record, error) {

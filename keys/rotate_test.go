@@ -119,6 +119,12 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		if _, _, err := store.Create(t.Context(), Spec{}); err == nil {
 			t.Fatal("Create takes a bad spec")
 		}
+		if _, err := store.List(t.Context(), Filter{Tenant: "acme"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.List(t.Context(), Filter{Owner: strings.Repeat("x", maxAsked+1)}); err != nil {
+			t.Fatal(err)
+		}
 		audited, err := store.Audit(t.Context(), AuditFilter{})
 		var actions []string
 		for _, a := range audited {
@@ -127,8 +133,14 @@ func TestEveryChangeIsAudited(t *testing.T) {
 				t.Errorf("audited %+v", a)
 			}
 		}
-		if got := strings.Join(actions, " "); err != nil || got != "create rotate revoke import" {
-			t.Errorf("audited %q, %v", got, err)
+		if got := strings.Join(actions, " "); err != nil || got != "create rotate revoke import list list" {
+			t.Fatalf("audited %q, %v", got, err)
+		}
+		if got := string(audited[4].Detail); got != `{"tenant":"acme","shown":1}` {
+			t.Errorf("detail of the list: %s", got)
+		}
+		if got := string(audited[5].Detail); got != `{"tooLong":true,"shown":0}` {
+			t.Errorf("detail of a list by a long name: %s", got)
 		}
 		if !strings.Contains(string(audited[0].Detail), `"tenant":"acme"`) {
 			t.Errorf("detail of the creation: %s", audited[0].Detail)

@@ -21,8 +21,9 @@ func newKeysAudit() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Who changed which API keys, and when",
-		Long: `Who changed which API keys, and when: the newest --limit changes, oldest first.
+		Short: "Who changed or listed which API keys, and when",
+		Long: `Who changed which API keys, or looked at the list of them, and when: the newest
+--limit entries, oldest first.
 Changes that somebody made in the database by hand are not in it.`,
 		Example: `  gatewright keys audit --last 24h
   gatewright keys audit --key 7kq2m9xw4tzc1 -o json`,
