@@ -249,7 +249,10 @@ func TestEachAlgorithmIsSettled(t *testing.T) {
 		}
 	}
 	server.Do("CONFIG", "SET", "maxmemory", "1")
-	for name, limit := range limits {
+	// The bucket comes first: a script that has deleted old entries of a log may go on
+	// to write in a full Redis, which so counts and is not found to be down.
+	for _, name := range []string{"bucket", "window", "log", "fixed", "quota"} {
+		limit := limits[name]
 		for _, l := range f.instances {
 			if d := take(l, limit, 2); !d.Allowed || !d.StoreDown || d.Remaining != 3 {
 				t.Fatalf("%s, meanwhile: %+v, want 3 left of this instance's 5", name, d)
