@@ -19,6 +19,9 @@ func (c *checker) backend(at *place, b *Backend) {
 	if b.OutlierDetection != nil {
 		c.outlierDetection(at.key("outlierDetection"), b.OutlierDetection)
 	}
+	if b.Breaker != nil {
+		c.breaker(at.key("breaker"), b.Breaker, b.Name)
+	}
 }
 
 func (c *checker) loadBalancing(at *place, lb LoadBalancing) {

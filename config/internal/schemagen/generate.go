@@ -81,6 +81,15 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.PartURI, config.PartDNSName, config.PartEmail, config.PartCommonName, config.PartTrustDomain, config.PartOrganization, config.PartOrganizationalUnit)
 	case config.RateLimitHeaders:
 		return enum(config.HeadersIETF, config.HeadersX, config.HeadersBoth, config.HeadersNone)
+	case config.BreakerScope:
+		return enum(config.PerBackend, config.PerRoute)
+	case config.GRPCStatus:
+		return enum(config.GRPCFailures()...)
+	case config.StatusRange:
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+			{Type: "integer", Minimum: "400", Maximum: "599"},
+			{Type: "string", Enum: []any{"4xx", "5xx"}},
+		}}
 	case config.RequirementMode:
 		return enum(config.ModeEnforce, config.ModeShadow)
 	}
