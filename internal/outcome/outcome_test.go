@@ -44,25 +44,39 @@ func TestStreamReachesSinks(t *testing.T) {
 		LogEntries: &accesslogv3.StreamAccessLogsMessage_HttpLogs{HttpLogs: &accesslogv3.StreamAccessLogsMessage_HTTPAccessLogEntries{
 			LogEntry: []*accesslogdatav3.HTTPAccessLogEntry{{
 				CommonProperties: &accesslogdatav3.AccessLogCommon{
-					RouteName:                  "get-users",
-					UpstreamCluster:            "users-v2",
-					TimeToLastDownstreamTxByte: durationpb.New(30 * time.Millisecond),
+					RouteName:                   "get-users",
+					UpstreamCluster:             "users-v2",
+					TimeToLastDownstreamTxByte:  durationpb.New(30 * time.Millisecond),
+					TimeToFirstUpstreamRxByte:   durationpb.New(20 * time.Millisecond),
+					UpstreamRemoteAddress:       &corev3.Address{},
+					UpstreamRequestAttemptCount: 2,
+					ResponseFlags:               &accesslogdatav3.ResponseFlags{UpstreamConnectionFailure: true, UpstreamRetryLimitExceeded: true},
 					Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.filters.http.ext_authz": {
-						Fields: map[string]*structpb.Value{"in_flight": structpb.NewStringValue("a b")},
+						Fields: map[string]*structpb.Value{
+							"in_flight": structpb.NewStringValue("a b"),
+							"probe":     structpb.NewStringValue("users.7"),
+						},
 					}}},
 				},
-				Response: &accesslogdatav3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(503)},
-			}, {}},
+				Response: &accesslogdatav3.HTTPResponseProperties{
+					ResponseCode:     wrapperspb.UInt32(503),
+					ResponseTrailers: map[string]string{"grpc-status": "14"},
+				},
+			}, {CommonProperties: &accesslogdatav3.AccessLogCommon{RouteName: "still going on", AccessLogType: accesslogdatav3.AccessLogType_DownstreamPeriodic}}, {}},
 		}},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	want := Outcome{Route: "get-users", Backend: "users-v2", Status: 503, Duration: 30 * time.Millisecond, InFlight: "a b"}
+	want := Outcome{
+		Route: "get-users", Backend: "users-v2", Upstream: true, Attempts: 2, Status: 503, GRPCStatus: 14,
+		Flags: ConnectFailure | RetriesExceeded, Duration: 30 * time.Millisecond, FirstByte: 20 * time.Millisecond,
+		InFlight: "a b", Breaker: "users.7",
+	}
 	if o := <-got; o != want {
 		t.Errorf("got %+v, want %+v", o, want)
 	}
-	if o := <-got; o != (Outcome{}) {
-		t.Errorf("an empty entry: got %+v, want the zero Outcome", o)
+	if o := <-got; o != (Outcome{GRPCStatus: GRPCUnknown}) {
+		t.Errorf("an empty entry: got %+v, want nothing known", o)
 	}
 }
 

@@ -11,33 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
-	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
-)
-
-// Outcome is how one request ended.
-type Outcome struct {
-	// Route and Backend are names of the config. Backend is empty where the
-	// request was forwarded to none.
-	Route, Backend string
-	// Status is the HTTP status sent to the client, 0 where none was.
-	Status int
-	// Duration is from the first byte of the request to the last of the
-	// response.
-	Duration time.Duration
-	// InFlight is by what the request was counted as in flight: the handles of its
-	// limits, with spaces between them. Empty where none has counted it so.
-	InFlight string
-}
-
-// Where a request's verdict has left the handles, in what Envoy knows of it. Only
-// verdicts write there: no client can.
-const (
-	verdicts = "envoy.filters.http.ext_authz"
-	inFlight = "in_flight"
 )
 
 // Sink takes outcomes. It must not block, and may be called by several
@@ -69,21 +45,13 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 			return fmt.Errorf("receiving access logs: %w", err)
 		}
 		for _, entry := range m.GetHttpLogs().GetLogEntry() {
-			o := fromEntry(entry)
+			o, ended := fromEntry(entry)
+			if !ended {
+				continue
+			}
 			for _, sink := range s.sinks {
 				sink(o)
 			}
 		}
-	}
-}
-
-func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) Outcome {
-	common := e.GetCommonProperties()
-	return Outcome{
-		Route:    common.GetRouteName(),
-		Backend:  common.GetUpstreamCluster(),
-		Status:   int(e.GetResponse().GetResponseCode().GetValue()),
-		Duration: common.GetTimeToLastDownstreamTxByte().AsDuration(),
-		InFlight: common.GetMetadata().GetFilterMetadata()[verdicts].GetFields()[inFlight].GetStringValue(),
 	}
 }

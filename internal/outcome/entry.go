@@ -1,0 +1,86 @@
+package outcome
+
+import (
+	"strconv"
+
+	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Where a request's verdict has left the handles, in what Envoy knows of it. Only
+// verdicts write there: no client can.
+const (
+	verdicts = "envoy.filters.http.ext_authz"
+	inFlight = "in_flight"
+	probe    = "probe"
+)
+
+// grpcStatus is the header or trailer by which a gRPC call ends.
+const grpcStatus = "grpc-status"
+
+// fromEntry is the outcome that an entry of the log tells of, and whether it does:
+// one that is written while the request still goes on, or that tells of an attempt
+// alone, is no outcome. Envoys of others may be told to write those, too.
+func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
+	common := e.GetCommonProperties()
+	if kind := common.GetAccessLogType(); kind != accesslogdatav3.AccessLogType_NotSet && kind != accesslogdatav3.AccessLogType_DownstreamEnd {
+		return Outcome{}, false
+	}
+	status := int(e.GetResponse().GetResponseCode().GetValue())
+	verdict := common.GetMetadata().GetFilterMetadata()[verdicts].GetFields()
+	o = Outcome{
+		Route:      common.GetRouteName(),
+		Backend:    common.GetUpstreamCluster(),
+		Upstream:   common.GetUpstreamRemoteAddress() != nil,
+		Attempts:   int(common.GetUpstreamRequestAttemptCount()),
+		Status:     status,
+		GRPCStatus: grpcStatusOf(e.GetResponse()),
+		Flags:      flags(common.GetResponseFlags()).settle(status),
+		Duration:   common.GetTimeToLastDownstreamTxByte().AsDuration(),
+		FirstByte:  common.GetTimeToFirstUpstreamRxByte().AsDuration(),
+		InFlight:   verdict[inFlight].GetStringValue(),
+		Breaker:    verdict[probe].GetStringValue(),
+	}
+	if common.GetTimeToLastDownstreamTxByte() == nil {
+		o.Duration = common.GetDuration().AsDuration()
+	}
+	return o, true
+}
+
+// flags are the groups of the flags that are set.
+func flags(set *accesslogdatav3.ResponseFlags) (f Flags) {
+	set.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		if n := int(field.Number()); n < len(flagOf) {
+			f |= flagOf[n]
+		}
+		return true
+	})
+	return f
+}
+
+// grpcStatusOf is the status of a call, from its trailers, or from the headers of
+// an answer that has nothing else.
+func grpcStatusOf(r *accesslogdatav3.HTTPResponseProperties) int {
+	text, ok := r.GetResponseTrailers()[grpcStatus]
+	if !ok {
+		text, ok = r.GetResponseHeaders()[grpcStatus]
+	}
+	if !ok {
+		return GRPCUnknown
+	}
+	return grpcStatusFrom(text)
+}
+
+// grpcStatusFrom reads a status that a backend has written. What is not one of
+// gRPC's is Unknown (2), as clients take it.
+func grpcStatusFrom(text string) int {
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil || n > lastGRPCStatus {
+		return 2
+	}
+	return int(n)
+}
+
+// lastGRPCStatus is UNAUTHENTICATED.
+// https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+const lastGRPCStatus = 16
