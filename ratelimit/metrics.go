@@ -115,6 +115,10 @@ func (l *Limiter) register(reg prometheus.Registerer) error {
 				Help: "Keys that this instance decides by what Redis last said, and exchanges.",
 			}, func() float64 { return float64(l.near.views.views.size()) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gatewright_ratelimit_instances",
+				Help: "Instances that share Redis, by which limits are divided while it does not answer.",
+			}, func() float64 { return float64(l.live.instances()) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gatewright_ratelimit_store_up",
 				Help: "1 while all known servers of Redis decide, 0 while limits go on by their onStoreFailure.",
 			}, l.storeUp))
