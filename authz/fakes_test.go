@@ -70,6 +70,27 @@ func (f *fakeLimiter) Release(handles []string) {
 	f.released = append(f.released, handles...)
 }
 
+// fakeBreaker answers always the same, and remembers what it was asked.
+type fakeBreaker struct {
+	mu       sync.Mutex // guards the rest
+	answer   Admission
+	asked    []string // route/backend
+	canceled []string
+}
+
+func (f *fakeBreaker) Admit(route, backend string) Admission {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, route+"/"+backend)
+	return f.answer
+}
+
+func (f *fakeBreaker) Cancel(probe string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.canceled = append(f.canceled, probe)
+}
+
 func (f *fakeLimiter) Recall(charges []Charge) (LimitResult, bool) {
 	knows := slices.ContainsFunc(charges, func(c Charge) bool { return c.Limit.Name == f.known.Limit })
 	return f.known, knows

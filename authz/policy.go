@@ -7,7 +7,7 @@ import (
 
 // Policy is what one route asks of a request. It is immutable: plan.Compile
 // builds it from the config, and from then on it is known by its Hash. The
-// zero value is public and unlimited.
+// zero value is public, unlimited and without breakers.
 type Policy struct {
 	// AnyOf is tried in order; the first requirement that holds decides who
 	// the caller is. Empty: AllOf decides. Both are: the route is public.
@@ -25,6 +25,11 @@ type Policy struct {
 	AllowAnonymous bool
 	// Limits are charged together: all of them, or none. Empty: none.
 	Limits []*config.Limit
+	// Breakers are those in front of the route's backends. Empty: none.
+	Breakers []BackendBreaker
+	// OnlyBackend is the route's backend where it has no other and that one has a
+	// breaker.
+	OnlyBackend string
 	// LimitsInFilter: Envoy's own ratelimit filter asks for the limits. Check
 	// then charges nothing, and hands the values of their keys to that filter
 	// as dynamic metadata.
@@ -102,11 +107,14 @@ func (q *Requirement) keepsToken() bool {
 // asks for limits by Envoy's ratelimit filter (config.RateLimitFilter).
 func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 	anyOf, allOf, shadow := requirements(c, r.Auth)
+	breakers, only := breakers(c, r)
 	p := &Policy{
 		AnyOf:          anyOf,
 		AllOf:          allOf,
 		Shadow:         shadow,
 		AllowAnonymous: r.Auth != nil && !r.Auth.Public && r.Auth.AllowAnonymous,
+		Breakers:       breakers,
+		OnlyBackend:    only,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 	}
@@ -134,10 +142,10 @@ func (p *Policy) meter(c *config.Config) {
 }
 
 // Needed reports whether a request of the route has to be judged. If not, the
-// route is public, unlimited and without anything in shadow, and Envoy need not
-// call.
+// route is public, unlimited, without a breaker and without anything in shadow,
+// and Envoy need not call.
 func (p *Policy) Needed() bool {
-	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0
+	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0
 }
 
 // Hash is the policy's content address: 32 hexadecimal digits of the SHA-256

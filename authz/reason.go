@@ -112,6 +112,9 @@ const (
 // ReasonRateLimited: a limit is used up (429).
 const ReasonRateLimited Reason = "rate-limited"
 
+// ReasonCircuitOpen: the breaker of the backend is open (503).
+const ReasonCircuitOpen Reason = "circuit-open"
+
 // Gatewright cannot judge now, and so does not let pass (503).
 const (
 	// ReasonJWKSUnavailable: the issuer's keys have never been loaded.
@@ -188,6 +191,8 @@ var problems = map[Reason]problem{
 	ReasonIdentityMismatch:  {403, "Forbidden", "The credentials are not of one and the same caller."},
 
 	ReasonRateLimited: {429, "Too Many Requests", "The rate limit is used up."},
+
+	ReasonCircuitOpen: {503, "Service Unavailable", "The service behind this route fails, and is not asked for the time being."},
 
 	ReasonJWKSUnavailable:          {503, "Service Unavailable", "The issuer's keys are not available."},
 	ReasonIntrospectionUnavailable: {503, "Service Unavailable", "The token's issuer is not available."},

@@ -29,9 +29,13 @@ func reply(v Verdict) *authv3.CheckResponse {
 		}
 	}
 	reason, p := problemOf(v.Reason)
+	denied := deniedResponse(v, reason, p)
+	if v.respond != nil {
+		denied = respondedInstead(v)
+	}
 	return &authv3.CheckResponse{
 		Status:          &statuspb.Status{Code: int32(grpcCode(p.status)), Message: string(reason)},
-		HttpResponse:    &authv3.CheckResponse_DeniedResponse{DeniedResponse: deniedResponse(v, reason, p)},
+		HttpResponse:    &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied},
 		DynamicMetadata: metadata(v, reason),
 	}
 }
@@ -53,6 +57,31 @@ func deniedResponse(v Verdict, reason Reason, p problem) *authv3.DeniedHttpRespo
 	}
 }
 
+// respondedInstead is the answer that the config has in place of the denial. With
+// an error it tells when to come again, unless the config does.
+func respondedInstead(v Verdict) *authv3.DeniedHttpResponse {
+	r := v.respond
+	var all []header
+	said := false
+	for _, name := range sortedKeys(r.Headers) {
+		all = append(all, header{name, r.Headers[name]})
+		said = said || strings.EqualFold(name, "retry-after")
+	}
+	if r.Status >= 500 && !said {
+		all = append(all, retryAfter(v.Admission.RetryAfter))
+	}
+	return &authv3.DeniedHttpResponse{
+		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},
+		Headers: options(all),
+		Body:    r.Body,
+	}
+}
+
+// retryAfter tells a client when to come again: in a second at least.
+func retryAfter(d time.Duration) header {
+	return header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(d)), 10)}
+}
+
 func deniedHeaders(v Verdict, reason Reason, p problem) []header {
 	all := []header{
 		{"content-type", "application/problem+json"},
@@ -65,7 +94,10 @@ func deniedHeaders(v Verdict, reason Reason, p problem) []header {
 		all = append(all, header{"allow", strings.Join(config.Methods(), ", ")})
 	}
 	if after := v.Limits.RetryAfter; reason == ReasonRateLimited && after >= 0 || after > 0 {
-		all = append(all, header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(after)), 10)})
+		all = append(all, retryAfter(after))
+	}
+	if reason == ReasonCircuitOpen {
+		all = append(all, retryAfter(v.Admission.RetryAfter))
 	}
 	return append(all, limitHeaders(v)...)
 }
@@ -167,7 +199,8 @@ type datum struct {
 }
 
 // metadataOf appends the fields of the metadata. By in_flight the access log stream
-// releases a request that has ended (package outcome); no line of a log has it.
+// releases a request that has ended, and by probe it tells a breaker how (package
+// outcome); no line of a log has them.
 func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if !v.stranger || reason != ReasonAllowed { // else the reason is its Envoy's
 		fields = append(fields, datum{name: "reason", text: string(reason)})
@@ -179,6 +212,8 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	fields = appendDatum(fields, "plan", shownPlan(v.plan))
 	fields = appendDatum(fields, "policy", v.Policy)
 	fields = appendDatum(fields, "route", v.Route)
+	fields = appendDatum(fields, "backend", v.Backend)
+	fields = appendDatum(fields, "probe", v.Admission.Probe)
 	fields = appendDatum(fields, "shadow", string(v.inShadow()))
 	if v.Limits.Limit != "" {
 		fields = appendDatum(fields, "limit", v.Limits.Limit)

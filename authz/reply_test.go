@@ -32,6 +32,11 @@ func anyVerdict(reasons *rapid.Generator[Reason]) *rapid.Generator[Verdict] {
 				Capacity: rapid.Int64().Draw(t, "capacity"), Remaining: rapid.Int64().Draw(t, "remaining"),
 				RetryAfter: time.Duration(rapid.Int64().Draw(t, "retry")), ResetAfter: time.Duration(rapid.Int64().Draw(t, "reset")),
 			},
+			Admission: Admission{
+				Denied: rapid.Bool().Draw(t, "open"), Shadow: rapid.Bool().Draw(t, "shadow"),
+				RetryAfter: time.Duration(rapid.Int64().Draw(t, "reopens")), Probe: text.Draw(t, "probe"),
+			},
+			Backend:    text.Draw(t, "backend"),
 			LimitKeys:  rapid.MapOfN(text, text, 0, 3).Draw(t, "keys"),
 			LimitPlans: rapid.MapOfN(text, text, 0, 3).Draw(t, "plans"),
 			plan:       text.Draw(t, "plan"),
@@ -97,7 +102,7 @@ func TestProblemOfEveryReason(t *testing.T) {
 		404: {"route-not-found"},
 		405: {"method-refused"},
 		429: {"rate-limited"},
-		503: {"jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
+		503: {"circuit-open", "jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
 	}
 	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}

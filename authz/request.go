@@ -15,8 +15,10 @@ import (
 // of each header line, duplicates kept. Other Envoys send the headers map:
 // duplicates joined by commas, bytes that are not UTF-8 replaced.
 type request struct {
-	// route and policy are the route's own words, from its context extensions.
-	route, policy string
+	// route and policy are the route's own words, from its context extensions, and
+	// so is backend, the one that Envoy has picked; empty where the route answers by
+	// itself.
+	route, policy, backend string
 	// unrouted: its Envoy names neither. They are then found by a Router, and own
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
@@ -47,6 +49,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 	return &request{
 		route:       route,
 		policy:      policy,
+		backend:     extensions["backend"],
 		unrouted:    !hasRoute && !hasPolicy,
 		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),

@@ -34,6 +34,9 @@ type Options struct {
 	Introspectors *Introspectors
 	// Limiter charges limits. Nil: every limited route is a 503.
 	Limiter Limiter
+	// Breaker tells whether requests may go to backends that have a breaker. Nil
+	// lets them.
+	Breaker Breaker
 	// KeyFinder finds API keys. Nil: every API key is a 503.
 	KeyFinder KeyFinder
 	// Tokens is how many tokens that have been verified are remembered, so that
@@ -74,6 +77,7 @@ type Server struct {
 	// introspectors is never nil.
 	introspectors *Introspectors
 	limiter       Limiter
+	breaker       Breaker // nil lets every request pass
 	finder        KeyFinder
 	tokens        *tokenTable
 	certificates  certificateTable
@@ -97,6 +101,7 @@ func New(o Options) *Server {
 		keySets:       o.KeySets,
 		introspectors: o.Introspectors,
 		limiter:       o.Limiter,
+		breaker:       o.Breaker,
 		finder:        o.KeyFinder,
 		tokens:        newTokenTable(o.Tokens, o.Registerer),
 		revoked:       o.TokenRevoked,
@@ -187,9 +192,9 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 }
 
 // judgeBy is the order of all checks: form of the request, limits that are known
-// to be used up, identity, limits. The first that fails is the verdict; and where
-// that is identity, limits that need none are charged, which may be a denial
-// before it.
+// to be used up, identity, breaker, limits. The first that fails is the verdict, so
+// that a breaker that is open charges no limit; and where that is identity, limits
+// that need none are charged, which may be a denial before it.
 func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
 	v.stranger, v.limitHeaders = policy.Strangers, policy.RateLimitHeaders
 	meters := policy.limiting()
@@ -211,13 +216,26 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if ctx.Err() != nil {
 		return v.denied(refuse(ReasonDeadlineExceeded))
 	}
+	if v = s.admit(rq, policy, v); v.Admission.Denied {
+		return v
+	}
+	if v.Admission.Probe != "" {
+		return s.limitProbe(ctx, counted, known, policy, v)
+	}
+	return s.limit(ctx, counted, known, policy, v)
+}
+
+// limit charges a request whose caller may, or hands what it would be charged to
+// Envoy's filter. known are the charges for which it does not matter who the caller
+// is.
+func (s *Server) limit(ctx context.Context, counted count, known []Charge, policy *Policy, v Verdict) Verdict {
 	counted = counted.identified(&v.Identity, s.agreed(policy, &v))
-	charges := counted.all(meters, known)
+	charges := counted.all(policy.limiting(), known)
 	switch {
 	case len(charges) == 0:
 		v.Reason = ReasonAllowed
 	case policy.LimitsInFilter:
-		v.LimitKeys, v.LimitPlans, v.LimitCosts = limitKeys(charges, rq), limitPlans(charges), limitCosts(charges)
+		v.LimitKeys, v.LimitPlans, v.LimitCosts = limitKeys(charges, counted.rq), limitPlans(charges), limitCosts(charges)
 		v.Reason = ReasonAllowed
 	default:
 		return s.take(ctx, charges, v)

@@ -17,6 +17,7 @@ const shadowPatience = 100 * time.Millisecond
 func (p *Policy) InForce() *Policy {
 	return &Policy{
 		AnyOf: p.Shadow, AllOf: p.AllOf, AllowAnonymous: p.AllowAnonymous,
+		Breakers: p.Breakers, OnlyBackend: p.OnlyBackend,
 		Limits: p.Limits, LimitsInFilter: p.LimitsInFilter, RateLimitHeaders: p.RateLimitHeaders, meters: p.meters,
 	}
 }

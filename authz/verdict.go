@@ -22,6 +22,12 @@ type Verdict struct {
 	Identity Identity
 	// Challenge is the WWW-Authenticate header of a 401 or 403.
 	Challenge string
+	// Backend is the backend that the request goes to, as Route, where it has a
+	// breaker.
+	Backend string
+	// Admission is the answer of that backend's breaker; its zero value where there
+	// is none, or where the request did not come to it.
+	Admission Admission
 	// Limits is the limiter's answer; its zero value where none was asked.
 	Limits LimitResult
 	// LimitKeys are the values that Envoy's ratelimit filter is to count by.
@@ -43,6 +49,8 @@ type Verdict struct {
 	shadow Reason
 	// stranger tells of a request that no route takes.
 	stranger bool
+	// respond is what the client gets in place of a denial. Nil is the denial.
+	respond *config.Respond
 	// headers are set on the request, for the backend.
 	headers []header
 	// removeHeaders and removeQuery are taken out of the request.
@@ -52,12 +60,14 @@ type Verdict struct {
 	cause error
 }
 
-// inShadow is what would be answered by what is in shadow, requirements first;
-// empty where that would let the request pass, or where there is none.
+// inShadow is what would be answered by what is in shadow, requirements first,
+// then a breaker, then limits; empty where that would let the request pass, or where there is none.
 func (v Verdict) inShadow() Reason {
 	switch {
 	case v.shadow != "" && v.shadow != ReasonAllowed:
 		return v.shadow
+	case v.Admission.Shadow:
+		return ReasonCircuitOpen
 	case len(v.Limits.Shadow) > 0:
 		return ReasonRateLimited
 	}

@@ -43,6 +43,8 @@ func (w *wireRequest) scanAttributes(s wire.Scanner) wire.Scanner {
 				w.route, hasRoute = value, true
 			case "policy":
 				w.policy, hasPolicy = value, true
+			case "backend":
+				w.backend = value
 			}
 		case wire.Tag(11, wire.Delimited), wire.Tag(13, wire.Delimited): // metadata: Envoy sends it empty
 			if s.Bytes() != "" {

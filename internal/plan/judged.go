@@ -89,7 +89,26 @@ func (p *Plan) judge(before *Plan) {
 func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
 		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
-		maps.Equal(a.Limits, b.Limits) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers)
+		maps.Equal(a.Limits, b.Limits) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) &&
+		sameBreakers(a.Backends, b.Backends)
+}
+
+// sameBreakers tells whether the same backends have a breaker, with the same
+// fallback: of a breaker a policy has no more.
+func sameBreakers(a, b map[string]*config.Backend) bool {
+	within := func(a, b map[string]*config.Backend) bool {
+		for name, backend := range a {
+			if backend.Breaker == nil || b[name] == backend {
+				continue
+			}
+			other := b[name]
+			if other == nil || other.Breaker == nil || !reflect.DeepEqual(backend.Breaker.Fallback, other.Breaker.Fallback) {
+				return false
+			}
+		}
+		return true
+	}
+	return within(a, b) && within(b, a)
 }
 
 func (j *judgements) has(r *config.Route) bool {

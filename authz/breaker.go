@@ -1,0 +1,121 @@
+package authz
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// Breaker tells whether a request may go to its backend. Package breakerpolicy
+// implements it.
+type Breaker interface {
+	// Admit asks for one request of a route that Envoy would send to a backend. It
+	// is asked for each, and must not block.
+	Admit(route, backend string) Admission
+	// Cancel tells that the request which was made a probe goes to no backend, so
+	// that the next one may be it.
+	Cancel(probe string)
+}
+
+// Admission is a breaker's answer for one request. The zero value lets it pass.
+type Admission struct {
+	// Denied: the breaker is open.
+	Denied bool
+	// RetryAfter is how long until it may let a request pass again, where it is
+	// denied.
+	RetryAfter time.Duration
+	// Shadow: it would be denied, were the breaker enforced.
+	Shadow bool
+	// Probe is by what the access log stream tells of the end of a request that is
+	// a probe. Empty: it is none.
+	Probe string
+}
+
+// BackendBreaker is a breaker in front of one of a route's backends. When it opens
+// and closes is not the judge's: a policy stays the same when that changes.
+type BackendBreaker struct {
+	// Backend is the name of the backend.
+	Backend string
+	// Respond is what requests get while it is open. Nil is the denial.
+	Respond *config.Respond
+}
+
+// breakers are those in front of a route's backends, in the order of the route.
+// only is the backend of a route that has no other, if it has a breaker.
+func breakers(c *config.Config, r *config.Route) (all []BackendBreaker, only string) {
+	for _, to := range r.To {
+		b := c.Backends[to.Backend]
+		if b == nil || b.Breaker == nil {
+			continue
+		}
+		breaker := BackendBreaker{Backend: to.Backend}
+		if b.Breaker.Fallback != nil {
+			breaker.Respond = b.Breaker.Fallback.Respond
+		}
+		all = append(all, breaker)
+	}
+	if len(all) == 1 && len(r.To) == 1 {
+		only = all[0].Backend
+	}
+	return all, only
+}
+
+// breakerOf is the breaker in front of the backend that a request would go to; nil
+// where there is none. Of a request whose Envoy does not say which backend it has
+// picked it is known where the route has no other.
+func (p *Policy) breakerOf(rq *request) *BackendBreaker {
+	backend := rq.backend
+	if rq.unrouted {
+		backend = p.OnlyBackend
+	}
+	for i := range p.Breakers {
+		if p.Breakers[i].Backend == backend {
+			return &p.Breakers[i]
+		}
+	}
+	return nil
+}
+
+// admit asks the breaker in front of the request's backend, if there is one.
+func (s *Server) admit(rq *request, p *Policy, v Verdict) Verdict {
+	b := p.breakerOf(rq)
+	if b == nil || s.breaker == nil {
+		return v
+	}
+	v.Admission = s.breaker.Admit(rq.route, b.Backend)
+	if rq.unrouted {
+		v.Backend = b.Backend
+	}
+	if v.Admission.Denied {
+		v = v.denied(refuse(ReasonCircuitOpen))
+		if !rq.isGRPC() {
+			v.respond = b.Respond
+		}
+	}
+	return v
+}
+
+// limitProbe is limit for a request that is a probe. One that does not pass goes to no
+// backend, and one whose Envoy has given it up may not: the probe is given back.
+func (s *Server) limitProbe(ctx context.Context, counted count, known []Charge, policy *Policy, v Verdict) (out Verdict) {
+	defer func() { // also where it panics
+		if out.Reason != ReasonAllowed {
+			s.breaker.Cancel(v.Admission.Probe)
+			out.Admission.Probe = ""
+		}
+	}()
+	out = s.limit(ctx, counted, known, policy, v)
+	if out.Reason == ReasonAllowed && ctx.Err() != nil {
+		out = out.denied(refuse(ReasonDeadlineExceeded))
+	}
+	return out
+}
+
+// isGRPC tells a call of gRPC, whose callers cannot read what else is answered.
+func (r *request) isGRPC() bool {
+	contentType, _ := r.header("content-type")
+	rest, ok := strings.CutPrefix(strings.ToLower(contentType), "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
