@@ -80,6 +80,16 @@ func (b *Breaker) Lease() time.Duration { return b.ProbeLease.Or(DefaultProbeLea
 // IsPerRoute tells that each route to the backend has a breaker of its own.
 func (b *Breaker) IsPerRoute() bool { return b.Per == PerRoute }
 
+// NameFor is the name of the breaker for requests of a route to the backend whose
+// breaker b is: the backend's, or, where each route has one of its own, the route's
+// and the backend's with a slash between them. State is kept under it.
+func (b *Breaker) NameFor(route, backend string) string {
+	if b.IsPerRoute() {
+		return route + "/" + backend
+	}
+	return backend
+}
+
 // Statuses are the statuses of the backend's answers that are failures.
 func (f *BreakerFailures) Statuses() []StatusRange {
 	if f.Status == nil {

@@ -40,6 +40,8 @@ type Backend struct {
 	Name      string   `json:"name"`
 	Share     string   `json:"share"`
 	Endpoints []string `json:"endpoints"`
+	// Breaker is what stands before it; absent where it has none.
+	Breaker *Breaker `json:"breaker,omitempty"`
 }
 
 func outcome(c *config.Config, r *config.Route, asked Asked, path string) *Outcome {
@@ -88,7 +90,7 @@ func (o *Outcome) send(c *config.Config, r *config.Route, asked Asked) {
 		value, there := asked.header(r.Pin.Header)
 		if to, ok := r.Pin.Values[value]; there && ok {
 			o.Pinned = fmt.Sprintf("the header %s chooses %s", r.Pin.Header, to)
-			o.Backends = []Backend{{to, "all", c.Backends[to].Endpoints}}
+			o.Backends = []Backend{backendOf(c, r, to, "all")}
 			o.Changes = append(o.Changes, sideChanges(r, to)...)
 			return
 		}
@@ -105,9 +107,14 @@ func (o *Outcome) send(c *config.Config, r *config.Route, asked Asked) {
 		if len(r.To) > 1 && to.Weight != nil {
 			share = fmt.Sprintf("%d of %d", *to.Weight, sum)
 		}
-		o.Backends = append(o.Backends, Backend{to.Backend, share, c.Backends[to.Backend].Endpoints})
+		o.Backends = append(o.Backends, backendOf(c, r, to.Backend, share))
 		o.Changes = append(o.Changes, sideChanges(r, to.Backend)...)
 	}
+}
+
+func backendOf(c *config.Config, r *config.Route, name, share string) Backend {
+	b := c.Backends[name]
+	return Backend{name, share, b.Endpoints, breakerOf(r, b)}
 }
 
 func sideChanges(r *config.Route, backend string) []string {

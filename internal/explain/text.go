@@ -173,6 +173,7 @@ func (o *Outcome) write(b *page) {
 	}
 	for _, to := range o.Backends {
 		b.line(1, "to %s (%s) at %s", to.Name, to.Share, strings.Join(to.Endpoints, ", "))
+		to.Breaker.write(b)
 	}
 	for _, said := range [][2]string{
 		{"pin", o.Pinned}, {"the backend sees", o.Host + o.Path}, {"mirror", strings.Join(o.Mirrors, "; ")}, {"headers", strings.Join(o.Changes, "; ")},

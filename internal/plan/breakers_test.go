@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestRoutesWithABreakerAreJudged(t *testing.T) {
 		name   string
 		change func(*config.Config)
 		want   []string
-		same   bool // the resources are those of the step before
+		same   bool // the resources are those of the step before, but not the version
 	}{
 		{"none", func(*config.Config) {}, nil, false},
 		{"one of two", func(c *config.Config) { c.Backends["two"].Breaker = &config.Breaker{} }, []string{"split"}, false},
@@ -62,9 +63,32 @@ func TestRoutesWithABreakerAreJudged(t *testing.T) {
 		if got := judged(p); !slices.Equal(got, step.want) {
 			t.Errorf("%s: judged %v, want %v", step.name, got, step.want)
 		}
-		if before != nil && (p.Version == before.Version) != step.same {
-			t.Errorf("%s: version %s after %s", step.name, p.Version, before.Version)
+		if before != nil && (version(p.Resources, nil) == version(before.Resources, nil)) != step.same {
+			t.Errorf("%s: are the resources of the step before the same? want %t", step.name, step.same)
+		}
+		if before != nil && p.Version == before.Version {
+			t.Errorf("%s: the version is that of the step before", step.name)
 		}
 		before = p
+	}
+}
+
+// TestBreakersByName: one of a backend, or one of each route to it.
+func TestBreakersByName(t *testing.T) {
+	shared, own := &config.Breaker{}, &config.Breaker{Per: config.PerRoute}
+	p, err := Compile(guarded(t, func(c *config.Config) {
+		c.Backends["one"].Breaker, c.Backends["three"].Breaker = shared, own
+		c.Routes[0].To[1].Backend = "three"
+	}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Breaker{
+		"one":         {Backend: "one", Config: shared},
+		"split/three": {Route: "split", Backend: "three", Config: own},
+		"alone/three": {Route: "alone", Backend: "three", Config: own},
+	}
+	if got := p.Breakers(); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -72,14 +72,13 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling the config: %w", err)
 	}
-	p.Version = version(p.Resources)
+	p.Version = version(p.Resources, p.breakersVersion())
 	return p, nil
 }
 
-// version hashes the versions of all resources, in an order that does not
-// depend on maps. Policies are named in the resources, by their hashes.
-func version(resources xds.Resources) string {
-	var parts []string
+// version hashes the versions of all resources, and those parts, in an order that
+// does not depend on maps. Policies are named in the resources, by their hashes.
+func version(resources xds.Resources, parts []string) string {
 	for t, byName := range resources {
 		for name, r := range byName {
 			parts = append(parts, fmt.Sprintf("%q %q %s", t, name, r.Version))
