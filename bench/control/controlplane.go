@@ -7,11 +7,11 @@ import (
 	"net"
 	"path/filepath"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	"github.com/gatewright/gatewright/config"
-	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -48,7 +48,7 @@ func (b *bench) startControlPlane(ctx context.Context, g *gateway, first questio
 		}
 	}()
 	c.server.Register(c.grpc)
-	outcome.NewServer(func(outcome.Outcome) {}).Register(c.grpc)
+	accesslogv3.RegisterAccessLogServiceServer(c.grpc, noOutcomes{})
 	if err := c.apply(ctx, g.config()); err != nil {
 		return nil, err
 	}
@@ -98,5 +98,19 @@ func (c *controlPlane) stop() {
 	c.grpc.Stop()
 	if c.served != nil {
 		<-c.served // nil after Stop
+	}
+}
+
+// noOutcomes takes the access logs of Envoys, and throws them away.
+type noOutcomes struct {
+	accesslogv3.UnimplementedAccessLogServiceServer
+}
+
+// StreamAccessLogs takes one.
+func (noOutcomes) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return err
+		}
 	}
 }

@@ -210,7 +210,7 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.outcomes.Observe, svc.ended).Register(server)
+	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended).Register(server)
 	return server
 }
 

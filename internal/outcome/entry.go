@@ -15,6 +15,10 @@ const (
 	probe    = "probe"
 )
 
+// BackendTag is the custom tag of an entry that names the backend that was picked.
+// Envoy itself names that of an endpoint, and says nothing where there was none.
+const BackendTag = "backend"
+
 // grpcStatus is the header or trailer by which a gRPC call ends.
 const grpcStatus = "grpc-status"
 
@@ -23,7 +27,7 @@ const grpcStatus = "grpc-status"
 // alone, is no outcome. Envoys of others may be told to write those, too.
 func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 	common := e.GetCommonProperties()
-	if kind := common.GetAccessLogType(); kind != accesslogdatav3.AccessLogType_NotSet && kind != accesslogdatav3.AccessLogType_DownstreamEnd {
+	if !isOfTheEnd(common.GetAccessLogType()) {
 		return Outcome{}, false
 	}
 	status := int(e.GetResponse().GetResponseCode().GetValue())
@@ -44,7 +48,15 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 	if common.GetTimeToLastDownstreamTxByte() == nil {
 		o.Duration = common.GetDuration().AsDuration()
 	}
+	if o.Backend == "" && o.Flags.Has(NoHealthy) {
+		o.Backend = common.GetCustomTags()[BackendTag]
+	}
 	return o, true
+}
+
+// isOfTheEnd tells an entry that is written when a request has ended from others.
+func isOfTheEnd(kind accesslogdatav3.AccessLogType) bool {
+	return kind == accesslogdatav3.AccessLogType_NotSet || kind == accesslogdatav3.AccessLogType_DownstreamEnd
 }
 
 // flags are the groups of the flags that are set.

@@ -23,7 +23,8 @@ const (
 	// there is no such backend in Envoy (NC).
 	NoHealthy
 	// Overflow is of Envoy's bounds towards the backend: as many connections,
-	// waiting requests or requests in flight as it may have (UO).
+	// waiting requests, requests in flight or repeats as there may be (UO). Of a
+	// repeat that was one too many, the attempt before it has its own word beside it.
 	Overflow
 	// RetriesExceeded stands beside the others: the last attempt failed, too, and no
 	// more were allowed (URX).
@@ -48,35 +49,39 @@ func (f Flags) Has(any Flags) bool { return f&any != 0 }
 // that was waited for.
 const statusGatewayTimeout = 504
 
+// unauthorizedDetails is the number of the only field that is a message: of whom
+// the request was denied by.
+const unauthorizedDetails = 13
+
 // flagOf says, for each field of Envoy's message of response flags by its number,
 // what it means. Those that are missing say nothing of who is at fault: the
 // failed health check of Envoy itself (LH), delays and faults that somebody has
 // injected (DI, FI), answers out of a cache (RFCF), and a filter without its
 // config (NFCF).
 var flagOf = [...]Flags{
-	2:  NoHealthy,       // no_healthy_upstream, UH
-	3:  Timeout,         // upstream_request_timeout, UT
-	4:  Reset,           // local_reset, LR
-	5:  Reset,           // upstream_remote_reset, UR
-	6:  ConnectFailure,  // upstream_connection_failure, UF
-	7:  Reset,           // upstream_connection_termination, UC
-	8:  Overflow,        // upstream_overflow, UO
-	9:  Unrouted,        // no_route_found, NR
-	12: Denied,          // rate_limited, RL
-	13: Denied,          // unauthorized_details, UAEX
-	14: Denied,          // rate_limit_service_error, RLSE
-	15: ClientGone,      // downstream_connection_termination, DC
-	16: RetriesExceeded, // upstream_retry_limit_exceeded, URX
-	17: idle,            // stream_idle_timeout, SI
-	18: Unrouted,        // invalid_envoy_request_headers, IH
-	19: ClientGone,      // downstream_protocol_error, DPE
-	20: Timeout,         // upstream_max_stream_duration_reached, UMSDR
-	23: ClientGone,      // duration_timeout, DT
-	24: Reset,           // upstream_protocol_error, UPE
-	25: NoHealthy,       // no_cluster_found, NC
-	26: Denied,          // overload_manager, OM
-	27: ConnectFailure,  // dns_resolution_failure, DF
-	28: ClientGone,      // downstream_remote_reset, DR
+	2:                   NoHealthy,       // no_healthy_upstream, UH
+	3:                   Timeout,         // upstream_request_timeout, UT
+	4:                   Reset,           // local_reset, LR
+	5:                   Reset,           // upstream_remote_reset, UR
+	6:                   ConnectFailure,  // upstream_connection_failure, UF
+	7:                   Reset,           // upstream_connection_termination, UC
+	8:                   Overflow,        // upstream_overflow, UO
+	9:                   Unrouted,        // no_route_found, NR
+	12:                  Denied,          // rate_limited, RL
+	unauthorizedDetails: Denied,          // UAEX
+	14:                  Denied,          // rate_limit_service_error, RLSE
+	15:                  ClientGone,      // downstream_connection_termination, DC
+	16:                  RetriesExceeded, // upstream_retry_limit_exceeded, URX
+	17:                  idle,            // stream_idle_timeout, SI
+	18:                  Unrouted,        // invalid_envoy_request_headers, IH
+	19:                  ClientGone,      // downstream_protocol_error, DPE
+	20:                  Timeout,         // upstream_max_stream_duration_reached, UMSDR
+	23:                  ClientGone,      // duration_timeout, DT
+	24:                  Reset,           // upstream_protocol_error, UPE
+	25:                  NoHealthy,       // no_cluster_found, NC
+	26:                  Denied,          // overload_manager, OM
+	27:                  ConnectFailure,  // dns_resolution_failure, DF
+	28:                  ClientGone,      // downstream_remote_reset, DR
 }
 
 // idle is an idle timeout of which is not known yet whom it has waited for.

@@ -2,6 +2,7 @@ package outcome
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,6 +16,22 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	known    Names
+
+	mu    sync.RWMutex // guards found
+	found map[place]series
+}
+
+// place is what a request is counted by.
+type place struct {
+	route, backend string
+	status         int
+}
+
+// series are those of a place that the config names: to look them up by their labels
+// is dearer than all else that is done with an outcome.
+type series struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // Names bound the series: only routes and backends that it has get their own.
@@ -27,6 +44,7 @@ type Names interface {
 func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 	m := &Metrics{
 		known: known,
+		found: map[place]series{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_requests_total",
 			Help: "Requests that Envoy has answered, by route, backend (empty: none was asked) and HTTP status (0: the client left).",
@@ -43,6 +61,9 @@ func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 
 // Forget drops the series of routes and backends that are no more.
 func (m *Metrics) Forget(routes, backends []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.found)
 	for _, route := range routes {
 		m.drop(prometheus.Labels{"route": route})
 	}
@@ -58,21 +79,49 @@ func (m *Metrics) drop(labels prometheus.Labels) {
 
 // Observe is a Sink.
 func (m *Metrics) Observe(o Outcome) {
-	route, backend := o.Route, o.Backend
+	at := place{o.Route, o.Backend, o.Status}
+	if !o.Upstream {
+		at.backend = "" // none was asked
+	}
+	m.mu.RLock()
+	found, ok := m.found[at]
+	m.mu.RUnlock()
+	if !ok {
+		found = m.find(at)
+	}
+	found.requests.Inc()
+	found.seconds.Observe(o.Duration.Seconds())
+}
+
+// find looks the series of a place up, and keeps those of names that are known now:
+// others may be tomorrow, and there is no end of them.
+func (m *Metrics) find(at place) series {
+	m.mu.Lock() // so that what is kept is not forgotten already
+	defer m.mu.Unlock()
+	route, backend := at.route, at.backend
 	if !m.known.HasRoute(route) {
 		route = Other
 	}
 	if backend != "" && !m.known.HasBackend(backend) {
 		backend = Other
 	}
-	m.requests.WithLabelValues(route, backend, code(o.Status)).Inc()
-	m.seconds.WithLabelValues(route, backend).Observe(o.Duration.Seconds())
+	found := series{
+		m.requests.WithLabelValues(route, backend, code(at.status)),
+		m.seconds.WithLabelValues(route, backend),
+	}
+	if route == at.route && backend == at.backend && code(at.status) != noStatus {
+		m.found[at] = found
+	}
+	return found
 }
 
-// code is a status as a label; what is not an HTTP status is 0.
+// noStatus is the label of what is no status of HTTP.
+const noStatus = "0"
+
+// code is a status as a label; what is not an HTTP status is noStatus.
 func code(status int) string {
 	if status < 100 || status > 599 {
-		return "0"
+		return noStatus
 	}
 	return strconv.Itoa(status)
 }

@@ -6,15 +6,15 @@ import "time"
 // often it was repeated towards the backend, when its last byte has gone. Of a
 // stream or an upgraded connection that is its end.
 type Outcome struct {
-	// Route and Backend are names of the config. Backend is the one that the
-	// request would go or has gone to, also where it was denied before: whether it
-	// was asked, Upstream tells. Empty where the route has none.
+	// Route and Backend are names of the config. Backend is the one that was asked, or
+	// had nobody to ask; that one is known where the config has breakers or rollouts.
+	// Empty where the gateway has answered by itself.
 	Route, Backend string
-	// Upstream tells that an endpoint of Backend was picked and an attempt made.
-	// False where the gateway has answered by itself, or none could be picked.
+	// Upstream tells that an endpoint of Backend was picked. It was asked, unless
+	// Flags say that it was not to have any more (Overflow).
 	Upstream bool
-	// Attempts is how often the request was sent or tried to be sent to Backend, 1
-	// without repeats. 0 where it was not.
+	// Attempts is how often it was tried to send the request to Backend, 1 without
+	// repeats, also where nobody was to be asked. 0 where it was not tried.
 	Attempts int
 	// Status is the HTTP status sent to the client, 0 where none was. A backend
 	// that has answered with a status and then broken off has both, Status and a flag.
@@ -43,13 +43,21 @@ type Outcome struct {
 // backend has ended.
 const GRPCUnknown = -1
 
-// BackendAnswers tells whether the outcome says anything of how its backend does:
-// one was asked, or had nobody to ask, and it is not the client that left before
-// there was an answer. A client's abort, a denial and an answer of the gateway's
-// own say nothing.
+// BackendAnswers tells whether the outcome says anything of how its backend does: it
+// has begun to answer, or failed to. A client that left before there was an answer, a
+// denial, an answer of the gateway's own, and a request that was one too many for the
+// bounds towards the backend, say nothing.
 func (o Outcome) BackendAnswers() bool {
-	if o.Flags.Has(Denied) || o.Flags.Has(ClientGone) && o.FirstByte == 0 {
+	switch {
+	case o.Flags.Has(Denied):
 		return false
+	case o.FirstByte > 0:
+		return true
+	case o.Flags.Has(ClientGone):
+		return false
+	case o.Flags.Has(ConnectFailure | Reset | Timeout | NoHealthy):
+		return true
+	default:
+		return o.Upstream && !o.Flags.Has(Overflow)
 	}
-	return o.Upstream || o.Flags.Has(NoHealthy)
 }

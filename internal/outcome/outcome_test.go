@@ -2,6 +2,7 @@ package outcome
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -18,14 +19,21 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/internal/door"
 )
 
 // TestStreamReachesSinks sends entries as Envoy does, over gRPC.
 func TestStreamReachesSinks(t *testing.T) {
 	got := make(chan Outcome, 10)
 	listener := bufconn.Listen(1 << 16)
-	server := grpc.NewServer()
-	NewServer(func(o Outcome) { got <- o }).Register(server)
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	entrance, err := door.New(door.Settings{}, log, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, s := entrance.NewServer(), NewServer(log, reg, func(o Outcome) { got <- o })
+	s.Register(server)
 	go server.Serve(listener) //nolint:errcheck // ends with Stop
 	t.Cleanup(server.Stop)
 
@@ -82,10 +90,10 @@ func TestStreamReachesSinks(t *testing.T) {
 
 func TestMetricsAreBoundedByTheConfig(t *testing.T) {
 	m := NewMetrics(prometheus.NewRegistry(), onlyUsers{})
-	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
-	m.Observe(Outcome{Route: "users", Backend: "users-v1", Status: 200})
+	m.Observe(Outcome{Route: "users", Backend: "users-v1", Upstream: true, Status: 200})
+	m.Observe(Outcome{Route: "users", Backend: "users-v1", Upstream: true, Status: 200})
 	m.Observe(Outcome{Route: "users", Status: 429})
-	m.Observe(Outcome{Route: "nobody knows", Backend: "me neither", Status: 99999})
+	m.Observe(Outcome{Route: "nobody knows", Backend: "me neither", Upstream: true, Status: 99999})
 	want := `
 # HELP gatewright_requests_total Requests that Envoy has answered, by route, backend (empty: none was asked) and HTTP status (0: the client left).
 # TYPE gatewright_requests_total counter

@@ -11,8 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"runtime/debug"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 )
 
@@ -22,36 +25,69 @@ type Sink func(Outcome)
 
 // Server is Envoy's access log service.
 type Server struct {
-	accesslogv3.UnimplementedAccessLogServiceServer
-	sinks []Sink
+	log    *slog.Logger
+	sinks  []Sink
+	unread prometheus.Counter
 }
 
-// NewServer returns a server that hands each outcome to every sink, in order.
-func NewServer(sinks ...Sink) *Server { return &Server{sinks: sinks} }
+// NewServer returns a server that hands each outcome to every sink, in order, and
+// registers its metric.
+func NewServer(log *slog.Logger, reg prometheus.Registerer, sinks ...Sink) *Server {
+	s := &Server{log: log, sinks: sinks, unread: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "gatewright_outcomes_unread_total",
+		Help: "Messages of Envoys' access logs of which some entry could not be read, and was left out.",
+	})}
+	reg.MustRegister(s.unread)
+	return s
+}
 
-// Register offers the server on a gRPC server.
+// Register offers the server on a gRPC server. That must have a codec that has
+// messages of encoding.BinaryUnmarshaler decode themselves, as that of package door.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
-	accesslogv3.RegisterAccessLogServiceServer(r, s)
+	r.RegisterService(&grpc.ServiceDesc{
+		ServiceName: accesslogv3.AccessLogService_ServiceDesc.ServiceName,
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName: "StreamAccessLogs", ClientStreams: true,
+			Handler: func(_ any, stream grpc.ServerStream) error { return s.serve(stream) },
+		}},
+		Metadata: accesslogv3.AccessLogService_ServiceDesc.Metadata,
+	}, s)
 }
 
-// StreamAccessLogs serves one Envoy.
-func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+// serve takes the log of one Envoy's thread until it ends. What cannot be read of it
+// is counted, and ends nothing: the rest is not worth less.
+func (s *Server) serve(stream grpc.ServerStream) error {
+	r := &Reader{}
 	for {
-		m, err := stream.Recv()
+		m := &message{}
+		err := stream.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&accesslogv3.StreamAccessLogsResponse{})
+			return stream.SendMsg(&accesslogv3.StreamAccessLogsResponse{})
 		}
 		if err != nil {
 			return fmt.Errorf("receiving access logs: %w", err)
 		}
-		for _, entry := range m.GetHttpLogs().GetLogEntry() {
-			o, ended := fromEntry(entry)
-			if !ended {
-				continue
-			}
-			for _, sink := range s.sinks {
-				sink(o)
-			}
+		s.take(r, m.text)
+	}
+}
+
+// take takes one message. A sink that panics costs what is left of it.
+func (s *Server) take(r *Reader, text string) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.unread.Inc()
+			s.log.Error("taking an outcome panicked", "fault", fault, "stack", string(debug.Stack()))
 		}
+	}()
+	if r.Read(text, s.sink) != nil {
+		s.unread.Inc()
+	}
+}
+
+// sink hands an outcome to all who asked for it.
+func (s *Server) sink(o Outcome) {
+	for _, sink := range s.sinks {
+		sink(o)
 	}
 }

@@ -7,7 +7,11 @@ const (
 	Varint    = 0
 	Fixed64   = 1
 	Delimited = 2
+	Fixed32   = 5
 )
+
+// maxNumber is the greatest number that a field can have.
+const maxNumber = 1<<29 - 1
 
 // Tag is what stands before a field: its number, and how its value is written.
 func Tag(number, kind uint64) uint64 { return number<<3 | kind }
@@ -115,4 +119,33 @@ func (s *Scanner) Text() string {
 		s.Fail()
 	}
 	return value
+}
+
+// Skip passes over the value of a field that nobody asks for. The generated code
+// looks into some of those, and may take offence where this does not.
+func (s *Scanner) Skip(tag uint64) {
+	switch tag & 7 {
+	case Varint:
+		s.Varint()
+	case Fixed64:
+		s.pass(8)
+	case Delimited:
+		s.Bytes()
+	case Fixed32:
+		s.pass(4)
+	default: // a group, which nobody sends
+		s.Fail()
+	}
+	if number := tag >> 3; number == 0 || number > maxNumber {
+		s.Fail()
+	}
+}
+
+// pass passes over bytes.
+func (s *Scanner) pass(n int) {
+	if len(s.rest) < n {
+		s.Fail()
+		return
+	}
+	s.rest = s.rest[n:]
 }

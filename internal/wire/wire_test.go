@@ -68,6 +68,25 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// FuzzSkip: it passes over what protowire passes over, but groups, and numbers that
+// no field can have, which the generated code refuses.
+func FuzzSkip(f *testing.F) {
+	for _, b := range [][]byte{{0x08, 0x80, 0x01}, {0x09, 1, 2, 3, 4, 5, 6, 7, 8}, {0x0a, 2, 'a', 0xff}, {0x0d, 1, 2, 3, 4}, {0x0b, 0x0c}, {0x00, 1}, {0x0d, 1}} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := Scan(string(b))
+		s.Skip(s.Tag())
+		number, kind, n := protowire.ConsumeField(b)
+		if kind == protowire.StartGroupType || kind == protowire.EndGroupType || number > protowire.MaxValidNumber {
+			n = -1
+		}
+		if s.Failed() != (n < 0) || n >= 0 && len(s.rest) != len(b)-n {
+			t.Errorf("%x: %d left (failed %t), want to pass over %d", b, len(s.rest), s.Failed(), n)
+		}
+	})
+}
+
 // FuzzVarint: it takes what protowire takes.
 func FuzzVarint(f *testing.F) {
 	f.Add([]byte{0x80, 0x01})

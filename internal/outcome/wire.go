@@ -1,0 +1,138 @@
+package outcome
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatewright/gatewright/internal/wire"
+)
+
+// Envoy's log is taken from the wire without its generated types: an entry has some
+// fifty values in as many objects, of which an Outcome has a dozen, and to build
+// them was most of what an outcome cost (bench/outcomes).
+
+// message is a StreamAccessLogsMessage as it came. It takes itself from the wire
+// where the gRPC server's codec lets it, as that of package door does.
+type message struct{ text string }
+
+// UnmarshalBinary keeps the message; it is read later, and not in the codec, where
+// a panic would end the process.
+func (m *message) UnmarshalBinary(data []byte) error {
+	m.text = string(data)
+	return nil
+}
+
+// The fields of a StreamAccessLogsMessage.
+const (
+	fieldIdentifier = 1
+	fieldHTTPLogs   = 2
+)
+
+// GetNode is the Envoy that the message says to be from, nil where it says none or
+// cannot be read: only the first message of a stream has to. The door holds it to
+// the client's certificate.
+func (m *message) GetNode() *corev3.Node {
+	s := wire.Scan(m.text)
+	for s.More() {
+		tag := s.Tag()
+		if tag != wire.Tag(fieldIdentifier, wire.Delimited) {
+			s.Skip(tag)
+			continue
+		}
+		identifier := &accesslogv3.StreamAccessLogsMessage_Identifier{}
+		if proto.Unmarshal([]byte(s.Bytes()), identifier) != nil {
+			return nil
+		}
+		return identifier.GetNode()
+	}
+	return nil
+}
+
+// Reader takes outcomes out of the messages of one stream. The zero value is ready.
+type Reader struct{ names names }
+
+// Read hands the outcomes of a StreamAccessLogsMessage to a sink, which may keep
+// them. What cannot be read is left out, and the error says how much that was.
+func (r *Reader) Read(text string, sink Sink) error {
+	s := wire.Scan(text)
+	unread := 0
+	for s.More() {
+		switch tag := s.Tag(); tag {
+		case wire.Tag(fieldHTTPLogs, wire.Delimited):
+			logs := s.Message(true)
+			for logs.More() {
+				tag := logs.Tag()
+				if tag != wire.Tag(1, wire.Delimited) { // log_entry
+					logs.Skip(tag)
+					continue
+				}
+				switch o, ended, err := r.entry(logs.Bytes()); {
+				case err != nil:
+					unread++
+				case ended && !logs.Failed():
+					sink(o)
+				}
+			}
+			s.Done(logs)
+		default:
+			s.Skip(tag)
+		}
+	}
+	switch {
+	case s.Failed():
+		return errors.New("it is no StreamAccessLogsMessage from some place on")
+	case unread > 0:
+		return fmt.Errorf("%d entries are no HTTPAccessLogEntry", unread)
+	default:
+		return nil
+	}
+}
+
+// entry is the outcome that an entry tells of, if it does. The scanner knows what
+// Envoys send; of whatever it does not know, and of every fault, the generated code
+// has the word.
+func (r *Reader) entry(text string) (o Outcome, ended bool, err error) {
+	scanned := scannedEntry{}
+	if scanned.scan(wire.Scan(text)) {
+		o, ended = scanned.outcome()
+	} else {
+		e := &accesslogdatav3.HTTPAccessLogEntry{}
+		if err := proto.Unmarshal([]byte(text), e); err != nil {
+			return Outcome{}, false, err
+		}
+		o, ended = fromEntry(e)
+	}
+	o.Route, o.Backend = r.names.same(o.Route), r.names.same(o.Backend)
+	// A part of the message would keep the whole of it in memory.
+	o.InFlight, o.Breaker = strings.Clone(o.InFlight), strings.Clone(o.Breaker)
+	return o, ended, nil
+}
+
+// names are those of the config that have come, each once: what an outcome keeps is
+// then no part of a message. The zero value is empty.
+type names struct{ all map[string]string }
+
+// maxNames bounds the names that are remembered of one stream, which an Envoy of
+// somebody else's may make up.
+const maxNames = 1 << 12
+
+func (n *names) same(name string) string {
+	if name == "" {
+		return ""
+	}
+	if kept, ok := n.all[name]; ok {
+		return kept
+	}
+	if n.all == nil || len(n.all) >= maxNames {
+		n.all = make(map[string]string)
+	}
+	name = strings.Clone(name)
+	n.all[name] = name
+	return name
+}
