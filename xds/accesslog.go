@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -35,7 +37,7 @@ const outcomeFlush = 50 * time.Millisecond
 
 // accessLogs are the two records of every request: a line of JSON on Envoy's
 // standard output for people, and the outcome on the access log stream for
-// Gatewright's metrics.
+// Gatewright's metrics, breakers and rollouts.
 func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 	return []*accesslogv3.AccessLog{
 		accessLog("envoy.access_loggers.stdout", &streamlogv3.StdoutAccessLog{
@@ -43,15 +45,59 @@ func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.logLine(l)},
 			}},
 		}),
-		accessLog("envoy.access_loggers.http_grpc", &grpclogv3.HttpGrpcAccessLogConfig{
-			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
-				LogName:             l.Name,
-				GrpcService:         controlService(),
-				TransportApiVersion: corev3.ApiVersion_V3,
-				BufferFlushInterval: durationpb.New(outcomeFlush),
-			},
-		}),
+		accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l)),
 	}
+}
+
+// outcomeLog is the access log stream. It has the names of backends that were asked,
+// and, where that may count against them, of those that had nobody to ask. The status
+// of a gRPC call is in a trailer, or in the headers of an answer that has nothing else.
+func (b builder) outcomeLog(l *config.Listener) *grpclogv3.HttpGrpcAccessLogConfig {
+	log := &grpclogv3.HttpGrpcAccessLogConfig{
+		CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+			LogName:             l.Name,
+			GrpcService:         controlService(),
+			TransportApiVersion: corev3.ApiVersion_V3,
+			BufferFlushInterval: durationpb.New(outcomeFlush),
+		},
+	}
+	if b.judgesBackends() {
+		log.CommonConfig.CustomTags = []*tracingv3.CustomTag{{
+			Tag:  backendTag,
+			Type: &tracingv3.CustomTag_Value{Value: "%UPSTREAM_CLUSTER%"},
+		}}
+	}
+	if b.hasCalls() {
+		log.AdditionalResponseHeadersToLog = []string{grpcStatusHeader}
+		log.AdditionalResponseTrailersToLog = []string{grpcStatusHeader}
+	}
+	return log
+}
+
+// grpcStatusHeader is by what a gRPC call ends.
+const grpcStatusHeader = "grpc-status"
+
+// backendTag is the tag of an outcome that names the backend that was picked.
+const backendTag = "backend"
+
+// judgesBackends tells whether something acts on how a backend does.
+func (b builder) judgesBackends() bool {
+	for _, backend := range b.config.Backends {
+		if backend.Breaker != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.Rollout != nil })
+}
+
+// hasCalls tells whether some backend may be called by gRPC.
+func (b builder) hasCalls() bool {
+	for _, backend := range b.config.Backends {
+		if backend.SpeaksHTTP2() {
+			return true
+		}
+	}
+	return false
 }
 
 // logLine is the line of JSON. The path is logged without its query, which may
