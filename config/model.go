@@ -981,19 +981,53 @@ type Pin struct {
 	Values map[string]string `yaml:"values" required:"true"`
 }
 
-// Rollout moves weights by time, while the new side stands.
+// Rollout moves the share of one backend of a route, the canary, by itself: step by
+// step while it stands, and back when it does not. While a route has one, the weights
+// in To say only how the others share the rest.
 type Rollout struct {
-	Backend   string     `yaml:"backend" required:"true"`
-	Steps     []int      `yaml:"steps" required:"true"`
-	Every     Duration   `yaml:"every" required:"true"`
+	// Backend is the canary: one of the route's To, or of its mirrors. Of a mirror
+	// the percentage moves in place of a weight: it gets copies, and no client waits
+	// for it.
+	Backend string `yaml:"backend" required:"true"`
+	// Release is which release of the backend it is, in any words. Another one begins
+	// anew.
+	Release string `yaml:"release"`
+	// Steps are the canary's shares in percent, 1 to 100, rising.
+	Steps []int `yaml:"steps" required:"true"`
+	// Every is how long each step lasts, at least.
+	Every Duration `yaml:"every" required:"true"`
+	// BackEvery is how long each step back lasts when the canary does not stand. 0
+	// takes all of its share away at once.
+	BackEvery Duration `yaml:"backEvery"`
+	// AbortWhen says what the canary must not exceed. Nil compares it with the stable
+	// side alone, by the defaults.
 	AbortWhen *AbortWhen `yaml:"abortWhen"`
 }
 
-// AbortWhen says when a rollout is taken back.
+// AbortWhen says when a rollout is taken back. Whatever it says, the canary is also
+// compared with the other backends of the route.
 type AbortWhen struct {
-	ErrorRate   float64  `yaml:"errorRate"`
-	P99         Duration `yaml:"p99"`
-	MinRequests int      `yaml:"minRequests"`
+	// ErrorRate is the share of the canary's requests that may fail, below 1. 0 is no
+	// bound.
+	ErrorRate float64 `yaml:"errorRate"`
+	// P99 is how long 99 of 100 of its requests may take at most. 0 is no bound.
+	P99 Duration `yaml:"p99"`
+	// MinRequests are those of the canary in a step without which nothing is decided.
+	// 0 means 50.
+	MinRequests int `yaml:"minRequests"`
+	// Tolerance is how much worse than the others it may be.
+	Tolerance *RolloutTolerance `yaml:"tolerance"`
+}
+
+// RolloutTolerance is how much worse than the other backends of its route a canary
+// may be.
+type RolloutTolerance struct {
+	// Errors is how many times their error rate its own may be, at least 1. 0 means
+	// 1.25.
+	Errors float64 `yaml:"errors"`
+	// Latency is how many times their p99 its own may be, at least 1. 0 means 1.2.
+	// 5 ms more than theirs is always tolerated.
+	Latency float64 `yaml:"latency"`
 }
 
 // Retry repeats failed attempts at a backend.

@@ -50,6 +50,7 @@ func (c *checker) target(at *place, r *Route) {
 	if len(r.To) == 0 && places(r) > 0 {
 		const rule = "needs a backend: the route answers by itself"
 		c.must(r.Pin == nil, at.key("pin"), rule)
+		c.must(r.Rollout == nil, at.key("rollout"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
 		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
 		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
@@ -66,6 +67,9 @@ func (c *checker) target(at *place, r *Route) {
 	c.grpcBackends(at.key("to"), r)
 	if r.Pin != nil {
 		c.pin(at.key("pin"), r.Pin, r.To)
+	}
+	if r.Rollout != nil {
+		c.rollout(at.key("rollout"), r)
 	}
 	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
 	c.atMost(at.key("idleTimeout"), r.IdleTimeout, maxDuration)

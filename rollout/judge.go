@@ -1,0 +1,88 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	// falseAlarms is how many rollouts of a canary that is as good as the stable
+	// side may be taken back by the comparison with it: one in 100 at most, over all
+	// steps and however often it is looked at.
+	falseAlarms = 0.01
+	// boundAlarms is the same of one step of a canary whose error rate, or share of
+	// slow requests, is exactly the bound. Of one that is well below it there are
+	// far fewer.
+	boundAlarms = 0.05
+	// doubt is the score at which a canary is not taken back yet, and not taken on.
+	doubt = 50
+)
+
+// verdict is how a canary stands.
+type verdict struct {
+	// fails is why it does not stand, in words; empty is not known to fail.
+	fails string
+	// doubts is why nobody can tell yet.
+	doubts string
+}
+
+// judge says how the canary stands, by what was seen in the step.
+func judge(spec Spec, s State) verdict {
+	var fails, doubts []string
+	note := func(score, limit float64, exceeds bool, why string) {
+		switch {
+		case !exceeds:
+		case score >= limit:
+			fails = append(fails, why+"; "+chance(score))
+		default:
+			doubts = append(doubts, why)
+		}
+	}
+	if spec.ErrorRate > 0 {
+		c := &s.Seen.Canary
+		note(s.OverErrorRate.Score(), 1/boundAlarms, c.ErrorRate() > spec.ErrorRate,
+			fmt.Sprintf("%s, and at most %s may", failed("it", c), percent(spec.ErrorRate)))
+	}
+	if spec.P99 > 0 {
+		c := &s.Seen.Canary
+		note(s.OverP99.Score(), 1/boundAlarms, share(c.Slow, c.Requests) > 1-p99,
+			fmt.Sprintf("%d of its %d requests (%s) took longer than %s, and at most 1 %% may", c.Slow, c.Requests, percent(share(c.Slow, c.Requests)), spec.P99))
+	}
+	limit := 2 * float64(len(spec.Steps)) / falseAlarms
+	compare := func(score float64, worse bool, why string) {
+		// Being worse by a little is no doubt: equal sides are, half of the time.
+		if score >= doubt {
+			note(score, limit, worse, why)
+		}
+	}
+	c, o := &s.Seen.Canary, &s.Seen.Stable
+	compare(s.MoreErrors.Score(), c.ErrorRate() > o.ErrorRate(),
+		fmt.Sprintf("%s, while %s", failed("it", c), failed("the stable side", o)))
+	t := s.Tail
+	compare(s.Slower.Score(), share(t.Canary, t.CanaryOf) > 1-p99,
+		fmt.Sprintf("%d of its %d requests (%s) took longer than %s, %g times the p99 of the stable side, and %d of %d (%s) of the stable side's did",
+			t.Canary, t.CanaryOf, percent(share(t.Canary, t.CanaryOf)), round(t.Over), spec.LatencyTolerance, t.Stable, t.StableOf, percent(share(t.Stable, t.StableOf))))
+	switch {
+	case len(fails) == 0:
+	case c.Requests < spec.MinRequests:
+		doubts = append(doubts, fails...)
+	default:
+		return verdict{fails: strings.Join(fails, "; ")}
+	}
+	return verdict{doubts: strings.Join(doubts, "; ")}
+}
+
+// waits is what a running rollout waits for, or "": it is time to go on.
+func waits(spec Spec, s State, v verdict) string {
+	var for_ []string
+	if left := spec.Every - s.Elapsed; left > 0 {
+		for_ = append(for_, fmt.Sprintf("the end of the step, in %s", round(left)))
+	}
+	if n := s.Seen.Canary.Requests; n < spec.MinRequests {
+		for_ = append(for_, fmt.Sprintf("requests: the canary has had %d of at least %d in this step", n, spec.MinRequests))
+	}
+	if v.doubts != "" {
+		for_ = append(for_, "certainty: "+v.doubts)
+	}
+	return strings.Join(for_, "; ")
+}

@@ -1,0 +1,116 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// The defaults of what a rollout does not say.
+const (
+	// DefaultMinRequests is config.AbortWhen.MinRequests.
+	DefaultMinRequests = 50
+	// DefaultErrorTolerance and DefaultLatencyTolerance are those of
+	// config.RolloutTolerance.
+	DefaultErrorTolerance   = 1.25
+	DefaultLatencyTolerance = 1.2
+)
+
+// Spec is a rollout as a valid config has it, with its defaults.
+type Spec struct {
+	// Route is the route whose weights move, and Backend the canary.
+	Route, Backend string
+	// Dark tells that the canary gets copies of requests (config.Mirror) and no
+	// request itself: its share is that of the requests that are copied.
+	Dark bool
+	// Release is which release of the canary it is, in any words.
+	Release string
+	// Steps are the canary's shares in percent, rising. Every is how long each
+	// lasts.
+	Steps []int
+	Every time.Duration
+	// BackEvery is how long each step back lasts. 0 goes back at once.
+	BackEvery time.Duration
+	// ErrorRate and P99 are what the canary may not exceed. 0 is no bound.
+	ErrorRate float64
+	P99       time.Duration
+	// MinRequests are those of the canary in a step without which nothing is
+	// decided.
+	MinRequests uint64
+	// ErrorTolerance and LatencyTolerance are how many times the stable side's
+	// error rate and p99 the canary's may be.
+	ErrorTolerance, LatencyTolerance float64
+}
+
+// Specs are the rollouts of a valid config, by route.
+func Specs(c *config.Config) map[string]Spec {
+	out := map[string]Spec{}
+	for _, r := range c.Routes {
+		if r.Rollout != nil {
+			out[r.Name] = newSpec(r)
+		}
+	}
+	return out
+}
+
+func newSpec(r *config.Route) Spec {
+	o := r.Rollout
+	s := Spec{
+		Route: r.Name, Backend: o.Backend, Release: o.Release, Dark: !sendsTo(r, o.Backend),
+		Steps: o.Steps, Every: time.Duration(o.Every), BackEvery: time.Duration(o.BackEvery),
+		MinRequests: DefaultMinRequests, ErrorTolerance: DefaultErrorTolerance, LatencyTolerance: DefaultLatencyTolerance,
+	}
+	a := o.AbortWhen
+	if a == nil {
+		return s
+	}
+	s.ErrorRate, s.P99 = a.ErrorRate, time.Duration(a.P99)
+	if a.MinRequests > 0 {
+		s.MinRequests = uint64(a.MinRequests)
+	}
+	if t := a.Tolerance; t != nil {
+		if t.Errors > 0 {
+			s.ErrorTolerance = t.Errors
+		}
+		if t.Latency > 0 {
+			s.LatencyTolerance = t.Latency
+		}
+	}
+	return s
+}
+
+// subject is what is rolled out: where it is another, all begins anew.
+func (s Spec) subject() string { return hash(s.Route, s.Backend, s.Dark, s.Release) }
+
+// terms are the subject and all by which it is rolled out.
+func (s Spec) terms() string { return hash(s) }
+
+func hash(parts ...any) string {
+	text, err := json.Marshal(parts)
+	if err != nil {
+		panic(err) // it cannot be: texts and numbers
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// stepUpTo is the last step that gives the canary at most a share, or the first.
+func (s Spec) stepUpTo(share int) int {
+	i, found := slices.BinarySearch(s.Steps, share)
+	if found {
+		return i
+	}
+	return max(i-1, 0)
+}
+
+// last is the index of the last step.
+func (s Spec) last() int { return len(s.Steps) - 1 }
+
+// sendsTo tells whether requests of a route go to a backend, and not just copies.
+func sendsTo(r *config.Route, backend string) bool {
+	return slices.ContainsFunc(r.To, func(d *config.Destination) bool { return d.Backend == backend })
+}
