@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"crypto/rand"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,9 +44,7 @@ type leases struct {
 	number   atomic.Uint64
 
 	due   chan struct{} // holds one token while queue is not empty
-	mu    sync.Mutex
-	queue []*share // guarded by mu
-	spare []*share // guarded by mu
+	queue queue[*share] // those that are due
 
 	next   int // the first shard that is looked at next; of the goroutine that sweeps
 	closed atomic.Bool
@@ -147,9 +144,7 @@ func (ls *leases) told(it item, r Result, charged bool) {
 
 // enqueue has a share renewed, which says that it is queued already.
 func (ls *leases) enqueue(s *share) {
-	ls.mu.Lock()
-	ls.queue = append(ls.queue, s)
-	ls.mu.Unlock()
+	ls.queue.add(s)
 	select {
 	case ls.due <- struct{}{}:
 	default:

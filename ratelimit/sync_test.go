@@ -77,13 +77,13 @@ func checkSync(t *rapid.T, s leasingUnderTest) {
 	exchange := func(i int) {
 		vs := m.fleet[i].near.views
 		vs.flush(context.Background())
-		if vs.waiting.Load() == 0 {
+		if vs.queue.waiting.Load() == 0 {
 			untold[i] = 0
 		}
 	}
 	for range rapid.IntRange(1, 30).Draw(t, "steps") {
 		i := rapid.IntRange(0, n-1).Draw(t, "instance")
-		switch rapid.SampledFrom([]string{"ask", "ask", "ask", "ask", "exchange", "exchange", "all", "time", "time", "sweep", "fault", "die", "end"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"ask", "ask", "ask", "ask", "exchange", "exchange", "all", "time", "time", "sweep", "fault", "die", "end", "set back"}).Draw(t, "step") {
 		case "ask":
 			ask(i, rapid.IntRange(1, 10).Draw(t, "requests"))
 		case "exchange":
@@ -98,6 +98,8 @@ func checkSync(t *rapid.T, s leasingUnderTest) {
 			m.fleet[i].near.views.sweep(shardCount)
 		case "fault":
 			faulty.next = rapid.SampledFrom([]string{"lost", "no answer"}).Draw(t, "fault")
+		case "set back":
+			m.setBack(t)
 		case "die":
 			lost += untold[i]
 			m.fleet[i], untold[i] = start(), 0

@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,11 +47,7 @@ type views struct {
 	views     *table[view]
 	maxUnsent int
 
-	mu    sync.Mutex
-	queue []*view // guarded by mu
-	spare []*view // guarded by mu
-
-	waiting atomic.Int64 // the length of queue
+	queue queue[*view] // those that have something to tell
 
 	next   int // the first shard that is looked at next; of the goroutine that sweeps
 	closed atomic.Bool
@@ -73,7 +68,7 @@ func (vs *views) claim(ctx context.Context, it item) claim {
 		home.mu.Lock()
 		now := vs.now() // what waited for the lock is late
 		v := home.of[it.key]
-		if v == nil || !v.queued && vs.waiting.Load() >= int64(vs.maxUnsent) {
+		if v == nil || !v.queued && vs.queue.waiting.Load() >= int64(vs.maxUnsent) {
 			home.mu.Unlock()
 			return claim{}
 		}
@@ -104,7 +99,7 @@ func (vs *views) conclude(it item, c claim, spent bool) {
 	v.queued = v.queued || queue
 	home.mu.Unlock()
 	if queue {
-		vs.enqueue(v)
+		vs.queue.add(v)
 	}
 }
 
@@ -130,14 +125,6 @@ func (vs *views) told(it item, r Result, _ bool) {
 	home.of[it.key] = v
 }
 
-// enqueue has a view exchanged, which says that it is queued already.
-func (vs *views) enqueue(v *view) {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	vs.queue = append(vs.queue, v)
-	vs.waiting.Store(int64(len(vs.queue)))
-}
-
 // run exchanges views until ctx ends.
 func (vs *views) run(ctx context.Context) {
 	tick := time.NewTicker(syncEvery)
@@ -155,20 +142,7 @@ func (vs *views) run(ctx context.Context) {
 
 // flush exchanges all views that are queued.
 func (vs *views) flush(ctx context.Context) {
-	vs.mu.Lock()
-	queue := vs.queue
-	vs.queue, vs.spare = vs.spare[:0], nil
-	vs.waiting.Store(0)
-	vs.mu.Unlock()
-	for rest := queue; len(rest) > 0; {
-		batch := rest[:min(syncBatch, len(rest))]
-		rest = rest[len(batch):]
-		vs.exchange(ctx, batch)
-	}
-	clear(queue)
-	vs.mu.Lock()
-	vs.spare = queue[:0]
-	vs.mu.Unlock()
+	vs.queue.flush(syncBatch, func(batch []*view) { vs.exchange(ctx, batch) })
 }
 
 // exchange tells the store what was spent of some views, and takes in what is left.
@@ -207,7 +181,7 @@ func (vs *views) exchange(ctx context.Context, batch []*view) {
 		v.queued = v.queued || queue
 		home.mu.Unlock()
 		if queue {
-			vs.enqueue(v)
+			vs.queue.add(v)
 		}
 	}
 }
