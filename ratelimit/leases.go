@@ -109,9 +109,9 @@ func (ls *leases) conclude(it item, c claim, spent bool) {
 }
 
 // told implements keeper.
-func (ls *leases) told(it item, r Result, charged bool) {
+func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
 	bucket, ok := it.Definition.(Bucket)
-	if !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
+	if said == nil || !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
 		return
 	}
 	now, home := ls.now(), ls.shares.home(it.key)
@@ -126,13 +126,13 @@ func (ls *leases) told(it item, r Result, charged bool) {
 		home.of[it.key] = s
 	}
 	s.bucket, s.keep, s.used = bucket, it.keep, now
-	s.learn(r.Remaining, now)
+	s.learn(said.Remaining, now)
 	switch {
 	case charged:
 		s.note(it.Cost, now)
 		s.emptyUntil = 0
-	case !r.Allowed:
-		s.emptyUntil, s.emptyCost = now+max(r.RetryAfter.Microseconds(), s.pace()), it.Cost
+	case !said.Allowed:
+		s.emptyUntil, s.emptyCost = now+max(said.RetryAfter.Microseconds(), s.pace()), it.Cost
 	}
 	queue := s.low(now)
 	s.queued = s.queued || queue
