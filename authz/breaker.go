@@ -40,36 +40,41 @@ type BackendBreaker struct {
 	Backend string
 	// Respond is what requests get while it is open. Nil is the denial.
 	Respond *config.Respond
+	// Fallback is the backend that they go to while it is open. Empty is none.
+	Fallback string
 }
 
-// breakers are those in front of a route's backends, in the order of the route.
-// only is the backend of a route that has no other, if it has a breaker.
+// breakers are those in front of a route's backends, in the order of the route, and
+// of the backends that these fall back on. only is the backend of a route that has
+// no other, if it has a breaker.
 func breakers(c *config.Config, r *config.Route) (all []BackendBreaker, only string) {
-	for _, to := range r.To {
-		b := c.Backends[to.Backend]
-		if b == nil || b.Breaker == nil {
-			continue
+	seen := map[string]bool{}
+	add := func(backend string) {
+		b := c.Backends[backend]
+		if b == nil || b.Breaker == nil || seen[backend] {
+			return
 		}
-		breaker := BackendBreaker{Backend: to.Backend}
+		seen[backend] = true
+		breaker := BackendBreaker{Backend: backend, Fallback: b.Fallback()}
 		if b.Breaker.Fallback != nil {
 			breaker.Respond = b.Breaker.Fallback.Respond
 		}
 		all = append(all, breaker)
 	}
+	for _, to := range r.To {
+		add(to.Backend)
+	}
 	if len(all) == 1 && len(r.To) == 1 {
 		only = all[0].Backend
+	}
+	for _, to := range r.To {
+		add(c.Backends[to.Backend].Fallback())
 	}
 	return all, only
 }
 
-// breakerOf is the breaker in front of the backend that a request would go to; nil
-// where there is none. Of a request whose Envoy does not say which backend it has
-// picked it is known where the route has no other.
-func (p *Policy) breakerOf(rq *request) *BackendBreaker {
-	backend := rq.backend
-	if rq.unrouted {
-		backend = p.OnlyBackend
-	}
+// breakerOf is the breaker in front of a backend; nil where there is none.
+func (p *Policy) breakerOf(backend string) *BackendBreaker {
 	for i := range p.Breakers {
 		if p.Breakers[i].Backend == backend {
 			return &p.Breakers[i]
@@ -78,9 +83,15 @@ func (p *Policy) breakerOf(rq *request) *BackendBreaker {
 	return nil
 }
 
-// admit asks the breaker in front of the request's backend, if there is one.
+// admit asks the breaker in front of the backend that the request would go to, if
+// there is one. Of a request whose Envoy does not say which backend it has picked it
+// is known where the route has no other.
 func (s *Server) admit(rq *request, p *Policy, v Verdict) Verdict {
-	b := p.breakerOf(rq)
+	backend := v.backend(rq)
+	if rq.unrouted {
+		backend = p.OnlyBackend
+	}
+	b := p.breakerOf(backend)
 	if b == nil || s.breaker == nil {
 		return v
 	}
@@ -88,6 +99,33 @@ func (s *Server) admit(rq *request, p *Policy, v Verdict) Verdict {
 	if rq.unrouted {
 		v.Backend = b.Backend
 	}
+	if v.Admission.Denied && b.Fallback != "" && !rq.unrouted {
+		return s.fallBack(rq, p, v, b)
+	}
+	return v.byBreaker(rq, b)
+}
+
+// fallBack sends the request of a breaker that is open to its fallback, if the
+// breaker in front of that lets it pass. What that one falls back on takes nothing:
+// from one backend to the next the load of all would come to the last.
+func (s *Server) fallBack(rq *request, p *Policy, v Verdict, open *BackendBreaker) Verdict {
+	b := p.breakerOf(open.Fallback)
+	if b == nil {
+		v.Admission, v.Reroute = Admission{}, open.Fallback
+		return v
+	}
+	first := v.Admission.RetryAfter
+	v.Admission = s.breaker.Admit(rq.route, b.Backend)
+	if !v.Admission.Denied {
+		v.Reroute = b.Backend
+	} else {
+		v.Admission.RetryAfter = min(first, v.Admission.RetryAfter) // of the one that is first back
+	}
+	return v.byBreaker(rq, b)
+}
+
+// byBreaker is a verdict with the answer of the breaker that was asked in it.
+func (v Verdict) byBreaker(rq *request, b *BackendBreaker) Verdict {
 	if v.Admission.Denied {
 		v = v.denied(refuse(ReasonCircuitOpen))
 		if !rq.isGRPC() {

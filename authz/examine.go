@@ -19,6 +19,9 @@ type Examined struct {
 	ClientIP string
 	// ClientCertificate is the client's, in PEM; empty is none.
 	ClientCertificate string
+	// Split is by what callers are kept on a side of the route's split; nil is by
+	// nothing.
+	Split *Split
 }
 
 // Examination is what a policy makes of a request, as far as it can be told
@@ -44,6 +47,8 @@ type Examination struct {
 	// the policy asks for none, or that a finding names one, or that none in
 	// shadow does where those are all that there are.
 	CallerKnown bool
+	// Side is the side of Examined.Split that the request goes to.
+	Side Side
 }
 
 // Denial is why something does not pass.
@@ -115,6 +120,9 @@ func (s *Server) Examine(ctx context.Context, p *Policy, e Examined) Examination
 	known := counted.withoutCaller(meters)
 	counted = counted.identified(&id, s.termsOf(&id))
 	x.Charges = counted.all(meters, known)
+	if e.Split != nil {
+		x.Side = rq.sideOf(e.Split, &id, x.CallerKnown)
+	}
 	return s.examineShadow(ctx, p, e, x)
 }
 
@@ -131,7 +139,7 @@ func (s *Server) examineShadow(ctx context.Context, p *Policy, e Examined, x Exa
 	x.Shadow = &shadow
 	if p.Public() {
 		denied, _ := shadow.Overall()
-		x.Charges, x.CallerKnown = shadow.Charges, shadow.CallerKnown || denied != nil
+		x.Charges, x.CallerKnown, x.Side = shadow.Charges, shadow.CallerKnown || denied != nil, shadow.Side
 	}
 	return x
 }

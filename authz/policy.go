@@ -38,6 +38,12 @@ type Policy struct {
 	RateLimitHeaders config.RateLimitHeaders
 	// meters are how its limits read requests, by NewPolicy.
 	meters []*meter `hash:"-"`
+	// Split is how Check chooses among the route's backends; nil where Envoy's
+	// choice stands.
+	Split *Split
+	// Holds: Envoy looks for the route once more when Check takes parameters out of
+	// the query, and is to find this one.
+	Holds bool
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
@@ -117,6 +123,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		OnlyBackend:    only,
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
+		Split:          newSplit(r),
 	}
 	p.meter(c)
 	return p
@@ -146,6 +153,17 @@ func (p *Policy) meter(c *config.Config) {
 // and Envoy need not call.
 func (p *Policy) Needed() bool {
 	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0
+}
+
+// TakesFromQuery reports whether Check may take a parameter out of the query: an
+// API key.
+func (p *Policy) TakesFromQuery() bool {
+	for q := range p.Reads().Requirements() {
+		if q.APIKey != nil && q.APIKey.From.Query != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // Hash is the policy's content address: 32 hexadecimal digits of the SHA-256

@@ -19,6 +19,8 @@ type request struct {
 	// so is backend, the one that Envoy has picked; empty where the route answers by
 	// itself.
 	route, policy, backend string
+	// pinned: a pin has picked it.
+	pinned bool
 	// unrouted: its Envoy names neither. They are then found by a Router, and own
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
@@ -50,6 +52,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		route:       route,
 		policy:      policy,
 		backend:     extensions["backend"],
+		pinned:      extensions["pinned"] != "",
 		unrouted:    !hasRoute && !hasPolicy,
 		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),

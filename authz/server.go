@@ -187,8 +187,9 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 		if v.stranger && v.Reason == ReasonAllowed {
 			return v.denied(refuse(ReasonRouteNotFound)) // its Envoy might have a route
 		}
+		return v
 	}
-	return v
+	return v.rerouted(rq, policy)
 }
 
 // judgeBy is the order of all checks: form of the request, limits that are known
@@ -212,6 +213,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 			return s.chargeUnidentified(ctx, known, v.denied(refused))
 		}
 	}
+	v.Reroute = rq.side(policy.Split, &v.Identity)
 	// A request that Envoy has given up must not be charged.
 	if ctx.Err() != nil {
 		return v.denied(refuse(ReasonDeadlineExceeded))

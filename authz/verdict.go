@@ -20,6 +20,10 @@ type Verdict struct {
 	Route string
 	// Identity is the caller, as far as it is known.
 	Identity Identity
+	// Reroute is the backend that the request goes to in place of the one that Envoy
+	// has picked: see Policy.Split and BackendBreaker.Fallback. Empty: that one
+	// stands.
+	Reroute string
 	// Challenge is the WWW-Authenticate header of a 401 or 403.
 	Challenge string
 	// Backend is the backend that the request goes to, as Route, where it has a

@@ -155,6 +155,7 @@ func TestDecodeEveryField(t *testing.T) {
 					},
 				},
 				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
+				Sticky:   []StickyPart{"user", "cookie:session", "clientIP"},
 				Timeout:  ms(2000),
 				Retry:    &Retry{Attempts: 2, On: []string{"5xx", "resource-exhausted"}, Codes: []int{409, 429}, PerTryTimeout: ms(500), Backoff: &Backoff{Base: ms(50), Max: ms(1000), RetryAfter: ms(1500)}},
 				Hedge:    &Hedge{OnPerTryTimeout: true},
@@ -199,6 +200,15 @@ func TestDecodeEveryField(t *testing.T) {
 					Origins: []string{"https://shop.example.com", "https://*.example.org:8443"}, Methods: []string{"GET"}, Headers: []string{"*"},
 					ExposeHeaders: []string{"X-Total", "ETag"}, Credentials: true, MaxAge: ms(600_000),
 				},
+			},
+			{
+				Name: "beta", Match: Match{Path: "/beta"}, Auth: &RouteAuth{Public: true},
+				To:  []*Destination{{Backend: "users-v1", Weight: weight(1)}, {Backend: "users-v2", Weight: weight(0)}},
+				Pin: &Pin{Cookie: "beta", Values: map[string]string{"1": "users-v2"}}, Sticky: []StickyPart{"header:X-Device"},
+			},
+			{
+				Name: "inside", Match: Match{Path: "/inside"}, Auth: &RouteAuth{AnyOf: []*Requirement{{JWT: "main"}}},
+				To: []*Destination{{Backend: "users-v1"}}, Pin: &Pin{Claim: "group", Values: map[string]string{"testers": "users-v1"}},
 			},
 		},
 	}

@@ -805,10 +805,13 @@ type Route struct {
 	// To are the backends, with weights. Exactly one of To, Redirect and
 	// Respond is given.
 	To []*Destination `yaml:"to"`
-	// Pin lets a request choose its side of a canary by a header.
+	// Pin lets a request choose its side of a canary.
 	Pin *Pin `yaml:"pin"`
-	// Sticky keeps a caller on its side of a canary.
-	Sticky []KeyPart `yaml:"sticky" later:"sticky canaries"`
+	// Sticky keeps a caller on its side of a canary by the first of these that the
+	// request has: user, tenant, apiKey, clientIP, header:NAME, cookie:NAME or
+	// claim:NAME. Requests that have none go to a side at random, as all do where
+	// it is empty.
+	Sticky []StickyPart `yaml:"sticky"`
 	// Rollout moves the weights by outcomes.
 	Rollout *Rollout `yaml:"rollout" later:"automatic rollouts"`
 	// Timeout is for the whole request, retries included. 0 means 15s.
@@ -975,9 +978,25 @@ type Destination struct {
 	Response *HeaderChanges `yaml:"response"`
 }
 
-// Pin maps the values of a header to backends of the route.
+// StickyPart is what a caller can be kept on its side by: user, tenant, apiKey,
+// clientIP, header:NAME, cookie:NAME or claim:NAME. But for cookies it means what
+// the KeyPart does.
+type StickyPart string
+
+// StickyCookiePrefix begins the parts that are a cookie.
+const StickyCookiePrefix = "cookie:"
+
+// Pin maps the values of a header, a cookie or a claim to backends of the route.
+// Exactly one of the three is named. It goes before Sticky.
 type Pin struct {
-	Header string            `yaml:"header" required:"true"`
+	// Header is a request header.
+	Header string `yaml:"header"`
+	// Cookie is a cookie.
+	Cookie string `yaml:"cookie"`
+	// Claim is one of the caller's token. Of a list, its first element that has a
+	// backend counts.
+	Claim string `yaml:"claim"`
+	// Values have the backends. A request with any other value is not pinned.
 	Values map[string]string `yaml:"values" required:"true"`
 }
 

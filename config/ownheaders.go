@@ -16,6 +16,14 @@ var WellKnownIdentity = []string{"X-User-ID", "X-User-Role", "X-Tenant-ID"}
 // the gateway finds its routes. Those of clients are taken away everywhere.
 var OwnPrefixes = []string{"x-envoy-", "x-gatewright-"}
 
+// RerouteHeader is by what Check tells Envoy where a request goes: see RerouteKey.
+// No backend sees it.
+const RerouteHeader = "x-gatewright-to"
+
+// RerouteKey names a route's way to a backend, in RerouteHeader. Names have no
+// slash. The backend is empty for routes that have none.
+func RerouteKey(route, backend string) string { return route + "/" + backend }
+
 // TakenFromEveryone tells whether a header is one that is taken out of every
 // request on every listener, whatever the config says: those of providers are
 // IdentityHeaders.

@@ -51,6 +51,7 @@ func (c *checker) target(at *place, r *Route) {
 		const rule = "needs a backend: the route answers by itself"
 		c.must(r.Pin == nil, at.key("pin"), rule)
 		c.must(r.Rollout == nil, at.key("rollout"), rule)
+		c.must(len(r.Sticky) == 0, at.key("sticky"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
 		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
 		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
@@ -66,7 +67,10 @@ func (c *checker) target(at *place, r *Route) {
 	c.destinations(at.key("to"), r)
 	c.grpcBackends(at.key("to"), r)
 	if r.Pin != nil {
-		c.pin(at.key("pin"), r.Pin, r.To)
+		c.pin(at, r)
+	}
+	if len(r.Sticky) > 0 {
+		c.sticky(at, r)
 	}
 	if r.Rollout != nil {
 		c.rollout(at.key("rollout"), r)

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"crypto/rand"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -44,7 +45,9 @@ type leases struct {
 	number   atomic.Uint64
 
 	due   chan struct{} // holds one token while queue is not empty
-	queue queue[*share] // those that are due
+	mu    sync.Mutex
+	queue []*share // guarded by mu
+	spare []*share // guarded by mu
 
 	next   int // the first shard that is looked at next; of the goroutine that sweeps
 	closed atomic.Bool
@@ -109,9 +112,9 @@ func (ls *leases) conclude(it item, c claim, spent bool) {
 }
 
 // told implements keeper.
-func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
+func (ls *leases) told(it item, r Result, charged bool) {
 	bucket, ok := it.Definition.(Bucket)
-	if said == nil || !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
+	if !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
 		return
 	}
 	now, home := ls.now(), ls.shares.home(it.key)
@@ -126,13 +129,13 @@ func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
 		home.of[it.key] = s
 	}
 	s.bucket, s.keep, s.used = bucket, it.keep, now
-	s.learn(said.Remaining, now)
+	s.learn(r.Remaining, now)
 	switch {
 	case charged:
 		s.note(it.Cost, now)
 		s.emptyUntil = 0
-	case !said.Allowed:
-		s.emptyUntil, s.emptyCost = now+max(said.RetryAfter.Microseconds(), s.pace()), it.Cost
+	case !r.Allowed:
+		s.emptyUntil, s.emptyCost = now+max(r.RetryAfter.Microseconds(), s.pace()), it.Cost
 	}
 	queue := s.low(now)
 	s.queued = s.queued || queue
@@ -144,7 +147,9 @@ func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
 
 // enqueue has a share renewed, which says that it is queued already.
 func (ls *leases) enqueue(s *share) {
-	ls.queue.add(s)
+	ls.mu.Lock()
+	ls.queue = append(ls.queue, s)
+	ls.mu.Unlock()
 	select {
 	case ls.due <- struct{}{}:
 	default:

@@ -73,7 +73,7 @@ func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
 	}
-	chain = append(chain, httpFilter(extAuthzFilter, extAuthz(l)))
+	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
@@ -102,8 +102,8 @@ func clientPath() *setfilterstatev3.Config {
 
 // extAuthz asks Gatewright's Check. Whatever goes wrong on the way is a 503,
 // never a pass.
-func extAuthz(l *config.Listener) *extauthzv3.ExtAuthz {
-	return &extauthzv3.ExtAuthz{
+func (b builder) extAuthz(l *config.Listener) *extauthzv3.ExtAuthz {
+	filter := &extauthzv3.ExtAuthz{
 		Services: &extauthzv3.ExtAuthz_GrpcService{
 			GrpcService: callService(controlTimeout),
 		},
@@ -120,6 +120,13 @@ func extAuthz(l *config.Listener) *extauthzv3.ExtAuthz {
 		// Envoy itself would tell one.
 		IncludePeerCertificate: asksClients(l),
 	}
+	// Envoy looks for a route once more where Check says which. It does so, too,
+	// where Check takes a parameter out of the query: see Decision.Holds.
+	if b.config.Reroutes() {
+		filter.ClearRouteCache = true
+		filter.ClearRouteCacheHeaders = []string{config.RerouteHeader}
+	}
+	return filter
 }
 
 // rateLimit asks Gatewright's RateLimitService, for listeners that choose

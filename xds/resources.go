@@ -60,6 +60,9 @@ type Resources map[resource.Type]map[string]Resource
 type Decision struct {
 	Policy string
 	Needed bool
+	// Holds: Check names the route where it takes parameters out of the query,
+	// since Envoy then looks for it once more.
+	Holds bool
 }
 
 // Decisions looks up the Decision for a route on listeners with the given
@@ -74,7 +77,8 @@ type Policies struct {
 	// Strangers is what it decides about requests that no route takes.
 	Strangers Decision
 	// Judged is equal for configs in which Decide says the same of the same
-	// route, by its address, and Strangers is the same.
+	// route, by its address, Check may send its requests to the same backends, and
+	// Strangers is the same.
 	Judged any
 	// Thresholds and OutlierDetection are Envoy's own protections of a
 	// backend (breakerpolicy).

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,11 +24,25 @@ const (
 	contextRoute   = "route"
 	contextBackend = "backend"
 	contextPolicy  = "policy"
+	// contextPinned: a pin has picked the backend.
+	contextPinned = "pinned"
 )
 
 // routes are Envoy's routes for one of ours: one for each value of its pin,
 // which is more specific than the route itself, and then the route.
 func (b builder) routes(r *config.Route, decision Decision, placement config.RateLimitPlacement) []*routev3.Route {
+	base := b.baseRoute(r, decision)
+	switch {
+	case len(r.To) == 0:
+		return []*routev3.Route{answeringItself(base, r, decision)}
+	case len(r.To) == 1:
+		return append(b.pinned(base, r, decision, placement), b.toBackend(base, r, r.To[0], decision, placement))
+	}
+	return append(b.pinned(base, r, decision, placement), b.toSplit(base, r, decision, placement))
+}
+
+// baseRoute is what Envoy's routes for one of ours have in common.
+func (b builder) baseRoute(r *config.Route, d Decision) *routev3.Route {
 	base := &routev3.Route{
 		Name:                    r.Name,
 		Match:                   routeMatch(r.Match),
@@ -36,35 +51,34 @@ func (b builder) routes(r *config.Route, decision Decision, placement config.Rat
 		ResponseHeadersToAdd:    putHeaders(r.Response),
 		ResponseHeadersToRemove: removed(r.Response),
 	}
+	if b.mayReroute(r, d) {
+		base.RequestHeadersToRemove = append(base.RequestHeadersToRemove, config.RerouteHeader)
+	}
 	underCORS(base, r.CORS)
-	if r.Redirect != nil {
-		base.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
-		base.TypedPerFilterConfig = filterSettings(r, decision, "")
-		return []*routev3.Route{base}
-	}
-	if r.Respond != nil {
-		base.ResponseHeadersToAdd = append(base.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
-		base.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
-		base.TypedPerFilterConfig = filterSettings(r, decision, "")
-		return []*routev3.Route{base}
-	}
-	var out []*routev3.Route
-	if r.Pin != nil {
-		for _, value := range sortedKeys(r.Pin.Values) {
-			pinned := cloneRoute(base)
-			pinned.Match.Headers = append(pinned.Match.Headers, headerExact(r.Pin.Header, value))
-			out = append(out, b.toBackend(pinned, r, destination(r, r.Pin.Values[value]), decision, placement))
-		}
-	}
-	if len(r.To) == 1 {
-		return append(out, b.toBackend(base, r, r.To[0], decision, placement))
-	}
-	return append(out, b.toSplit(base, r, decision, placement))
+	return base
 }
 
-// destination is the side of a route that a backend is.
+// answeringItself is a route without a backend.
+func answeringItself(route *routev3.Route, r *config.Route, d Decision) *routev3.Route {
+	if r.Redirect != nil {
+		route.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
+	} else {
+		route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
+		route.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
+	}
+	route.TypedPerFilterConfig = filterSettings(r, d, nil)
+	return route
+}
+
+// destination is the side of a route that a backend is. A fallback may be none,
+// and then has no changes of headers of its own.
 func destination(r *config.Route, backend string) *config.Destination {
-	return r.To[slices.IndexFunc(r.To, func(to *config.Destination) bool { return to.Backend == backend })]
+	for _, to := range r.To {
+		if to.Backend == backend {
+			return to
+		}
+	}
+	return &config.Destination{Backend: backend}
 }
 
 // toBackend sends a route to one backend, with the changes of headers that are
@@ -73,7 +87,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	action := b.routeAction(r, p)
 	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, to.Backend)
+	route.TypedPerFilterConfig = filterSettings(r, d, map[string]string{contextBackend: to.Backend})
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
 	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, putHeaders(to.Response)...)
@@ -85,11 +99,12 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 // settings of the picked backend into those of the route, so that Check learns
 // which side of a canary the request will take.
 func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p config.RateLimitPlacement) *routev3.Route {
-	split := &routev3.WeightedCluster{}
-	for _, to := range r.To {
+	weighted := &routev3.WeightedCluster{}
+	for _, side := range sides(r) {
+		to := destination(r, side.Backend)
 		member := &routev3.WeightedCluster_ClusterWeight{
 			Name:   to.Backend,
-			Weight: wrapperspb.UInt32(uint32(*to.Weight)),
+			Weight: wrapperspb.UInt32(side.Width),
 
 			RequestHeadersToAdd:     putHeaders(to.Request),
 			RequestHeadersToRemove:  removed(to.Request),
@@ -101,24 +116,24 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 				extAuthzFilter: checkSettings(map[string]string{contextBackend: to.Backend}),
 			}
 		}
-		split.Clusters = append(split.Clusters, member)
+		weighted.Clusters = append(weighted.Clusters, member)
 	}
 	action := b.routeAction(r, p)
-	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: split}
+	keepTogether(action, weighted, r)
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, "")
+	route.TypedPerFilterConfig = filterSettings(r, d, nil)
 	return route
 }
 
 // filterSettings are a route's settings of the filters in front of it: what
-// Check is told, or that it need not be asked.
-func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
+// Check is told, the picked backend where it is known already, or that it need
+// not be asked.
+func filterSettings(r *config.Route, d Decision, picked map[string]string) map[string]*anypb.Any {
 	settings := unjudged()
 	if d.Needed {
 		context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
-		if backend != "" {
-			context[contextBackend] = backend
-		}
+		maps.Copy(context, picked)
 		settings[extAuthzFilter] = checkSettings(context)
 	}
 	if r.CORS != nil {

@@ -90,7 +90,7 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
 			Name:    h.name,
 			Domains: []string{h.domain},
-			Matcher: routeTree(h.name, inTrees(h.placed), b.policies.Strangers),
+			Matcher: rerouting(h.placed, routeTree(h.name, inTrees(h.placed), b.policies.Strangers)),
 		})
 	}
 	return out, clusters.ids
@@ -114,8 +114,10 @@ type placedRoute struct {
 	route *config.Route
 	config.Specificity
 	// inTrees are its routes in Envoy, the most specific first.
-	inTrees  []*treeRoute
-	clusters []string // that they name
+	inTrees []*treeRoute
+	// waysTo are those that Check may name.
+	waysTo   []wayTo
+	clusters []string // that all of them name
 	// mingled tells that preflights for other routes are among them.
 	mingled bool
 }
@@ -208,8 +210,10 @@ func (b builder) placedRoute(r *config.Route, closed []config.Closed, p config.R
 		path, _ := config.ParsePath(f.path) // it is valid
 		out.inTrees = append(out.inTrees, newTreeRoute(r.Priority, place, path, []string{"OPTIONS"}, f.envoy))
 	}
-	envoys := b.routes(r, b.policies.Decide(r, p), p)
-	out.clusters = clustersOf(envoys)
+	decision := b.policies.Decide(r, p)
+	envoys, rerouted := b.routes(r, decision, p), b.reroutes(r, decision, p)
+	out.clusters = clustersOf(slices.AppendSeq(slices.Clone(envoys), maps.Values(rerouted)))
+	out.waysTo = waysTo(r, rerouted)
 	for _, envoy := range envoys {
 		out.inTrees = append(out.inTrees, newTreeRoute(r.Priority, place, place, r.Match.Methods, envoy))
 	}
@@ -231,7 +235,7 @@ func answering(name string, d Decision, p problem) *routev3.Route {
 	}
 	return &routev3.Route{
 		Name:                 name,
-		Match:                &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Match:                anyRequest(),
 		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
 		Metadata:             routeReason(p.reason),
 		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},

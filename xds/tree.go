@@ -49,7 +49,7 @@ type treeRoute struct {
 // newTreeRoute is one of Envoy's routes, which nobody else must hold.
 func newTreeRoute(priority int, place, path config.PathPattern, methods []string, r *routev3.Route) *treeRoute {
 	match := r.Match
-	r.Match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
+	r.Match = anyRequest()
 	return &treeRoute{
 		place:     place,
 		group:     groupOf(priority, place),

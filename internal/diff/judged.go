@@ -114,7 +114,7 @@ func done(r *config.Route) string {
 	for _, d := range r.To {
 		to[d.Backend] = d.Weight
 	}
-	text, _ := json.Marshal([]any{to, r.Pin, r.Rewrite, r.Redirect, r.Respond}) // plain values have an encoding
+	text, _ := json.Marshal([]any{to, r.Pin, r.Sticky, r.Rewrite, r.Redirect, r.Respond}) // plain values have an encoding
 	return string(text)
 }
 

@@ -102,10 +102,10 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	}
 	asked.Host = r.Request.Host
 	policy := authz.NewPolicy(o.Config, r.Chosen, false)
-	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate})
+	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate, Split: authz.SplitOf(r.Chosen)})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
-	r.Then = outcome(o.Config, r.Chosen, asked, hidden(wanted.Path, secrets.parameters, withoutKeys(policy)))
+	r.Then = outcome(o.Config, r.Chosen, asked, x.Side, hidden(wanted.Path, secrets.parameters, withoutKeys(policy)))
 	return r
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -19,8 +20,10 @@ type Outcome struct {
 	Location string  `json:"location,omitempty"`
 	// Backends are where it may go.
 	Backends []Backend `json:"backends,omitempty"`
-	// Pinned is the header that has chosen the backend, or could.
+	// Pinned is what has chosen the backend, or could; Sticky is what keeps the
+	// caller there, or does not.
 	Pinned string `json:"pinned,omitempty"`
+	Sticky string `json:"sticky,omitempty"`
 	// Path and Host are what the backend sees.
 	Path string `json:"path,omitempty"`
 	Host string `json:"host,omitempty"`
@@ -44,7 +47,7 @@ type Backend struct {
 	Breaker *Breaker `json:"breaker,omitempty"`
 }
 
-func outcome(c *config.Config, r *config.Route, asked Asked, path string) *Outcome {
+func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, path string) *Outcome {
 	o := &Outcome{Changes: slices.Concat(changes("request", r.Request), changes("response", r.Response))}
 	if r.CORS != nil {
 		o.CORS = "pages of " + strings.Join(r.CORS.Origins, ", ") + " may call it by " + strings.Join(r.AllowedMethods(), ", ")
@@ -62,7 +65,7 @@ func outcome(c *config.Config, r *config.Route, asked Asked, path string) *Outco
 		o.Answer = &Answer{Status: r.Respond.Status, Detail: fmt.Sprintf("an answer of the gateway's own, %d bytes", len(r.Respond.Body))}
 		return o
 	}
-	o.send(c, r, asked)
+	o.send(c, r, asked, side)
 	o.Host, o.Path = asked.Host, path
 	if r.Rewrite != nil {
 		if r.Rewrite.Host != "" {
@@ -81,35 +84,6 @@ func outcome(c *config.Config, r *config.Route, asked Asked, path string) *Outco
 	o.Retry = retry(r)
 	o.Upgrade = upgrade(r, asked)
 	return o
-}
-
-// send says where the request goes: to the backend that it is pinned to, or to
-// one of those of the split.
-func (o *Outcome) send(c *config.Config, r *config.Route, asked Asked) {
-	if r.Pin != nil {
-		value, there := asked.header(r.Pin.Header)
-		if to, ok := r.Pin.Values[value]; there && ok {
-			o.Pinned = fmt.Sprintf("the header %s chooses %s", r.Pin.Header, to)
-			o.Backends = []Backend{backendOf(c, r, to, "all")}
-			o.Changes = append(o.Changes, sideChanges(r, to)...)
-			return
-		}
-		o.Pinned = fmt.Sprintf("the header %s could choose: %s", r.Pin.Header, strings.Join(slices.Sorted(maps.Keys(r.Pin.Values)), ", "))
-	}
-	sum := 0
-	for _, to := range r.To {
-		if to.Weight != nil {
-			sum += *to.Weight
-		}
-	}
-	for _, to := range r.To {
-		share := "all"
-		if len(r.To) > 1 && to.Weight != nil {
-			share = fmt.Sprintf("%d of %d", *to.Weight, sum)
-		}
-		o.Backends = append(o.Backends, backendOf(c, r, to.Backend, share))
-		o.Changes = append(o.Changes, sideChanges(r, to.Backend)...)
-	}
 }
 
 func backendOf(c *config.Config, r *config.Route, name, share string) Backend {

@@ -29,7 +29,9 @@ type sharedPolicy struct {
 // judgements are the routes of a plan and their policies, while they are made
 // from those of the plan before.
 type judgements struct {
-	config   *config.Config
+	config *config.Config
+	// reroutes tells that Check may send requests of some route elsewhere.
+	reroutes bool
 	routes   *edit[judgedRoute]  // by name
 	policies *edit[sharedPolicy] // by hash
 }
@@ -41,8 +43,8 @@ func (p *Plan) judge(before *Plan) {
 		before = &Plan{Config: &config.Config{}}
 	}
 	old := before.Config
-	j := judgements{config: p.Config, routes: before.routes.edited(), policies: before.policies.edited()}
-	reused := sameParts(old, p.Config)
+	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited()}
+	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes
 	p.judged = before.judged
 	if !reused || p.judged == nil {
 		p.judged = &judgedAlike{}
@@ -122,17 +124,24 @@ func (j *judgements) add(r *config.Route) {
 		return
 	}
 	j.drop(r.Name)
-	inCheck := authz.NewPolicy(j.config, r, false)
+	inCheck := j.policy(r, false)
 	judged := judgedRoute{route: r, inCheck: j.decision(inCheck)}
 	// Envoy's ratelimit filter reads the limits of a forwarding action: a
 	// route that answers by itself has none, and would be counted by nobody.
 	if len(r.Limits) > 0 && len(r.To) > 0 && filtersLimits(j.config) {
-		judged.inFilter = j.decision(authz.NewPolicy(j.config, r, true))
+		judged.inFilter = j.decision(j.policy(r, true))
 	} else {
 		judged.inFilter = judged.inCheck
 		j.use(judged.inFilter, inCheck)
 	}
 	j.routes.set(r.Name, judged)
+}
+
+// policy is what a route asks.
+func (j *judgements) policy(r *config.Route, limitsInFilter bool) *authz.Policy {
+	p := authz.NewPolicy(j.config, r, limitsInFilter)
+	p.Holds = j.reroutes && p.TakesFromQuery()
+	return p
 }
 
 // filtersLimits tells whether some listener leaves limits to Envoy's filter.
@@ -144,7 +153,7 @@ func filtersLimits(c *config.Config) bool {
 
 // decision is what follows from a policy, which is kept where it is needed.
 func (j *judgements) decision(p *authz.Policy) xds.Decision {
-	d := xds.Decision{Needed: p.Needed()}
+	d := xds.Decision{Needed: p.Needed(), Holds: p.Holds}
 	if d.Needed {
 		d.Policy = p.Hash()
 	}

@@ -65,6 +65,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return pattern(`^[0-9]+/[smhd]$`, "10/s", "600/m", "1000/d")
 	case config.KeyPart:
 		return pattern(`^(user|tenant|apiKey|clientIP|route|method|header:.+|claim:.+|rule:.+)$`, "user", "header:X-Plan", "claim:plan", `rule:request.path.startsWith("/v2/")`)
+	case config.StickyPart:
+		return pattern(`^(user|tenant|apiKey|clientIP|header:.+|cookie:.+|claim:.+)$`, "user", "cookie:session", "header:X-Device")
 	case config.RateLimitPlacement:
 		return enum(config.RateLimitService, config.RateLimitFilter)
 	case config.Protocol:
