@@ -165,6 +165,9 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	}
 	var rows []*row
 	add := func(of kind, what string, descriptors int, t target, messages [][]byte, err error) error {
+		if !b.only.has(what, descriptors) {
+			return err
+		}
 		r := &row{what: what, descriptors: descriptors, of: of, target: t, messages: messages}
 		rows = append(rows, r)
 		if err == nil {

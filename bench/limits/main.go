@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,7 @@ type options struct {
 	redis   string
 	rivals  rivalList
 	config  bool
+	only    onlyRows
 	output  string
 }
 
@@ -46,7 +48,29 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.redis, "redis", "", "the `address` of a Redis to measure with, whose keys expire (default: one is started)")
 	flags.Var(&o.rivals, "rival", "`NAME=ADDRESS/PID` of an envoyproxy/ratelimit on the same Redis, with the config that -config prints; there may be several")
 	flags.BoolVar(&o.config, "config", false, "print the rival's config, and do nothing else")
+	flags.Var(&o.only, "only", "a `pattern` (regexp) that the names of rows have to fit, as \"exact, 3\" (default: all rows)")
 	flags.StringVar(&o.output, "o", "", "the `file` that the tables are written to (default: standard output)")
+}
+
+// onlyRows is which rows are measured. The zero value is all.
+type onlyRows struct{ pattern *regexp.Regexp }
+
+// Set implements flag.Value.
+func (r *onlyRows) Set(text string) (err error) {
+	r.pattern, err = regexp.Compile(text)
+	return err
+}
+
+func (r *onlyRows) String() string {
+	if r.pattern == nil {
+		return ""
+	}
+	return r.pattern.String()
+}
+
+// has says whether a row is measured.
+func (r *onlyRows) has(what string, descriptors int) bool {
+	return r.pattern == nil || r.pattern.MatchString(fmt.Sprintf("%s, %d", what, descriptors))
 }
 
 func (o options) validate() error {
