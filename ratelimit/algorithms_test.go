@@ -163,8 +163,11 @@ func TestRedisOverwritesForeignValuesOfAllKinds(t *testing.T) {
 			key := redisPrefix + "k"
 			for name, write := range map[string][]any{
 				"text":                 {"SET", key, "junk"},
-				"another version":      {"SET", key, "2:3:1700000000000000:1800000000000000"},
-				"a count above 2^53":   {"SET", key, "1:9007199254740994:1700000000000000:1800000000000000"},
+				"another version":      {"SET", key, "1" + doubles(3, 1700000000000000, 1800000000000000)},
+				"as it was once":       {"SET", key, "1:3:1700000000000000:1800000000000000"},
+				"a count above 2^53":   {"SET", key, "2" + doubles(9007199254740994, 1700000000000000, 1800000000000000)},
+				"a count below 0":      {"SET", key, "2" + doubles(-3, 1700000000000000, 1800000000000000)},
+				"a number too many":    {"SET", key, "2" + doubles(3, 1700000000000000, 1800000000000000, 1)},
 				"a list":               {"RPUSH", key, "1"},
 				"a set":                {"SADD", key, "1"},
 				"a hash":               {"HSET", key, "m", "x", "5666666", "3"},

@@ -44,6 +44,9 @@ func NewBucket(def config.TokenBucket) (Bucket, error) {
 	return b, nil
 }
 
+// has says whether a level is one that the bucket can be at.
+func (b Bucket) has(level int64) bool { return level <= b.full() && level >= -b.debt() }
+
 // full is the level of a full bucket, in parts. At most maxExact.
 func (b Bucket) full() int64 { return b.capacity * b.unit }
 
@@ -52,6 +55,7 @@ func (b Bucket) full() int64 { return b.capacity * b.unit }
 func (b Bucket) debt() int64 { return maxExact - b.full() }
 
 func (b Bucket) kind() string { return "b" }
+func (b Bucket) plain() bool  { return true }
 func (b Bucket) most() int64  { return b.capacity }
 
 // at converts s to this definition, and refills it.
@@ -160,9 +164,9 @@ func (b Bucket) forgives(s State, now int64) float64 {
 
 func (b Bucket) stamp(int64, int64) int64 { return 0 }
 
-func (b Bucket) words(to []any, d Demand, _ int64) []any {
-	return append(to, b.capacity, b.unit, b.rate, d.keep)
-}
+func (b Bucket) words(to []int64, _ int64) []int64 { return append(to, b.capacity, b.unit, b.rate) }
+
+func (b Bucket) extra(d Demand) int64 { return d.keep }
 
 func gcd(a, b int64) int64 {
 	for b != 0 {

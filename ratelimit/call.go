@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -16,16 +17,19 @@ var (
 )
 
 // op is what a call asks of its items.
-type op string
+type op int
 
+// The ops, by the numbers that take.lua knows them by.
 const (
 	// opTake charges all items, or none.
-	opTake op = "t"
+	opTake op = 0
 	// opForce charges all items, whatever there is.
-	opForce op = "f"
+	opForce op = 1
 	// opRefund gives back what items took.
-	opRefund op = "r"
+	opRefund op = 2
 )
+
+func (o op) String() string { return [...]string{"take", "force", "refund"}[o] }
 
 // call is one request to a store: its items are answered together. Their keys are
 // distinct.
@@ -59,59 +63,80 @@ func refund(c call, results []Result) call {
 	return back
 }
 
-// encode is what take.lua is called with for calls, at the time of clock: empty
-// for Redis' own, which is about now.
-func encode(clock string, now int64, calls []call) (keys []string, args []any) {
-	args = append(make([]any, 0, 1+8*len(calls)), clock)
-	for _, c := range calls {
-		args = append(args, string(c.op), len(c.items))
-		for _, it := range c.items {
-			keys = append(keys, redisPrefix+it.key)
-			args = it.words(append(args, it.kind(), max(it.Cost, 0)), it.Demand, now)
-		}
-	}
-	return keys, args
+// reply is what the script says, as far as it has not been read.
+type reply struct {
+	now  int64
+	rest []int64
 }
 
 // decode reads the script's reply: the results of each call. A reply that the
 // script cannot have given is an error: whatever answers there is not our Redis.
-func decode(calls []call, reply []int64) ([][]Result, error) {
-	const perItem = 4
-	size := 1
+func decode(calls []call, numbers []int64) ([][]Result, error) {
+	if len(numbers) == 0 {
+		return nil, errors.New("nothing in the reply")
+	}
+	items := 0
 	for _, c := range calls {
-		size += 1 + perItem*len(c.items)
+		items += len(c.items)
 	}
-	if len(reply) != size {
-		return nil, fmt.Errorf("%d numbers in the reply, want %d", len(reply), size)
-	}
-	all, now, rest := make([][]Result, len(calls)), reply[0], reply[1:]
+	all, results := make([][]Result, len(calls)), make([]Result, 0, items)
+	r := reply{now: numbers[0], rest: numbers[1:]}
 	for i, c := range calls {
-		charged, words := rest[0], rest[1:1+perItem*len(c.items)]
-		rest = rest[1+perItem*len(c.items):]
-		all[i] = make([]Result, 0, len(c.items))
-		for j, it := range c.items {
-			r, ok := resultOf(it.Definition, now, words[perItem*j:])
-			if !ok {
-				return nil, fmt.Errorf("%d in the reply, which no limit says", words[perItem*j:perItem*(j+1)])
+		begin := len(results)
+		for _, it := range c.items {
+			result, err := r.next(it.Demand)
+			if err != nil {
+				return nil, err
 			}
-			all[i] = append(all[i], r)
+			results = append(results, result)
 		}
-		if denied := slices.ContainsFunc(all[i], func(r Result) bool { return !r.Allowed }); charged != 1 && charged != 0 || (charged == 0) != (denied && c.op == opTake) {
-			return nil, fmt.Errorf("%d for charged in the reply, which no call is", charged)
-		}
+		all[i] = results[begin:len(results):len(results)]
+	}
+	if len(r.rest) > 0 {
+		return nil, fmt.Errorf("%d numbers more in the reply than the limits say", len(r.rest))
 	}
 	return all, nil
+}
+
+// The first number of what the script says of a limit: what follows is what its
+// result is made of, or the bucket that it is to be made of.
+const (
+	saidDenied, saidAllowed     = 0, 1
+	bucketDenied, bucketAllowed = 2, 3
+)
+
+// next reads what the script says of one limit.
+func (r *reply) next(d Demand) (Result, error) {
+	if len(r.rest) >= 3 && (r.rest[0] == bucketAllowed || r.rest[0] == bucketDenied) {
+		said := r.rest[:3]
+		r.rest = r.rest[3:]
+		if b, ok := d.Definition.(Bucket); ok && b.has(said[1]) && said[2] >= 0 && said[2] <= maxExact {
+			state := State{Level: said[1], Unit: b.unit, Last: r.now + said[2]}
+			return d.tell(state, said[0] == bucketAllowed, r.now), nil
+		}
+		return Result{}, fmt.Errorf("%d in the reply, which no bucket says", said)
+	}
+	if len(r.rest) < 4 {
+		return Result{}, fmt.Errorf("%d numbers at the end of the reply, want those of a limit", len(r.rest))
+	}
+	said := r.rest[:4]
+	r.rest = r.rest[4:]
+	result, ok := resultOf(d.Definition, r.now, said)
+	if !ok {
+		return Result{}, fmt.Errorf("%d in the reply, which no limit says", said)
+	}
+	return result, nil
 }
 
 // resultOf reads the four numbers that the script says of one limit at time now.
 func resultOf(d Definition, now int64, words []int64) (Result, bool) {
 	allowed, remaining, retry, reset := words[0], words[1], words[2], words[3]
-	ok := (allowed == 0 || allowed == 1) && remaining >= 0 && remaining <= d.most() &&
-		retry >= -1 && (retry == 0) == (allowed == 1) && reset >= 0
+	ok := (allowed == saidDenied || allowed == saidAllowed) && remaining >= 0 && remaining <= d.most() &&
+		retry >= -1 && (retry == 0) == (allowed == saidAllowed) && reset >= 0
 	if !ok {
 		return Result{}, false
 	}
-	r := Result{Allowed: allowed == 1, Remaining: remaining, ResetAfter: micros(uint64(reset)), RetryAfter: Never, At: d.stamp(now, reset)}
+	r := Result{Allowed: allowed == saidAllowed, Remaining: remaining, ResetAfter: micros(uint64(reset)), RetryAfter: Never, At: d.stamp(now, reset)}
 	if retry >= 0 {
 		r.RetryAfter = micros(uint64(retry))
 	}

@@ -6,7 +6,8 @@
 
 local LARGEST = 9007199254740992
 local fmod, max, min = math.fmod, math.max, math.min
-local format, match = string.format, string.match
+local format, byte, sub = string.format, string.byte, string.sub
+local struct_pack, struct_unpack = struct.pack, struct.unpack
 
 -- a/b rounded down and up, for a >= 0 and b > 0. fmod is exact; a/b is not.
 local function floor_div(a, b)
@@ -65,16 +66,35 @@ local function leases_parse(text)
   return leases, out
 end
 
--- The numbers of a bucket's value, "1:level:unit:last", or nil when it is not ours.
+-- Three numbers as a value of ours: the version of the format, and each as a
+-- little-endian double, in which our integers are exact. To read and write them as
+-- text would take longer than all arithmetic.
+local VERSION, NUMBERS = '2', '<ddd'
+local SIZE, FIRST = #VERSION + 3 * 8, byte(VERSION)
+
+-- Whether a number is one that we count with.
+local function countable(n)
+  return n >= -LARGEST and n <= LARGEST and n % 1 == 0
+end
+
+local function value_of(a, b, c)
+  return VERSION .. struct_pack(NUMBERS, a, b, c)
+end
+
+-- The numbers that a value begins with, or nil when it is not ours.
+local function numbers_of(value)
+  if type(value) ~= 'string' or #value < SIZE or #value > 16384 or byte(value) ~= FIRST then return nil end
+  local a, b, c = struct_unpack(NUMBERS, value, 2)
+  if countable(a) and countable(b) and countable(c) then return a, b, c end
+end
+
+-- The numbers of a bucket's value: level, unit and last, or nil when it is not ours.
 -- One with leases has ";instance,amount,end,number" of each behind it; see lease.lua.
 local function bucket_parse(value)
-  if type(value) ~= 'string' or #value > 16384 then return nil end
-  local level, unit, last, rest = match(value, '^1:(%-?%d+):(%d+):(%d+)(.*)$')
-  level, unit, last = tonumber(level), tonumber(unit), tonumber(last)
-  if not level or level > LARGEST or level < -LARGEST or last > LARGEST then return nil end
-  if unit < 1 or unit > LARGEST / 2 then return nil end
-  if rest == '' then return level, unit, last end
-  local leases, out = leases_parse(rest)
+  local level, unit, last = numbers_of(value)
+  if not level or unit < 1 or unit > LARGEST / 2 or last < 0 then return nil end
+  if #value == SIZE then return level, unit, last end
+  local leases, out = leases_parse(sub(value, SIZE + 1))
   if not leases then return nil end
   return level, unit, last, leases, out
 end
@@ -138,7 +158,7 @@ end
 -- Keeps a bucket until it is full by itself, and margin milliseconds after that.
 -- It is not gone before that even by a clock that stands still for a while.
 local function bucket_write(key, level, unit, at, leases, now, full, rate, keep, margin)
-  local value = format('1:%d:%d:%d', level, unit, at)
+  local value = value_of(level, unit, at)
   local micros = at - now + max(ceil_div(full - level, rate), keep)
   if leases and leases[1] then
     micros = micros + leases[#leases].ends - at

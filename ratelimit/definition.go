@@ -22,10 +22,13 @@ const Never time.Duration = -1
 // NewDefinition makes one. Costs and states are as Take gives them; a State that a
 // method has returned takes the place of the one that it was made of, as with append.
 type Definition interface {
-	// kind is the letter by which take.lua knows the algorithm, and words are p1
-	// to p4, the numbers of a demand for it; now is about its time.
+	// kind is the letter by which take.lua knows the algorithm, words are its numbers
+	// there, about the time now, and extra is the one of each demand.
 	kind() string
-	words(to []any, d Demand, now int64) []any
+	words(to []int64, now int64) []int64
+	extra(d Demand) int64
+	// plain says that the state is kept as a string in Redis.
+	plain() bool
 	// most is how much is admitted at once, when nothing has been taken.
 	most() int64
 	// at is what is left of s at time now. A clock that has been set back stands

@@ -11,9 +11,9 @@ type spans interface {
 	kind() string
 	// span is the window that a time is in: from start on, and before end.
 	span(at int64) (start, end int64)
-	// spanWords are the two words by which take.lua knows the windows; now is about
-	// its time.
-	spanWords(now int64) (p2, p3 any)
+	// spanWords are the numbers by which take.lua knows the windows; now is about its
+	// time.
+	spanWords(to []int64, now int64) []int64
 }
 
 // counter counts in windows that follow each other, and begins each anew: around a
@@ -47,7 +47,7 @@ func (w fixedWindow) span(at int64) (start, end int64) {
 	return start, start + int64(w)
 }
 
-func (w fixedWindow) spanWords(int64) (p2, p3 any) { return int64(w), 0 }
+func (w fixedWindow) spanWords(to []int64, _ int64) []int64 { return append(to, int64(w)) }
 
 func (c counter) most() int64 { return c.limit }
 
@@ -106,7 +106,10 @@ func (c counter) ends(s State) int64 {
 
 func (c counter) forgives(s State, now int64) float64 { return float64(c.at(s, now).Level) }
 
-func (c counter) words(to []any, d Demand, now int64) []any {
-	p2, p3 := c.spanWords(now)
-	return append(to, c.limit, p2, p3, d.At)
+func (c counter) words(to []int64, now int64) []int64 {
+	return c.spanWords(append(to, c.limit), now)
 }
+
+func (c counter) extra(d Demand) int64 { return d.At }
+
+func (c counter) plain() bool { return true }

@@ -78,8 +78,8 @@ func byAutoPipeline(b *testing.B, r *redisStore) func([]item) error {
 		b.Fatal(err)
 	}
 	return func(items []item) error {
-		keys, words := encode("", 0, []call{{op: opTake, items: items}})
-		return pipe.EvalSha(ctx, r.script.Hash(), keys, words...).Err()
+		keys, text := encode(0, []call{{op: opTake, items: items}})
+		return pipe.EvalSha(ctx, r.script.Hash(), keys, "", text).Err()
 	}
 }
 

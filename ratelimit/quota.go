@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/gatewright/gatewright/config"
@@ -96,14 +95,13 @@ func midnight(year int, month time.Month, day int, zone *time.Location) time.Tim
 
 // spanWords are the borders around now: Redis' clock chooses between them. So it
 // may differ from this process' by a unit before and two after.
-func (c calendar) spanWords(now int64) (p2, p3 any) {
+func (c calendar) spanWords(to []int64, now int64) []int64 {
 	t := time.UnixMicro(now)
 	start := c.begin(t, 0)
 	before := c.begin(start.Add(-time.Microsecond), 0)
-	text := strconv.AppendInt(nil, before.UnixMicro(), 10)
+	to = append(to, before.UnixMicro())
 	for later := range 4 {
-		text = append(text, ',')
-		text = strconv.AppendInt(text, c.begin(t, later).UnixMicro(), 10)
+		to = append(to, c.begin(t, later).UnixMicro())
 	}
-	return string(text), 0
+	return to
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // redisPrefix begins every key: ours, and the version of the keys' format.
-const redisPrefix = "gw:rl:2:"
+const redisPrefix = "gw:rl:3:"
 
 // redisStore keeps buckets in Redis, on that Redis' clock, so that all instances
 // share them.
@@ -138,13 +138,13 @@ func (c call) slot() uint16 {
 
 // command is the call of the script.
 func (g *group) command(ctx context.Context, name, script, clock string, now int64) *redis.IntSliceCmd {
-	keys, words := encode(clock, now, g.calls)
-	args := make([]any, 0, 3+len(keys)+len(words))
+	keys, text := encode(now, g.calls)
+	args := make([]any, 0, 5+len(keys))
 	args = append(args, name, script, len(keys))
-	for _, key := range keys {
-		args = append(args, key)
+	for i := range keys {
+		args = append(args, &keys[i]) // a pointer goes into an interface as it is
 	}
-	g.sent = redis.NewIntSliceCmd(ctx, append(args, words...)...)
+	g.sent = redis.NewIntSliceCmd(ctx, append(args, clock, text)...)
 	return g.sent
 }
 

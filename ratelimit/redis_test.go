@@ -2,6 +2,8 @@ package ratelimit
 
 import (
 	"context"
+	"encoding/binary"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -30,22 +32,28 @@ func TestRedisOverwritesForeignValues(t *testing.T) {
 	b := bucketOf(t, 5, 1, day)
 	key := redisPrefix + "k"
 	// Taken for ours, each value would be an empty bucket for years to come.
-	const future = ":9000000000000000"
+	const future, unit = 9000000000000000, 86400000000
 	for name, write := range map[string][]any{
 		"empty":              {"SET", key, ""},
 		"junk":               {"SET", key, "\x00\xffjunk"},
-		"another version":    {"SET", key, "2:0:86400000000" + future},
-		"a field too few":    {"SET", key, "1:0" + future},
-		"a field too many":   {"SET", key, "1:0:86400000000" + future + ":1"},
-		"two signs":          {"SET", key, "1:--1:86400000000" + future},
-		"a negative unit":    {"SET", key, "1:0:-86400000000" + future},
-		"a debt above 2^53":  {"SET", key, "1:-9007199254740994:86400000000" + future},
-		"not whole":          {"SET", key, "1:0.5:86400000000" + future},
-		"no unit":            {"SET", key, "1:0:0" + future},
-		"a unit too large":   {"SET", key, "1:0:9007199254740992" + future},
-		"a time above 2^53":  {"SET", key, "1:0:86400000000:9007199254740994"},
-		"a time far above":   {"SET", key, "1:0:1:" + strings.Repeat("9", 50)},
-		"a mebibyte of ones": {"SET", key, "1:" + strings.Repeat("1", 1<<20)},
+		"another version":    {"SET", key, "1" + doubles(0, unit, future)},
+		"as it was once":     {"SET", key, "1:0:86400000000:9000000000000000"},
+		"a number too few":   {"SET", key, "2" + doubles(0, unit)},
+		"half a number":      {"SET", key, "2" + doubles(0, unit, future)[:23]},
+		"a number too many":  {"SET", key, "2" + doubles(0, unit, future, 1)},
+		"text behind":        {"SET", key, "2" + doubles(0, unit, future) + ";"},
+		"half a lease":       {"SET", key, "2" + doubles(0, unit, future) + ";a,1,2"},
+		"a negative unit":    {"SET", key, "2" + doubles(0, -unit, future)},
+		"a debt above 2^53":  {"SET", key, "2" + doubles(-9007199254740994, unit, future)},
+		"an endless debt":    {"SET", key, "2" + doubles(math.Inf(-1), unit, future)},
+		"not whole":          {"SET", key, "2" + doubles(0.5, unit, future)},
+		"no number":          {"SET", key, "2" + doubles(math.NaN(), unit, future)},
+		"no time":            {"SET", key, "2" + doubles(0, unit, math.NaN())},
+		"no unit":            {"SET", key, "2" + doubles(0, 0, future)},
+		"a unit too large":   {"SET", key, "2" + doubles(0, 9007199254740992, future)},
+		"a time before all":  {"SET", key, "2" + doubles(0, unit, -future)},
+		"a time above 2^53":  {"SET", key, "2" + doubles(0, unit, 9007199254740994)},
+		"a mebibyte of ones": {"SET", key, strings.Repeat("2", 1<<20)},
 		"a list":             {"RPUSH", key, "1"},
 		"a hash":             {"HSET", key, "1", "2"},
 	} {
@@ -63,6 +71,15 @@ func TestRedisOverwritesForeignValues(t *testing.T) {
 			}
 		})
 	}
+}
+
+// doubles are numbers as the script writes them.
+func doubles(all ...float64) string {
+	var text []byte
+	for _, n := range all {
+		text = binary.LittleEndian.AppendUint64(text, math.Float64bits(n))
+	}
+	return string(text)
 }
 
 // A denial writes nothing, so it works at Redis' memory limit too.

@@ -111,6 +111,8 @@ func (l slidingLog) forgives(s State, now int64) float64 {
 	return float64(len(l.at(s, now).Entries))
 }
 
-func (l slidingLog) words(to []any, d Demand, _ int64) []any {
-	return append(to, l.limit, l.window, d.ID, 0)
-}
+func (l slidingLog) words(to []int64, _ int64) []int64 { return append(to, l.limit, l.window) }
+
+func (l slidingLog) extra(d Demand) int64 { return d.ID }
+
+func (l slidingLog) plain() bool { return false }

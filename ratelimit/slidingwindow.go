@@ -159,6 +159,10 @@ func (w slidingWindow) ends(s State) int64 {
 
 func (w slidingWindow) forgives(s State, now int64) float64 { return float64(w.at(s, now).Level) }
 
-func (w slidingWindow) words(to []any, d Demand, _ int64) []any {
-	return append(to, w.limit, w.window, w.slot, d.At)
+func (w slidingWindow) words(to []int64, _ int64) []int64 {
+	return append(to, w.limit, w.window, w.slot)
 }
+
+func (w slidingWindow) extra(d Demand) int64 { return d.At }
+
+func (w slidingWindow) plain() bool { return false }

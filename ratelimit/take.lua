@@ -1,106 +1,152 @@
 -- Answers requests to limits, in their order, each seeing what those before it
 -- did: the arithmetic of the algorithms' Go files on Redis' clock.
 --
--- KEYS     the keys of all items of all requests, in order; distinct in a request
+-- KEYS     the keys of all items, each once: first those whose values are strings
+--          (b, f, q), then all others
 -- ARGV[1]  the time in microseconds, or '' for Redis' own (tests alone give one)
--- ARGV[2…] for each request: its op and the number of its items, and for each item
---          six words: kind, cost and p1 to p4
+-- ARGV[2]  an array of MessagePack (numbers as text would take longer than all
+--          arithmetic): the number of keys whose values are strings, the number
+--          of definitions, and for each its kind, the number of its words, and
+--          these; then for each request its op and three times the number of its
+--          items in one, and for each item the numbers of its key and definition, its
+--          cost and its extra. The keys of one request are distinct
 --
---   op   t  take from all items, or from none
---        f  charge all items, whatever there is
---        r  give back what the items took
+--   op   0  take from all items, or from none
+--        1  charge all items, whatever there is
+--        2  give back what the items took
 --
---   kind b  token bucket: capacity, unit, rate (see Bucket in bucket.go), and the
+--   kind b  token bucket: capacity, unit, rate (see Bucket in bucket.go). Extra are the
 --           microseconds that its value is kept at least
---        w  sliding window: limit, window, slot, and the time that a refund names
---        l  sliding log: limit, window, and the first id of the request
---        n  requests in flight: max, lease, and the first id of the request
---        f  fixed window: limit, window, -, and the time that a refund names
---        q  quota: limit, five borders of the calendar, -, and that time
+--        w  sliding window: limit, window, slot. Extra is the time that a refund names
+--        l  sliding log: limit, window. Extra is the first id of the request
+--        n  requests in flight: max, lease. Extra is the first id of the request
+--        f  fixed window: limit, window. Extra is the time that a refund names
+--        q  quota: limit, and five borders of the calendar. Extra as of f
 --
 -- Values are a string (b, f, q), a hash of slots (w), a sorted set of ids (l, n).
 -- What is not as we write it, or of another type, counts as nothing, and the next
 -- charge takes its place.
 --
--- Returns  the time, then for each request 1 or 0 (charged or not), and for each
---          of its items: 1 or 0 (it had the cost or not), what remains, the
---          microseconds until the same request passes (-1: never), and those
---          until nothing counts any more
+-- Returns  the time, then for each item 1 or 0 (it had the cost or not), what remains,
+--          the microseconds until the same request passes (-1: never), and those
+--          until nothing counts any more. Or else, of a bucket without leases,
+--          what all that comes of: 3 or 2 (it had the cost or not), its level, and
+--          by how much its time is after the time
 --
 -- A denial writes nothing. An error of Redis in any request is that of the whole.
 
-local call, pcall, KEYS, ARGV = redis.call, redis.pcall, KEYS, ARGV
+local call, pcall, KEYS = redis.call, redis.pcall, KEYS
 local now = time_of(ARGV[1])
+local program = cmsgpack.unpack(ARGV[2])
 -- The milliseconds that a value is kept after it says nothing any more. A clock of
 -- a test is set back.
 local MARGIN = ARGV[1] == '' and 100 or 3600000
+local PIECE = 1000 -- what is handed to one command, since a stack has an end
 
--- Each kind is four functions. read loads an item and says whether it has the
--- cost, as it.holds, or returns an error of Redis; charge and give change it and
--- write; tell is what it says: remaining, retry, reset. What a kind needs is made
--- when it is first asked for, since this text runs anew for each call.
+-- Each kind is some functions of the number k of a key and a definition of it. define
+-- makes a definition of the words from a place of the program on. read loads what is
+-- kept, from the value where that is a string, or returns an error of Redis. holds says
+-- whether it has a cost; charge and give change it; tell is what it says.
+-- A kind with write is changed in the script alone, for as many requests as there
+-- are, where charge and give return true, and written once; the others write in
+-- charge and give, and are read for each. What a kind needs is made when it is first
+-- asked for, since this text runs anew for each call.
 local make = {}
 
+-- bucket.go. Nearly all that this script does is done here, and so it does without
+-- tables for each key, and where it can without calls.
 function make.b()
   local kind = {}
+  -- All by the number of the key. leases and out are of those with leases alone.
+  local levels, times, keeps, found, leases, outs = {}, {}, {}, {}, {}, {}
 
-  function kind.read(it, a)
-    local value = pcall('GET', it.key)
-    if fails(value) then return value end
-    it.capacity, it.unit, it.rate = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-    it.keep = tonumber(ARGV[a + 3])
-    it.full = it.capacity * it.unit
-    it.level, it.at, it.found, it.leases, it.out = bucket_at(value, now, it.capacity, it.unit, it.rate)
-    it.holds = it.cost <= it.capacity and it.cost * it.unit <= it.level
+  function kind.define(a)
+    local capacity, unit, rate = program[a], program[a + 1], program[a + 2]
+    local full = capacity * unit
+    return {kind = kind, capacity = capacity, unit = unit, rate = rate, full = full, least = full - LARGEST}
   end
 
-  local function write(it)
-    bucket_write(it.key, it.level, it.unit, it.at, it.leases, now, it.full, it.rate, it.keep, MARGIN)
-  end
-
-  function kind.charge(it)
-    local least = it.full - LARGEST
-    if not it.holds and it.cost > floor_div(it.level - least, it.unit) then
-      it.level = least
-    else
-      it.level = it.level - it.cost * it.unit
+  -- A value as this definition writes it, or another.
+  function kind.read(k, of, value)
+    keeps[k] = 0
+    if value and #value == SIZE and byte(value) == FIRST then
+      local level, unit, last = struct_unpack(NUMBERS, value, 2)
+      if unit == of.unit and level <= of.full and level >= of.least and level % 1 == 0 and
+        last >= 0 and last <= LARGEST and last % 1 == 0 then
+        if last < now then
+          -- Above 2^53 a product is not exact, but still above all levels.
+          local risen = (now - last) * of.rate
+          level = risen < of.full - level and level + risen or of.full
+          last = now
+        end
+        levels[k], times[k], found[k], leases[k] = level, last, true, nil
+        return
+      end
     end
-    write(it)
+    levels[k], times[k], found[k], leases[k], outs[k] = bucket_at(value, now, of.capacity, of.unit, of.rate)
   end
 
-  function kind.give(it)
-    local full = max(it.capacity - it.out, 0) * it.unit
-    if it.cost >= ceil_div(full - it.level, it.unit) then
-      it.level = max(it.level, full)
-    else
-      it.level = it.level + it.cost * it.unit
+  function kind.holds(k, of, cost) return cost <= of.capacity and cost * of.unit <= levels[k] end
+
+  function kind.write(k, of)
+    local level, at, keep = levels[k], times[k], keeps[k]
+    if leases[k] then
+      return bucket_write(KEYS[k], level, of.unit, at, leases[k], now, of.full, of.rate, keep, MARGIN)
     end
-    if it.found then write(it) end
+    -- As bucket_write does, but for a millisecond at most that it is kept longer.
+    local fill = (of.full - level) / of.rate
+    if keep > fill then fill = keep end
+    call('SET', KEYS[k], VERSION .. struct_pack(NUMBERS, level, of.unit, at), 'PX', format('%d', (at - now + fill) / 1000 + 1 + MARGIN))
+  end
+
+  function kind.charge(k, of, cost, keep)
+    if keep > keeps[k] then keeps[k] = keep end
+    local level = levels[k]
+    if cost * of.unit > level and cost > floor_div(level - of.least, of.unit) then
+      levels[k] = of.least
+    else
+      levels[k] = level - cost * of.unit
+    end
+    return true
+  end
+
+  function kind.give(k, of, cost, keep)
+    if keep > keeps[k] then keeps[k] = keep end
+    local level, full = levels[k], of.full
+    if leases[k] then full = max(of.capacity - outs[k], 0) * of.unit end
+    if cost >= ceil_div(full - level, of.unit) then
+      levels[k] = max(level, full)
+    else
+      levels[k] = level + cost * of.unit
+    end
+    return found[k]
   end
 
   -- The time until the level has been reached: by itself, while what is out with
   -- instances is neither spent nor given back.
-  local function wait(it, level)
-    if it.level >= level then return 0 end
-    local from, at, out = it.level, it.at, it.out
-    for _, lease in ipairs(it.leases or {}) do
-      local full = max(it.capacity - out, 0) * it.unit
+  local function wait(k, of, level)
+    local from, at, out = levels[k], times[k], outs[k]
+    if from >= level then return 0 end
+    for _, lease in ipairs(leases[k]) do
+      local full = max(of.capacity - out, 0) * of.unit
       if full >= level then break end
-      from = bucket_rise(from, lease.ends - at, it.rate, full)
+      from = bucket_rise(from, lease.ends - at, of.rate, full)
       at, out = lease.ends, out - lease.amount
     end
-    return at - now + ceil_div(level - from, it.rate)
+    return at - now + ceil_div(level - from, of.rate)
   end
 
-  function kind.tell(it)
+  function kind.tell(k, of, cost, holds)
+    local level = levels[k]
+    if not leases[k] then return holds and 3 or 2, level, times[k] - now end
     local retry = 0
-    if it.holds then
-    elseif it.cost > it.capacity then
+    if holds then
+    elseif cost > of.capacity then
       retry = -1
     else
-      retry = wait(it, it.cost * it.unit)
+      retry = wait(k, of, cost * of.unit)
     end
-    return it.level > 0 and floor_div(it.level, it.unit) or 0, retry, wait(it, it.full)
+    return holds and 1 or 0, level > 0 and floor_div(level, of.unit) or 0, retry, wait(k, of, of.full)
   end
 
   return kind
@@ -160,9 +206,15 @@ function make.w()
     it.first = it.oldest
   end
 
-  function kind.read(it, a)
-    it.limit, it.window, it.slot = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-    it.charged = a + 3
+  function kind.define(a)
+    return {kind = kind, limit = program[a], window = program[a + 1], slot = program[a + 2]}
+  end
+
+  local its = {}
+
+  function kind.read(k, of)
+    local it = {key = KEYS[k], limit = of.limit, window = of.window, slot = of.slot}
+    its[k] = it
     it.at, it.index = now, floor_div(now, it.slot)
     it.total, it.count, it.fresh = 0, 0, true
     local value = pcall('HMGET', it.key, 'm', it.index)
@@ -187,8 +239,9 @@ function make.w()
         it.total = max(it.total, 0)
       end
     end
-    it.holds = it.cost <= it.limit - it.total
   end
+
+  function kind.holds(k, of, cost) return cost <= of.limit - its[k].total end
 
   -- Writes one slot, and with it what reading has found.
   local function write(it, slot, count)
@@ -206,18 +259,19 @@ function make.w()
     it.fresh, it.slots, it.gone, it.newest = false, nil, nil, it.index
   end
 
-  function kind.charge(it)
-    local cost = min(it.cost, LARGEST - it.total)
+  function kind.charge(k, _, cost)
+    local it = its[k]
+    cost = min(cost, LARGEST - it.total)
     it.total, it.count = it.total + cost, it.count + cost
     write(it, it.index, it.count)
   end
 
-  function kind.give(it)
-    local at = tonumber(ARGV[it.charged])
+  function kind.give(k, _, cost, at)
+    local it = its[k]
     if it.fresh or at < it.first * it.slot or at >= (it.newest + 1) * it.slot then return end
     local slot = floor_div(at, it.slot)
     local count = tonumber(counts(it, slot, slot)[1]) or 0
-    local n = min(it.cost, count)
+    local n = min(cost, count)
     if n == 0 then return end
     it.total = it.total - n
     write(it, slot, count - n)
@@ -232,16 +286,16 @@ function make.w()
     return 1 -- not reached, but where somebody else has written
   end
 
-  function kind.tell(it)
-    local retry, reset = 0, 0
+  function kind.tell(k, _, cost, holds)
+    local it, retry, reset = its[k], 0, 0
     if it.total > 0 then reset = (it.newest + 1) * it.slot + it.window - now end
-    if it.holds then
-    elseif it.cost > it.limit then
+    if holds then
+    elseif cost > it.limit then
       retry = -1
     else
-      retry = frees(it, it.total + it.cost - it.limit)
+      retry = frees(it, it.total + cost - it.limit)
     end
-    return max(it.limit - it.total, 0), retry, reset
+    return holds and 1 or 0, max(it.limit - it.total, 0), retry, reset
   end
 
   return kind
@@ -251,7 +305,6 @@ end
 -- scores the times.
 function make.l()
   local kind = {}
-  local PIECE = 1000 -- what is handed to one command, since a stack has an end
 
   local function newest(it)
     local value = pcall('ZREVRANGE', it.key, 0, 0, 'WITHSCORES')
@@ -261,9 +314,15 @@ function make.l()
     return not it.foreign and time or nil
   end
 
-  function kind.read(it, a)
-    it.limit, it.window, it.id = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-    local fault
+  function kind.define(a)
+    return {kind = kind, limit = program[a], window = program[a + 1]}
+  end
+
+  local its = {}
+
+  function kind.read(k, of)
+    local it, fault = {key = KEYS[k], limit = of.limit, window = of.window}, nil
+    its[k] = it
     it.newest, fault = newest(it)
     if fault then return fault end
     it.at, it.count = now, 0
@@ -274,8 +333,9 @@ function make.l()
         it.count = call('ZCOUNT', it.key, it.after, '+inf')
       end
     end
-    it.holds = it.cost <= it.limit - it.count
   end
+
+  function kind.holds(k, of, cost) return cost <= of.limit - its[k].count end
 
   -- Takes out what has left the window.
   local function clean(it)
@@ -286,15 +346,15 @@ function make.l()
     end
   end
 
-  -- Does command with the ids from it.id on, in pieces, and returns the sum of the
+  -- Does command with n ids from the first on, in pieces, and returns the sum of the
   -- answers. Each has the score before it where one is given.
-  local function each(command, it, n, score)
+  local function each(command, it, first, n, score)
     local sum = 0
     for from = 0, n - 1, PIECE do
       local words = {}
       for i = from, min(from + PIECE, n) - 1 do
         if score then words[#words + 1] = score end
-        words[#words + 1] = it.id + i
+        words[#words + 1] = first + i
       end
       sum = sum + call(command, it.key, unpack(words))
     end
@@ -302,34 +362,36 @@ function make.l()
   end
 
   -- A log is never in debt: that would be as long a list.
-  function kind.charge(it)
-    local n = min(it.cost, it.limit - it.count)
+  function kind.charge(k, _, cost, id)
+    local it = its[k]
+    local n = min(cost, it.limit - it.count)
     if n <= 0 then return end
     clean(it)
-    each('ZADD', it, n, it.at)
+    each('ZADD', it, id, n, it.at)
     call('PEXPIRE', it.key, ceil_div(it.at - now + it.window, 1000) + MARGIN)
     it.count, it.newest = it.count + n, it.at
     it.after = string.format('(%.0f', it.at - it.window)
   end
 
-  function kind.give(it)
+  function kind.give(k, _, cost, id)
+    local it = its[k]
     if it.count == 0 then return end
     clean(it)
-    it.count = it.count - each('ZREM', it, min(it.cost, 100000))
+    it.count = it.count - each('ZREM', it, id, min(cost, 100000))
     it.newest = newest(it)
   end
 
-  function kind.tell(it)
-    local retry, reset = 0, 0
+  function kind.tell(k, _, cost, holds)
+    local it, retry, reset = its[k], 0, 0
     if it.count > 0 then reset = it.newest + it.window - now end
-    if it.holds then
-    elseif it.cost > it.limit then
+    if holds then
+    elseif cost > it.limit then
       retry = -1
     else -- as many must leave as there are too many
-      local leaves = call('ZRANGEBYSCORE', it.key, it.after, '+inf', 'WITHSCORES', 'LIMIT', it.count + it.cost - it.limit - 1, 1)
+      local leaves = call('ZRANGEBYSCORE', it.key, it.after, '+inf', 'WITHSCORES', 'LIMIT', it.count + cost - it.limit - 1, 1)
       retry = leaves[2] + it.window - now
     end
-    return max(it.limit - it.count, 0), retry, reset
+    return holds and 1 or 0, max(it.limit - it.count, 0), retry, reset
   end
 
   return kind
@@ -337,60 +399,61 @@ end
 
 make.n = make.l
 
--- fixedwindow.go and quota.go. The value is "1:count:last:end": the count of the
--- window that the time of the last charge is in, and the end of that window.
+-- fixedwindow.go and quota.go. The value's numbers are the count of the window that
+-- the time of the last charge is in, that time, and the end of that window.
 local function counter(span)
   local kind = {}
+  local counts, times, starts, ends = {}, {}, {}, {} -- by the number of the key
 
-  function kind.read(it, a)
-    local value = pcall('GET', it.key)
-    if fails(value) then return value end
-    it.limit, it.charged = tonumber(ARGV[a]), a + 3
-    local count, last, ends
-    if type(value) == 'string' and #value <= 64 then
-      count, last, ends = whole(string.match(value, '^1:(%d+):(%d+):(%d+)$'))
-    end
-    it.at = max(now, last or 0)
-    it.start, it.ends = span(it.at, ARGV[a + 1], ends)
-    it.count = count and last >= it.start and count or 0
-    it.holds = it.cost <= it.limit - it.count
+  function kind.define(a, words)
+    return {kind = kind, limit = program[a], first = a + 1, last = a + words - 1}
   end
 
-  local function write(it)
-    call('SET', it.key, string.format('1:%.0f:%.0f:%.0f', it.count, it.at, it.ends),
-      'PX', ceil_div(it.ends - now, 1000) + MARGIN)
+  function kind.read(k, of, value)
+    local count, last, till = numbers_of(value)
+    if count and (count < 0 or last < 0 or #value > SIZE) then count, last, till = nil, nil, nil end
+    local at = max(now, last or 0)
+    times[k] = at
+    starts[k], ends[k] = span(at, of, till)
+    counts[k] = count and last >= starts[k] and count or 0
   end
 
-  function kind.charge(it)
-    it.count = min(it.count + it.cost, LARGEST)
-    write(it)
+  function kind.holds(k, of, cost) return cost <= of.limit - counts[k] end
+
+  function kind.write(k)
+    call('SET', KEYS[k], value_of(counts[k], times[k], ends[k]), 'PX', format('%d', ceil_div(ends[k] - now, 1000) + MARGIN))
   end
 
-  function kind.give(it)
-    local at, n = tonumber(ARGV[it.charged]), min(it.cost, it.count)
-    if n > 0 and it.start <= at and at < it.ends then
-      it.count = it.count - n
-      write(it)
-    end
+  function kind.charge(k, _, cost)
+    counts[k] = min(counts[k] + cost, LARGEST)
+    return true
   end
 
-  function kind.tell(it)
+  function kind.give(k, _, cost, at)
+    local n = min(cost, counts[k])
+    if n == 0 or at < starts[k] or at >= ends[k] then return false end
+    counts[k] = counts[k] - n
+    return true
+  end
+
+  function kind.tell(k, of, cost, holds)
+    local left = ends[k] - now
     local retry = 0
-    if it.holds then
-    elseif it.cost > it.limit then
+    if holds then
+    elseif cost > of.limit then
       retry = -1
     else
-      retry = it.ends - now
+      retry = left
     end
-    return max(it.limit - it.count, 0), retry, it.ends - now
+    return holds and 1 or 0, max(of.limit - counts[k], 0), retry, left
   end
 
   return kind
 end
 
 function make.f()
-  return counter(function(at, window)
-    window = tonumber(window)
+  return counter(function(at, of)
+    local window = program[of.first]
     local start = at - fmod(at, window)
     return start, start + window
   end)
@@ -400,10 +463,10 @@ end
 -- since, by more than two units: the window then ends where it was said to end.
 -- Or else the clock that the borders are of is behind this one by as much.
 function make.q()
-  return counter(function(at, borders, ends)
+  return counter(function(at, of, ends)
     local start, before = 0, 0
-    for border in string.gmatch(borders, '%-?%d+') do
-      border = tonumber(border)
+    for i = of.first, of.last do
+      local border = program[i]
       if at < border then return start, border end
       start, before = border, start
     end
@@ -422,46 +485,71 @@ local function kind_of(letter)
   return kind
 end
 
-local reply, said = {now}, 1
-local function say(word)
-  said = said + 1
-  reply[said] = word
+-- All values that are strings, by one command. One of another type is none.
+local values = {}
+for from = 1, program[1], PIECE do
+  local till = min(from + PIECE - 1, program[1])
+  local some = pcall('MGET', unpack(KEYS, from, till))
+  if some.err then return some end
+  if till == program[1] and from == 1 then
+    values = some
+  else
+    for i = from, till do values[i] = some[i - from + 1] end
+  end
 end
 
-local items, word, before = {}, 2, 0
-while ARGV[word] do
-  local op, n, holds = ARGV[word], tonumber(ARGV[word + 1]), 1
-  word = word + 2
-  for i = 1, n do
-    local kind = kind_of(ARGV[word])
-    -- With room for what a kind puts in: a table that grows costs more than the rest.
-    local it = {
-      key = KEYS[before + i], kind = kind, cost = tonumber(ARGV[word + 1]), holds = false,
-      at = 0, level = 0, full = 0, capacity = 0, unit = 0, rate = 0, keep = 0, found = false, out = 0,
-    }
-    local fault = kind.read(it, word + 2)
-    if fault then return fault end
-    if not it.holds then holds = 0 end
-    items[i] = it
-    word = word + 6
+local definitions, at = {}, 3
+for i = 1, program[2] do
+  local words = program[at + 1]
+  definitions[i] = kind_of(program[at]).define(at + 2, words)
+  at = at + 2 + words
+end
+
+-- By the number of a key: the definition by which it has been read, and whether it
+-- has been changed since.
+local read, changed = {}, {}
+
+-- Reads a key by a definition, or returns an error of Redis.
+local function load(k, of)
+  if changed[k] then -- one definition after another: what the first has left is the second's
+    read[k].kind.write(k, read[k])
+    changed[k] = nil
+    values[k] = call('GET', KEYS[k])
   end
-  before = before + n
-  local charged = op == 't' and holds or 1
-  say(charged)
-  for i = 1, n do
-    local it = items[i]
-    if op == 'r' then it.holds = true end
-    if it.cost == 0 then -- a look changes nothing
-    elseif op == 'r' then
-      it.kind.give(it)
-    elseif charged == 1 then
-      it.kind.charge(it)
+  read[k] = of
+  return of.kind.read(k, of, values[k])
+end
+
+local reply, said = {now}, 1
+local has, last = {}, #program
+while at <= last do
+  local op, charged, first = program[at] % 3, true, at + 1
+  at = first + 4 * (program[at] - op) / 3
+  for a = first, at - 4, 4 do
+    local k, of = program[a], definitions[program[a + 1]]
+    if read[k] ~= of or not of.kind.write then
+      local fault = load(k, of)
+      if fault then return fault end
     end
-    local remaining, retry, reset = it.kind.tell(it)
-    say(it.holds and 1 or 0)
-    say(remaining)
-    say(retry)
-    say(reset)
+    local holds = of.kind.holds(k, of, program[a + 2])
+    has[a] = holds
+    charged = charged and holds
+  end
+  for a = first, at - 4, 4 do
+    local k, of, cost, holds = program[a], read[program[a]], program[a + 2], has[a]
+    local kind, change = of.kind, false
+    if op == 2 then holds = true end
+    if cost == 0 then -- a look changes nothing
+    elseif op == 2 then
+      change = kind.give(k, of, cost, program[a + 3])
+    elseif charged or op == 1 then
+      change = kind.charge(k, of, cost, program[a + 3])
+    end
+    if change then changed[k] = true end
+    local had, b, c, d = kind.tell(k, of, cost, holds)
+    reply[said + 1], reply[said + 2], reply[said + 3], reply[said + 4] = had, b, c, d
+    said = said + (d and 4 or 3)
   end
 end
+for k in pairs(changed) do read[k].kind.write(k, read[k]) end
 return reply
