@@ -305,7 +305,9 @@ type logLine map[string]any
 func (g *gateway) accessLog() []logLine {
 	g.t.Helper()
 	var out []logLine
-	scanner := bufio.NewScanner(strings.NewReader(g.stdout.String()))
+	text := g.stdout.String()
+	whole := text[:strings.LastIndexByte(text, '\n')+1] // a line may be on its way
+	scanner := bufio.NewScanner(strings.NewReader(whole))
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
 		var line logLine
