@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"cmp"
 	"strconv"
 
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
@@ -13,6 +14,10 @@ const (
 	verdicts = "envoy.filters.http.ext_authz"
 	inFlight = "in_flight"
 	probe    = "probe"
+	// foundRoute and pickedBackend are names of the config, for requests of an Envoy
+	// that calls its own routes and clusters by others.
+	foundRoute    = "route"
+	pickedBackend = "backend"
 )
 
 // BackendTag is the custom tag of an entry that names the backend that was picked.
@@ -51,6 +56,8 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = common.GetCustomTags()[BackendTag]
 	}
+	o.Route = cmp.Or(verdict[foundRoute].GetStringValue(), o.Route)
+	o.Backend = cmp.Or(verdict[pickedBackend].GetStringValue(), o.Backend)
 	return o, true
 }
 

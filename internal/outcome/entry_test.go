@@ -7,6 +7,7 @@ import (
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // wantFlags says of each flag of Envoy's, by its letters, whose fault it is.
@@ -155,5 +156,20 @@ func TestWhatIsAnOutcome(t *testing.T) {
 		if want := name == "NotSet" || name == "DownstreamEnd"; ended != want {
 			t.Errorf("%s: %t, want %t", name, ended, want)
 		}
+	}
+}
+
+// TestNamesOfAnotherEnvoy: what it calls a route and a cluster is not what the config
+// calls them, which is in the verdict.
+func TestNamesOfAnotherEnvoy(t *testing.T) {
+	e := someEntry()
+	fields := e.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"].Fields
+	fields["route"] = structpb.NewStringValue("found")
+	if o, _ := fromEntry(e); o.Route != "found" || o.Backend != "users" {
+		t.Errorf("%+v", o)
+	}
+	fields["backend"] = structpb.NewStringValue("known")
+	if o, _ := fromEntry(e); o.Route != "found" || o.Backend != "known" {
+		t.Errorf("%+v", o)
 	}
 }

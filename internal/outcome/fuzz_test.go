@@ -69,10 +69,15 @@ func FuzzAccessLog(f *testing.F) {
 	periodic, numbers := someEntry(), someEntry()
 	periodic.CommonProperties.AccessLogType = accesslogdatav3.AccessLogType_DownstreamPeriodic
 	numbers.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"].Fields["probe"] = structpb.NewNumberValue(1)
+	others := someEntry()
+	others.CommonProperties.RouteName, others.CommonProperties.UpstreamCluster = "theirs", "theirs"
+	for name, value := range map[string]string{"route": "get-users", "backend": "users"} {
+		others.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"].Fields[name] = structpb.NewStringValue(value)
+	}
 	nobody := someEntry()
 	nobody.CommonProperties.UpstreamCluster, nobody.CommonProperties.CustomTags = "", map[string]string{BackendTag: "users", "x": "y"}
 	nobody.CommonProperties.ResponseFlags.NoHealthyUpstream = true
-	plain := encoded(f, httpLogs(someEntry(), periodic, numbers, nobody, &accesslogdatav3.HTTPAccessLogEntry{}))
+	plain := encoded(f, httpLogs(someEntry(), periodic, numbers, nobody, others, &accesslogdatav3.HTTPAccessLogEntry{}))
 	f.Add(plain)
 	f.Add(append(plain, plain...))
 	f.Add(plain[:len(plain)-1])

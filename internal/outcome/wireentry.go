@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"cmp"
 	"time"
 
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
@@ -11,17 +12,20 @@ import (
 
 // scannedEntry is what is read of an HTTPAccessLogEntry.
 type scannedEntry struct {
-	kind                     accesslogdatav3.AccessLogType
-	route, cluster, tagged   string
-	upstream                 bool
-	attempts                 uint32
-	status                   uint32
-	flags                    uint64 // a bit for each field of ResponseFlags that is set, by its number
-	inHeaders, inTrailers    scannedText
-	whole, lastByte          duration
-	firstUpstreamByte        duration
-	handlesInFlight, aHandle string
+	kind                   accesslogdatav3.AccessLogType
+	route, cluster, tagged string
+	upstream               bool
+	attempts               uint32
+	status                 uint32
+	flags                  uint64 // a bit for each field of ResponseFlags that is set, by its number
+	inHeaders, inTrailers  scannedText
+	whole, lastByte        duration
+	firstUpstreamByte      duration
+	verdict                scannedVerdict
 }
+
+// scannedVerdict is what is read of a verdict, by the names of the fields.
+type scannedVerdict struct{ inFlight, probe, route, backend string }
 
 // scannedText is a value of a map that may have none.
 type scannedText struct {
@@ -43,11 +47,13 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Route: e.route, Backend: e.cluster, Upstream: e.upstream, Attempts: int(e.attempts),
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
-		InFlight: e.handlesInFlight, Breaker: e.aHandle,
+		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe,
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
 	}
+	o.Route = cmp.Or(e.verdict.route, o.Route)
+	o.Backend = cmp.Or(e.verdict.backend, o.Backend)
 	return o, true
 }
 
@@ -161,15 +167,15 @@ func (e *scannedEntry) scanMetadata(s wire.Scanner) wire.Scanner {
 		}
 		name, fields := entryOf(&s)
 		if name == verdicts {
-			e.handlesInFlight, e.aHandle = "", "" // the last of a name counts
-			s.Done(e.scanVerdict(wire.Scan(fields)))
+			e.verdict = scannedVerdict{} // the last of a name counts
+			s.Done(e.verdict.scan(wire.Scan(fields)))
 		}
 	}
 	return s
 }
 
-// scanVerdict reads a Struct.
-func (e *scannedEntry) scanVerdict(s wire.Scanner) wire.Scanner {
+// scan reads a Struct.
+func (v *scannedVerdict) scan(s wire.Scanner) wire.Scanner {
 	for s.More() {
 		tag := s.Tag()
 		if tag != wire.Tag(1, wire.Delimited) { // fields
@@ -177,18 +183,30 @@ func (e *scannedEntry) scanVerdict(s wire.Scanner) wire.Scanner {
 			continue
 		}
 		name, value := entryOf(&s)
-		if name != inFlight && name != probe {
+		field := v.field(name)
+		if field == nil {
 			continue
 		}
 		text, inner := stringValue(wire.Scan(value))
 		s.Done(inner)
-		if name == inFlight {
-			e.handlesInFlight = text
-		} else {
-			e.aHandle = text
-		}
+		*field = text
 	}
 	return s
+}
+
+// field is where the field of a name is kept; nil where it is not asked for.
+func (v *scannedVerdict) field(name string) *string {
+	switch name {
+	case inFlight:
+		return &v.inFlight
+	case probe:
+		return &v.probe
+	case foundRoute:
+		return &v.route
+	case pickedBackend:
+		return &v.backend
+	}
+	return nil
 }
 
 // entryOf reads an entry of a map of messages. It fails on what is not plainly one.
