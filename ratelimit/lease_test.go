@@ -64,7 +64,7 @@ func TestLeasesInRedisAreTheArithmetic(t *testing.T) {
 			"take": func(t *rapid.T) {
 				b := bucket(t)
 				calls := []call{{
-					op:    rapid.SampledFrom([]op{opTake, opForce}).Draw(t, "op"),
+					op:    rapid.SampledFrom([]op{opTake, opForce, opRefund}).Draw(t, "op"),
 					items: []item{{key(t), Demand{Definition: b, Cost: rapid.Int64Range(0, b.capacity+1).Draw(t, "cost")}}},
 				}}
 				want, _ := m.run(ctx, calls)
@@ -225,15 +225,19 @@ func checkLeases(t *rapid.T, s leasingUnderTest) {
 		}
 	}
 	m.drain(t)
-	most := m.capacity + new(big.Int).Quo(new(big.Int).Add(m.slack.Num(), new(big.Int).Sub(m.slack.Denom(), big.NewInt(1))), m.slack.Denom()).Int64()
-	checkWindows(t, m.admitted, most, m.rate)
+	checkWindows(t, m.admitted, m.capacity+roundedUp(m.slack), m.rate)
+}
+
+// roundedUp is the next whole number that is not below r.
+func roundedUp(r *big.Rat) int64 {
+	return new(big.Int).Quo(new(big.Int).Add(r.Num(), new(big.Int).Sub(r.Denom(), big.NewInt(1))), r.Denom()).Int64()
 }
 
 // draw adds a definition.
 func (m *leaseMachine) draw(t *rapid.T) {
 	d := definition{
 		capacity: rapid.SampledFrom([]int64{4, 9, 20, 35, 60, 1}).Draw(t, "capacity"),
-		events:   rapid.SampledFrom([]int64{1, 7, 50}).Draw(t, "events"),
+		events:   rapid.SampledFrom([]int64{1, 7, 50, 600}).Draw(t, "events"),
 		per:      rapid.SampledFrom([]time.Duration{time.Second, day}).Draw(t, "per"),
 	}
 	d.Bucket = bucketOf(t, d.capacity, d.events, d.per)

@@ -79,6 +79,13 @@ func (l *leasedBucket) wait(b Bucket, level, now int64) time.Duration {
 	return micros(uint64(next.state.Last - now + ceilDiv(level-next.state.Level, b.rate)))
 }
 
+// give gives back what d took, to no more than what is full beside the leases.
+func (l *leasedBucket) give(b Bucket, d Demand) {
+	level := l.state.Level
+	back, _ := b.beside(l.out()).returned(l.state, d)
+	l.state.Level = max(back.Level, level)
+}
+
 func (m *leaseModel) get(key string) *leasedBucket {
 	if l := m.of[key]; l != nil {
 		return l
@@ -96,12 +103,17 @@ func (m *leaseModel) run(_ context.Context, calls []call) ([][]Result, error) {
 		for i, it := range c.items {
 			b := it.Definition.(Bucket)
 			next[i] = m.get(it.key).at(b, now)
-			results[i].Allowed = b.holds(next[i].state, it.Cost)
+			results[i].Allowed = b.holds(next[i].state, it.Cost) || c.op == opRefund
 			allowed = allowed && results[i].Allowed
 		}
 		for i, it := range c.items {
 			b := it.Definition.(Bucket)
-			if charge := allowed || c.op == opForce; charge && it.Cost > 0 {
+			if c.op == opRefund && it.Cost > 0 {
+				next[i].give(b, it.Demand)
+				if m.of[it.key] != nil {
+					m.of[it.key] = next[i]
+				}
+			} else if charge := allowed || c.op == opForce; charge && it.Cost > 0 {
 				next[i].state = b.charged(next[i].state, it.Demand)
 				m.of[it.key] = next[i]
 			}

@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"crypto/rand"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,9 +44,7 @@ type leases struct {
 	number   atomic.Uint64
 
 	due   chan struct{} // holds one token while queue is not empty
-	mu    sync.Mutex
-	queue []*share // guarded by mu
-	spare []*share // guarded by mu
+	queue queue[*share] // those that are due
 
 	next   int // the first shard that is looked at next; of the goroutine that sweeps
 	closed atomic.Bool
@@ -112,9 +109,9 @@ func (ls *leases) conclude(it item, c claim, spent bool) {
 }
 
 // told implements keeper.
-func (ls *leases) told(it item, r Result, charged bool) {
+func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
 	bucket, ok := it.Definition.(Bucket)
-	if !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
+	if said == nil || !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
 		return
 	}
 	now, home := ls.now(), ls.shares.home(it.key)
@@ -129,13 +126,13 @@ func (ls *leases) told(it item, r Result, charged bool) {
 		home.of[it.key] = s
 	}
 	s.bucket, s.keep, s.used = bucket, it.keep, now
-	s.learn(r.Remaining, now)
+	s.learn(said.Remaining, now)
 	switch {
 	case charged:
 		s.note(it.Cost, now)
 		s.emptyUntil = 0
-	case !r.Allowed:
-		s.emptyUntil, s.emptyCost = now+max(r.RetryAfter.Microseconds(), s.pace()), it.Cost
+	case !said.Allowed:
+		s.emptyUntil, s.emptyCost = now+max(said.RetryAfter.Microseconds(), s.pace()), it.Cost
 	}
 	queue := s.low(now)
 	s.queued = s.queued || queue
@@ -147,9 +144,7 @@ func (ls *leases) told(it item, r Result, charged bool) {
 
 // enqueue has a share renewed, which says that it is queued already.
 func (ls *leases) enqueue(s *share) {
-	ls.mu.Lock()
-	ls.queue = append(ls.queue, s)
-	ls.mu.Unlock()
+	ls.queue.add(s)
 	select {
 	case ls.due <- struct{}{}:
 	default:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // closeTimeout bounds how long the last reports to the store take.
@@ -23,6 +24,9 @@ type claim struct {
 	share *share // what is reserved of it, in a term
 	term  uint32
 	view  *view // or where it is
+	// wait is closed when the item may be claimed again: nothing was reserved, and the
+	// store is not to be asked for it before.
+	wait <-chan struct{}
 }
 
 // keeper keeps what one consistency lets this process decide itself.
@@ -31,9 +35,10 @@ type keeper interface {
 	claim(ctx context.Context, it item) claim
 	// conclude ends a reservation: it is spent, or given back.
 	conclude(it item, c claim, spent bool)
-	// told takes in what the store said of an item that it was asked for, and
-	// whether it was charged.
-	told(it item, r Result, charged bool)
+	// told takes in what the store said of an item that it was to decide, and whether
+	// that was charged; nil where it was not asked after all, or nobody knows what it
+	// says. It comes after each claim which says that the store is to decide.
+	told(it item, c claim, said *Result, charged bool)
 }
 
 // near is what this process may decide of limits that all instances share.
@@ -89,22 +94,26 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 	if len(b.items) == 1 {
 		return l.askNearOne(ctx, b)
 	}
-	claims, rest, denied := l.claims(ctx, b)
+	claims, ok := l.claims(ctx, b)
+	if !ok {
+		return l.concludeShared(b, l.without(ctx, b, unknown(b)), true)
+	}
+	rest, denied := undecided(claims)
 	verdicts, down := make([]verdict, len(b.items)), false
 	if len(rest) > 0 && !denied {
 		var said []verdict
-		if said, down = l.askShared(ctx, b.only(rest)); said == nil {
+		said, down = l.askShared(ctx, b.only(rest))
+		tell(b, claims, rest, said, down)
+		if said == nil {
 			l.settle(b, claims, false)
 			return l.concludeShared(b, nil, down)
 		}
 		denied = slices.ContainsFunc(said, func(v verdict) bool { return !v.Allowed })
 		for i, at := range rest {
 			verdicts[at] = said[i]
-			if keeper := claims[at].keeper; keeper != nil && !down {
-				keeper.told(b.items[at], said[i].Result, !denied)
-			}
 		}
 	} else {
+		tell(b, claims, rest, nil, false)
 		for _, at := range rest {
 			verdicts[at].Allowed = true // nobody was asked
 		}
@@ -122,6 +131,11 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdict) {
 	keeper, it := l.near.of(b.limits[0]), b.items[0]
 	c := keeper.claim(ctx, it)
+	for over := (<-chan time.Time)(nil); c.wait != nil; c = keeper.claim(ctx, it) {
+		if over = l.await(ctx, c.wait, over); over == nil {
+			return l.concludeShared(b, l.without(ctx, b, unknown(b)), true)
+		}
+	}
 	l.metrics.askedNear(b.limits[0], c.known)
 	if c.known {
 		if c.Allowed {
@@ -131,29 +145,104 @@ func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdic
 	}
 	said, down := l.askShared(ctx, b)
 	if said != nil && !down {
-		keeper.told(it, said[0].Result, said[0].Allowed)
+		keeper.told(it, c, &said[0].Result, said[0].Allowed)
+	} else {
+		keeper.told(it, c, nil, false)
 	}
 	return l.concludeShared(b, said, down)
 }
 
-// claims is what is known of each item, the places of those that the store has to
-// decide, and whether one is denied already.
-func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, rest []int, denied bool) {
+// claims is what is known of each item: nothing is waited for any more. While it
+// waits, it keeps nobody waiting. It is not ok when that took as long as a request
+// may wait for the store.
+func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, ok bool) {
 	claims = make([]claim, len(b.items))
+	for over := (<-chan time.Time)(nil); ; {
+		wait := l.claimEach(ctx, b, claims)
+		if wait == nil {
+			break
+		}
+		l.settle(b, claims, false)
+		for i, c := range claims {
+			if c.keeper != nil && !c.known && c.wait == nil {
+				c.keeper.told(b.items[i], c, nil, false)
+			}
+		}
+		if over = l.await(ctx, wait, over); over == nil {
+			return nil, false
+		}
+	}
+	for i, c := range claims {
+		if c.keeper != nil {
+			l.metrics.askedNear(b.limits[i], c.known)
+		}
+	}
+	return claims, true
+}
+
+// claimEach claims items, up to one that has to be waited for.
+func (l *Limiter) claimEach(ctx context.Context, b *basket, claims []claim) (wait <-chan struct{}) {
+	clear(claims)
 	for i, it := range b.items {
 		if keeper := l.near.of(b.limits[i]); keeper != nil {
 			claims[i] = keeper.claim(ctx, it)
 			claims[i].keeper = keeper
-			l.metrics.askedNear(b.limits[i], claims[i].known)
+			if claims[i].wait != nil {
+				return claims[i].wait
+			}
 		}
+	}
+	return nil
+}
+
+// await waits, until over at most: the end of the time that a request may wait for
+// the store, which begins with the first wait. It returns that, nil when it is over.
+func (l *Limiter) await(ctx context.Context, wait <-chan struct{}, over <-chan time.Time) <-chan time.Time {
+	inline.Blocks(ctx)
+	if over == nil {
+		over = time.After(l.shared.timeout)
+	}
+	select {
+	case <-wait:
+		return over
+	case <-over:
+		return nil
+	}
+}
+
+// unknown is that nothing is known of any item.
+func unknown(b *basket) outcome {
+	return outcome{results: make([]Result, len(b.items)), lost: allTrue(len(b.items))}
+}
+
+// undecided are the places of the items that the store has to decide, and whether
+// another one is denied already.
+func undecided(claims []claim) (rest []int, denied bool) {
+	for i, c := range claims {
 		switch {
-		case !claims[i].known:
+		case !c.known:
 			rest = append(rest, i)
-		case !claims[i].Allowed:
+		case !c.Allowed:
 			denied = true
 		}
 	}
-	return claims, rest, denied
+	return rest, denied
+}
+
+// tell hands on what the store said of the items at some places: nothing where it was
+// not asked, and nothing that is sure where it is down.
+func tell(b *basket, claims []claim, rest []int, said []verdict, down bool) {
+	charged := !slices.ContainsFunc(said, func(v verdict) bool { return !v.Allowed })
+	for i, at := range rest {
+		keeper := claims[at].keeper
+		switch {
+		case keeper == nil:
+		case said == nil || down:
+			keeper.told(b.items[at], claims[at], nil, false)
+		default:
+			keeper.told(b.items[at], claims[at], &said[i].Result, charged)
+		}
+	}
 }
 
 // settle ends what was reserved.

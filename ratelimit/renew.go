@@ -23,19 +23,7 @@ func (ls *leases) run(ctx context.Context) {
 
 // flush renews all shares that are queued.
 func (ls *leases) flush(ctx context.Context) {
-	ls.mu.Lock()
-	queue := ls.queue
-	ls.queue, ls.spare = ls.spare[:0], nil
-	ls.mu.Unlock()
-	for rest := queue; len(rest) > 0; {
-		batch := rest[:min(leaseBatch, len(rest))]
-		rest = rest[len(batch):]
-		ls.renew(ctx, batch)
-	}
-	clear(queue)
-	ls.mu.Lock()
-	ls.spare = queue[:0]
-	ls.mu.Unlock()
+	ls.queue.flush(leaseBatch, func(batch []*share) { ls.renew(ctx, batch) })
 }
 
 // renew renews shares by one call. They are queued, so that nobody else renews

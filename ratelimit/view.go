@@ -1,27 +1,38 @@
 package ratelimit
 
-import "time"
-
-// view is a bucket in Redis as this process sees it: as it was at the last exchange,
-// less what was taken here since, and refilled on the clock of the process. It never
-// says more than Redis did, but others may have taken meanwhile. Times are in
-// microseconds. The shard's mutex guards it.
+// view is what this process knows of one key in Redis: what Redis said when it was
+// last asked, less what was taken here since. Others may have taken meanwhile.
+// Times are of the process' clock, in microseconds. The shard's mutex guards it.
 type view struct {
-	key    string
-	bucket Bucket
-	keep   int64
+	key  string
+	by   Definition // that of the last request
+	keep int64
 
-	level    State // all that was taken here is taken from it
-	reserved int64 // of that, for requests that are not decided yet
-	unsent   int64 // of that, spent, and not yet told
-	sent     int64 // spent, and in the exchange that is under way
-	queued   bool  // waits for an exchange
-	used     int64 // when a request was last here
+	seen sight // nil until Redis has said something; less all that is here
+	used int64 // when a request was last here
 
-	since     int64           // when the first of what is reserved and unsent was taken
-	sentSince int64           // and of what is sent
-	exchange  <-chan struct{} // the exchange under way: closed at its end
+	reserved int64  // taken for requests that are not decided yet
+	unsent   int64  // spent, and not yet told
+	sent     int64  // what the exchange under way tells
+	term     uint32 // counts the exchanges: what was reserved in an earlier term has been told
+	back     int64  // told, and not spent after all: to be given back
+	at       int64  // when windows count what was told last, by Redis' clock
+
+	since     int64 // when the first of what is reserved and unsent was taken
+	sentSince int64 // and of what is sent
+
+	queued bool // waits for an exchange
+	// busy is closed when Redis has answered what it is being asked for the key; nil
+	// when it is asked nothing. asking says that it is asked to decide a request: none
+	// is decided here meanwhile, since Redis does not know of it.
+	busy   chan struct{}
+	asking bool
+	asked  Definition // by which it was asked last
+	stale  bool       // Redis has decided a request since, though there is this view
 }
+
+// untold is what was taken here that Redis may not know of.
+func (v *view) untold() int64 { return v.reserved + v.unsent + v.sent }
 
 // overdue says that something was taken so long ago that Redis has to know of it
 // before more is.
@@ -30,72 +41,84 @@ func (v *view) overdue(now int64) bool {
 		v.sent > 0 && now-v.sentSince >= syncBound.Microseconds()
 }
 
-// send is what there is to tell, in an exchange.
-func (v *view) send(exchange <-chan struct{}, now int64) item {
-	v.queued, v.exchange = false, exchange
-	v.sent, v.unsent, v.sentSince, v.since = v.unsent, 0, v.since, now
-	return item{key: v.key, Demand: Demand{Definition: v.bucket, Cost: v.sent, keep: v.keep}}
+// ask has Redis decide a request, which does not know of anything that is untold.
+func (v *view) ask(it item, now int64) claim {
+	v.by, v.keep, v.used, v.asked = it.Definition, it.keep, now, it.Definition
+	v.busy, v.asking = make(chan struct{}), true
+	return claim{view: v}
 }
 
-// received ends an exchange: with what Redis said, or told is false and nobody
-// knows.
-func (v *view) received(reset time.Duration, told bool, now int64) {
-	if told {
-		v.learn(reset, now)
-	} else {
-		v.unsent += v.sent
-		v.since = v.sentSince
+// take reserves cost, which is there.
+func (v *view) take(cost, now int64) Result {
+	if v.reserved+v.unsent == 0 {
+		v.since = now
 	}
-	v.sent, v.exchange = 0, nil
+	v.seen.add(v.by, cost, now)
+	v.reserved += cost
+	return v.seen.result(v.by, true, cost, now)
+}
+
+// conclude ends a reservation that was made in a term. One that was told meanwhile
+// is told as spent.
+func (v *view) conclude(cost int64, term uint32, spent bool, now int64) {
+	told := term != v.term
+	if !told {
+		v.reserved -= cost
+	}
+	switch {
+	case spent && !told:
+		v.unsent += cost
+	case !spent && !told:
+		v.seen.add(v.by, -cost, now)
+	case !spent && term == v.term-1: // else nobody knows any more which slot has it
+		v.seen.add(v.by, -cost, now)
+		v.back += cost
+	}
+}
+
+// due says that there is something to tell.
+func (v *view) due() bool { return v.unsent > 0 || v.back > 0 }
+
+// send is what there is to tell, in an exchange: also what is reserved, which else
+// would not be told in time. The last call asks for what is left.
+func (v *view) send(to []call, busy chan struct{}) []call {
+	v.queued, v.busy, v.asked = false, busy, v.by
+	if v.back > 0 {
+		to = append(to, call{op: opRefund, items: []item{{key: v.key, Demand: Demand{Definition: v.by, Cost: v.back, At: v.at, keep: v.keep}}}})
+	}
+	v.sent, v.sentSince = v.reserved+v.unsent, v.since
+	v.reserved, v.unsent, v.back = 0, 0, 0
+	v.term++
+	return append(to, call{op: opForce, items: []item{{key: v.key, Demand: Demand{Definition: v.by, Cost: v.sent, keep: v.keep}}}})
+}
+
+// received ends an exchange with what Redis said, nil where nobody knows.
+func (v *view) received(said *Result, now int64) {
+	if said == nil {
+		if v.sent > 0 {
+			v.unsent += v.sent
+			v.since = v.sentSince
+		}
+	} else {
+		v.at = said.At
+		v.learn(*said, now)
+	}
+	v.sent, v.busy = 0, nil
+}
+
+// learn takes in what Redis says, which knows nothing of what is here.
+func (v *view) learn(said Result, now int64) {
+	if v.seen == nil {
+		v.seen = newSight(v.asked)
+	}
+	v.seen.learn(v.asked, said, v.reserved+v.unsent-v.back, now)
+	v.stale = false
 }
 
 // idle says that nobody has asked for the key in a while.
 func (v *view) idle(now int64) bool { return now-v.used >= viewIdle.Microseconds() }
 
-// take reserves cost tokens if the view has them.
-func (v *view) take(cost, now int64) Result {
-	current := v.bucket.at(v.level, now)
-	v.level, v.used = current, now
-	if !v.bucket.holds(current, cost) {
-		return v.bucket.result(current, false, cost, now)
-	}
-	v.level = v.bucket.charged(current, Demand{Definition: v.bucket, Cost: cost})
-	if v.reserved+v.unsent == 0 {
-		v.since = now
-	}
-	v.reserved += cost
-	return v.bucket.result(v.level, true, cost, now)
-}
-
-// conclude ends a reservation.
-func (v *view) conclude(cost int64, spent bool) {
-	v.reserved -= cost
-	if spent {
-		v.unsent += cost
-	} else {
-		v.level, _ = v.bucket.returned(v.level, Demand{Definition: v.bucket, Cost: cost})
-	}
-}
-
-// learn takes in that Redis' bucket is full after a time, when it knows nothing of
-// what is reserved and unsent here.
-func (v *view) learn(reset time.Duration, now int64) { v.level = v.as(reset, now) }
-
-// hear takes in the same of an answer that may be older than what is known: Redis
-// may have been told since of what was unsent when it was given. So it takes tokens
-// from the view, and gives it none.
-func (v *view) hear(reset time.Duration, now int64) {
-	if said := v.as(reset, now); said.Level < v.bucket.at(v.level, now).Level {
-		v.level = said
-	}
-}
-
-// as is the view by an answer of Redis.
-func (v *view) as(reset time.Duration, now int64) State {
-	missing := int64(maxExact)
-	if micros := reset.Microseconds(); micros < missing/v.bucket.rate {
-		missing = micros * v.bucket.rate // at most a microsecond's parts too many
-	}
-	level := State{Level: v.bucket.full() - missing, Unit: v.bucket.unit, Last: now}
-	return v.bucket.charged(level, Demand{Definition: v.bucket, Cost: v.reserved + v.unsent})
+// forgettable says that there is nothing to tell and nothing to wait for.
+func (v *view) forgettable(now int64) bool {
+	return v.idle(now) && !v.queued && v.busy == nil && v.reserved == 0 && !v.due()
 }

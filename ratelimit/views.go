@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,23 +35,21 @@ type syncer interface {
 	up() bool
 }
 
-// views decides requests by what Redis said of their buckets some 100 ms ago, and
+// views decides requests by what Redis said of their keys some 100 ms ago, and
 // tells it what was spent. It is safe for concurrent use. A goroutine does the
 // exchanges, run.
 //
-// N instances admit at most C + R·T + (N−1)·min(C, a·S), where a·S is what one
-// instance is asked for from a first token until Redis knows of it.
+// N instances admit at most (N−1)·min(C, a·S) beside the limit C, where a·S is what
+// one instance is asked for in a time of S: so much is what Redis does not know of.
+// While Redis is asked to decide a request, as the first one for a key, nobody is
+// admitted here: Redis would not know of him.
 type views struct {
 	store     syncer
 	now       func() int64 // microseconds, of a clock that does not jump
 	views     *table[view]
 	maxUnsent int
 
-	mu    sync.Mutex
-	queue []*view // guarded by mu
-	spare []*view // guarded by mu
-
-	waiting atomic.Int64 // the length of queue
+	queue queue[*view] // those that have something to tell
 
 	next   int // the first shard that is looked at next; of the goroutine that sweeps
 	closed atomic.Bool
@@ -64,78 +61,110 @@ func newViews(store syncer, now func() int64) *views {
 
 // claim implements keeper.
 func (vs *views) claim(ctx context.Context, it item) claim {
-	bucket, ok := it.Definition.(Bucket)
-	if !ok {
-		return claim{}
-	}
-	for vs.store.up() && !vs.closed.Load() {
+	for vs.store.up() {
 		home := vs.views.home(it.key)
 		home.mu.Lock()
-		now := vs.now() // what waited for the lock is late
-		v := home.of[it.key]
-		if v == nil || !v.queued && vs.waiting.Load() >= int64(vs.maxUnsent) {
-			home.mu.Unlock()
-			return claim{}
-		}
-		if !v.overdue(now) {
-			v.bucket, v.keep = bucket, it.keep
-			c := claim{known: true, view: v, Result: v.take(max(it.Cost, 0), now)}
-			home.mu.Unlock()
+		c, v := vs.look(home, it)
+		home.mu.Unlock()
+		if v == nil {
 			return c
 		}
-		under := v.exchange
-		home.mu.Unlock()
 		inline.Blocks(ctx)
-		if under != nil {
-			<-under // it ends with the store's timeout
-		} else {
-			vs.exchange(context.Background(), []*view{v})
-		}
+		vs.exchange(context.Background(), []*view{v})
 	}
 	return claim{}
+}
+
+// look is what is known of an item, or the view that has to be exchanged before. The
+// caller holds the lock of its home.
+func (vs *views) look(home *tableShard[view], it item) (claim, *view) {
+	cost, now, closed := max(it.Cost, 0), vs.now(), vs.closed.Load() // what waited for the lock is late
+	v := home.of[it.key]
+	switch {
+	case v == nil && !closed && len(home.of) < home.most:
+		v = &view{key: it.key}
+		home.of[it.key] = v
+		return v.ask(it, now), nil
+	case v == nil || closed && v.untold() == 0:
+		return claim{}, nil
+	}
+	exchange := func() (claim, *view) {
+		if v.busy != nil {
+			return claim{wait: v.busy}, nil
+		}
+		return claim{}, v
+	}
+	v.by, v.keep, v.used = it.Definition, it.keep, now
+	switch {
+	case v.asking:
+		return claim{wait: v.busy}, nil
+	case closed || v.stale || v.overdue(now) || v.seen.dim(v.by, now):
+		return exchange()
+	case v.untold() == 0 && v.busy == nil && !v.queued && vs.queue.waiting.Load() >= int64(vs.maxUnsent):
+		return v.ask(it, now), nil
+	case v.seen.holds(v.by, cost, now):
+		if v.untold()+cost > v.by.most() {
+			return exchange()
+		}
+		return claim{known: true, view: v, term: v.term, Result: v.take(cost, now)}, nil
+	case !v.seen.denies(v.by, cost, now):
+		if v.untold() > 0 || v.busy != nil {
+			return exchange()
+		}
+		return v.ask(it, now), nil
+	}
+	if !v.queued && v.busy == nil && v.seen.old(now) {
+		v.queued = true
+		vs.queue.add(v)
+	}
+	return claim{known: true, view: v, Result: v.seen.result(v.by, false, cost, now)}, nil
 }
 
 // conclude implements keeper.
 func (vs *views) conclude(it item, c claim, spent bool) {
 	home, v := vs.views.home(it.key), c.view
 	home.mu.Lock()
-	v.conclude(max(it.Cost, 0), spent)
-	queue := v.unsent > 0 && !v.queued
-	v.queued = v.queued || queue
-	home.mu.Unlock()
-	if queue {
-		vs.enqueue(v)
-	}
+	defer home.mu.Unlock()
+	v.conclude(max(it.Cost, 0), c.term, spent, vs.now())
+	vs.enqueue(v)
 }
 
 // told implements keeper.
-func (vs *views) told(it item, r Result, _ bool) {
-	bucket, ok := it.Definition.(Bucket)
-	if !ok || vs.closed.Load() {
-		return
-	}
-	now, home := vs.now(), vs.views.home(it.key)
+func (vs *views) told(it item, c claim, said *Result, charged bool) {
+	home, v := vs.views.home(it.key), c.view
 	home.mu.Lock()
 	defer home.mu.Unlock()
-	v := home.of[it.key]
-	switch {
-	case v != nil:
-		v.hear(r.ResetAfter, now)
-		return
-	case len(home.of) >= home.most:
+	if v == nil { // there is no room for one, or Redis was down, or this process ends
+		if v = home.of[it.key]; v != nil {
+			v.stale = true
+		}
 		return
 	}
-	v = &view{key: it.key, bucket: bucket, keep: it.keep, used: now}
-	v.learn(r.ResetAfter, now)
-	home.of[it.key] = v
+	v.asking = false
+	close(v.busy)
+	v.busy = nil
+	now := vs.now()
+	switch {
+	case said != nil:
+		v.learn(*said, now)
+		if !said.Allowed {
+			v.seen.denied(*said, max(it.Cost, 0), now)
+		} else if !charged {
+			v.seen.add(v.asked, max(it.Cost, 0), now) // it may be given back yet
+		}
+	case v.seen == nil && home.of[it.key] == v:
+		delete(home.of, it.key)
+	}
+	vs.enqueue(v)
 }
 
-// enqueue has a view exchanged, which says that it is queued already.
+// enqueue has a view exchanged that has something to tell. The caller holds the lock
+// of its home.
 func (vs *views) enqueue(v *view) {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	vs.queue = append(vs.queue, v)
-	vs.waiting.Store(int64(len(vs.queue)))
+	if v.due() && !v.queued {
+		v.queued = true
+		vs.queue.add(v)
+	}
 }
 
 // run exchanges views until ctx ends.
@@ -155,36 +184,20 @@ func (vs *views) run(ctx context.Context) {
 
 // flush exchanges all views that are queued.
 func (vs *views) flush(ctx context.Context) {
-	vs.mu.Lock()
-	queue := vs.queue
-	vs.queue, vs.spare = vs.spare[:0], nil
-	vs.waiting.Store(0)
-	vs.mu.Unlock()
-	for rest := queue; len(rest) > 0; {
-		batch := rest[:min(syncBatch, len(rest))]
-		rest = rest[len(batch):]
-		vs.exchange(ctx, batch)
-	}
-	clear(queue)
-	vs.mu.Lock()
-	vs.spare = queue[:0]
-	vs.mu.Unlock()
+	vs.queue.flush(syncBatch, func(batch []*view) { vs.exchange(ctx, batch) })
 }
 
 // exchange tells the store what was spent of some views, and takes in what is left.
 // What a call that failed has told may be told twice: too strict, and never too loose.
-// Views that are in another exchange are left out.
+// Views of which the store is asked already are left out.
 func (vs *views) exchange(ctx context.Context, batch []*view) {
-	done := make(chan struct{})
-	defer close(done)
-	calls, told := make([]call, 0, len(batch)), make([]*view, 0, len(batch))
-	now := vs.now()
+	calls, told, last := make([]call, 0, len(batch)), make([]*view, 0, len(batch)), make([]int, 0, len(batch))
 	for _, v := range batch {
 		home := vs.views.home(v.key)
 		home.mu.Lock()
-		if v.exchange == nil {
-			told = append(told, v)
-			calls = append(calls, call{op: opForce, items: []item{v.send(done, now)}})
+		if v.busy == nil {
+			calls = v.send(calls, make(chan struct{}))
+			told, last = append(told, v), append(last, len(calls)-1)
 		} else {
 			v.queued = false // and again when that has ended
 		}
@@ -194,21 +207,19 @@ func (vs *views) exchange(ctx context.Context, batch []*view) {
 		return
 	}
 	results, err := vs.store.answer(ctx, calls)
-	now = vs.now()
+	now := vs.now()
 	for i, v := range told {
 		home := vs.views.home(v.key)
 		home.mu.Lock()
+		busy := v.busy
 		if err == nil {
-			v.received(results[i][0].ResetAfter, true, now)
+			v.received(&results[last[i]][0], now)
 		} else {
-			v.received(0, false, now)
+			v.received(nil, now)
 		}
-		queue := v.unsent > 0 && !v.queued
-		v.queued = v.queued || queue
+		vs.enqueue(v)
 		home.mu.Unlock()
-		if queue {
-			vs.enqueue(v)
-		}
+		close(busy)
 	}
 }
 
@@ -220,7 +231,7 @@ func (vs *views) sweep(shards int) {
 		vs.next = (vs.next + 1) % shardCount
 		home.mu.Lock()
 		for key, v := range home.of {
-			if v.idle(now) && !v.queued && v.exchange == nil && v.reserved == 0 {
+			if v.forgettable(now) {
 				delete(home.of, key)
 			}
 		}

@@ -95,9 +95,9 @@ func (b *bench) fleetOf(instances []*rig.Server, c config.Consistency) (string, 
 	// T is what has passed here: longer than it was between what Redis has seen.
 	bound, goal := fleetCapacity+fleetRefill*took, "C + R·T"
 	if c == config.Sync {
-		goal = "C + R·T + (N−1)·min(C + R·S, a·S)"
+		goal = "C + R·T + (N−1)·min(C, a·S)"
 		arrival := float64(sum.admitted+sum.denied) / took / float64(len(instances))
-		bound += float64(len(instances)-1) * min(fleetCapacity+fleetRefill*syncEvery, arrival*syncEvery)
+		bound += float64(len(instances)-1) * min(fleetCapacity, arrival*syncEvery)
 	}
 	return fmt.Sprintf("| one bucket of %d, refilled with %d/s, %s | %d | %.1f | %d | %d | %.0f | %s | %s |\n", fleetCapacity, fleetRefill, c,
 		len(instances), took, sum.admitted+sum.denied, sum.admitted, bound, goal, rig.Yes(float64(sum.admitted) <= bound)), nil
