@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"keys":                      {"config", "internal/inline", "internal/redisclient", "internal/wholefile"},
 	"store":                     {"config"},
 	"ratelimit":                 {"config", "internal/inline", "internal/limitfiles", "internal/redisclient", "internal/wire"},
-	"breakerpolicy":             {"config"},
+	"breakerpolicy":             {"config", "internal/outcome", "internal/redisclient"},
 	"rollout":                   {"config"},
 	"xds":                       {"config", "internal/split"},
 	"envoy":                     {},
