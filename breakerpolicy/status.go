@@ -3,6 +3,7 @@ package breakerpolicy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -72,25 +73,42 @@ func (c *cell) status(now int64) Status {
 // answers.
 func (b *Breakers) List() []Status {
 	all := b.table.Load().all
-	var shared []*cell
-	for _, c := range all {
-		c.flight.Lock()
-		if _, alone := c.isAlone(); alone {
-			b.tellLocal(c, toStore)
-			c.flight.Unlock()
-			continue
-		}
-		shared = append(shared, c)
-	}
-	if len(shared) > 0 {
-		b.fly(shared)
-	}
+	b.refresh(all)
 	out := make([]Status, len(all))
 	now := b.now()
 	for i, c := range all {
 		out[i] = c.status(now)
 	}
 	return out
+}
+
+// refresh reports on breakers, so that they are seen as they are now.
+func (b *Breakers) refresh(cells []*cell) {
+	for some := range slices.Chunk(cells, mostInFlight) {
+		var shared []*cell
+		for _, c := range some {
+			c.flight.Lock()
+			if _, alone := c.isAlone(); alone {
+				b.tellLocal(c, toStore)
+				c.flight.Unlock()
+				continue
+			}
+			shared = append(shared, c)
+		}
+		if len(shared) > 0 {
+			b.fly(shared)
+		}
+	}
+}
+
+// Status tells how one breaker stands. The error is ErrUnknown.
+func (b *Breakers) Status(name string) (Status, error) {
+	c, err := b.inForce(name)
+	if err != nil {
+		return Status{}, err
+	}
+	b.refresh([]*cell{c})
+	return c.status(b.now()), nil
 }
 
 // Force keeps a breaker open or closed, or has it open and close by itself again

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/keys"
 )
 
@@ -40,7 +41,9 @@ type Options struct {
 	// Keys are the API keys and the revocations of tokens. Without them there is
 	// no API for either.
 	Keys *keys.Store
-	// Log is told of what the database cannot answer.
+	// Breakers are those of the config. Nil: there is no API for them.
+	Breakers *breakerpolicy.Breakers
+	// Log is told of what the database cannot answer, and of what operators do.
 	Log *slog.Logger
 }
 
@@ -51,6 +54,7 @@ type Options struct {
 //	/metrics  Prometheus; from this machine, or with the admin token
 //	/api/v1/status  what is served, and how each Envoy stands; likewise
 //	/api/v1/keys, /api/v1/tokens/revocations  see keysAPI
+//	/api/v1/breakers  see breakersAPI
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -70,6 +74,9 @@ func NewHandler(o Options) http.Handler {
 	})))
 	if o.Keys != nil {
 		keysAPI{o.Keys, o.Log}.register(mux, o.Token)
+	}
+	if o.Breakers != nil {
+		breakersAPI{o.Breakers, o.Log}.register(mux, o.Token)
 	}
 	return mux
 }

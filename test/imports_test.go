@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"rollout":                   {"config"},
 	"xds":                       {"config", "internal/split"},
 	"envoy":                     {},
-	"console":                   {"config", "keys"},
+	"console":                   {"breakerpolicy", "config", "keys"},
 	"internal/door":             {"internal/unary"},
 	"internal/heap":             {},
 	"internal/inline":           {},
@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
-		"config", "authz", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
+		"config", "authz", "breakerpolicy", "keys", "ratelimit", "routing", "store", "xds", "envoy", "console",
 		"internal/certs", "internal/diff", "internal/door", "internal/explain", "internal/heap", "internal/limitfiles", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},

@@ -214,6 +214,7 @@ func (svc *service) judgeBy(ctx context.Context, plans []*plan.Plan) {
 	}
 	svc.introspectors.Ensure(asked)
 	svc.keySets.Ensure(ctx, issuers)
+	svc.breakers.Apply(breakersOf(plans))
 	svc.judging.set(plans)
 }
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/door"
@@ -50,6 +51,7 @@ type service struct {
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
 	limitFiles    *limitFiles // nil: no folder is set
+	breakers      *breakerpolicy.Breakers
 	judging       judging
 	judge         *authz.Server
 	router        router
@@ -124,7 +126,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Log: svc.log}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Log: svc.log}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
@@ -173,6 +175,9 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.limitFiles, err = openLimitFiles(svc.settings.rules, svc.log, svc.registry); err != nil {
 		return err
 	}
+	if svc.breakers, err = breakerpolicy.Open(svc.settings.breakers, svc.log, svc.registry); err != nil {
+		return err
+	}
 	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
 		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
 	})
@@ -190,6 +195,7 @@ func (svc *service) newGRPC() *door.Server {
 		KeySets:       svc.keySets,
 		Introspectors: svc.introspectors,
 		Limiter:       limiter{svc.limiter},
+		Breaker:       breakers{svc.breakers},
 		KeyFinder:     keyFinder{svc.keyCache},
 		Tokens:        svc.settings.authz.TokenCacheEntries,
 		TokenRevoked:  tokenRevoked(svc.revoked, svc.settings.keys.RevocationsRequired),
@@ -210,7 +216,7 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended).Register(server)
+	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended, svc.breakers.Observe).Register(server)
 	return server
 }
 
@@ -327,6 +333,9 @@ func (svc *service) close() error {
 	}
 	if svc.limiter != nil {
 		errs = append(errs, svc.limiter.Close())
+	}
+	if svc.breakers != nil {
+		errs = append(errs, svc.breakers.Close())
 	}
 	if svc.store != nil {
 		errs = append(errs, svc.store.Close())

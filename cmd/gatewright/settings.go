@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/telemetry"
@@ -32,6 +33,7 @@ type settings struct {
 	keys      keys.Settings
 	ratelimit ratelimit.Settings
 	rules     ratelimit.RuleSettings
+	breakers  breakerpolicy.Settings
 }
 
 type processSettings struct {
@@ -61,7 +63,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.authz, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.
