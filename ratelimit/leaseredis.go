@@ -24,10 +24,27 @@ func (r *redisStore) lease(ctx context.Context, instance string, asked []renewal
 	}
 	inline.Blocks(ctx)
 	reply, err := r.leases.Run(ctx, r.client, keys, args...).Int64Slice()
+	if isSevered(err) && len(asked) > 1 {
+		return r.leaseApart(ctx, instance, asked)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("leasing from Redis: %w", err)
 	}
 	return decodeLeases(asked, reply)
+}
+
+// leaseApart is lease key by key: see apart. What fails may have been done, and is
+// asked for again.
+func (r *redisStore) leaseApart(ctx context.Context, instance string, asked []renewal) ([]renewed, error) {
+	got := make([]renewed, 0, len(asked))
+	for i := range asked {
+		one, err := r.lease(ctx, instance, asked[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		got = append(got, one...)
+	}
+	return got, nil
 }
 
 // decodeLeases reads the script's reply. One that the script cannot have given is

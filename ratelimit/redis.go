@@ -74,27 +74,39 @@ func (r *redisStore) run(ctx context.Context, calls []call) ([][]Result, error) 
 // exchange answers calls in one round trip to a server: by one call of the
 // script, or in a cluster by one for each slot, in a row. What the server cannot
 // do (it does not know the script, it has not the slot any more) is done in a
-// second one, by whoever can.
+// second one, by whoever can; what no server can (a slot is being moved, and has
+// some of its keys here and some there) is done key by key.
 func (r *redisStore) exchange(ctx context.Context, to redis.UniversalClient, calls []call) []replied {
 	replies := make([]replied, len(calls))
 	groups := r.groups(calls)
 	send(ctx, to, groups, func(g *group) redis.Cmder { return g.command(ctx, "evalsha", r.script.Hash(), r.time(), r.around()) })
-	again := groups[:0:0]
+	again, severed := groups[:0:0], groups[:0:0]
 	for _, g := range groups {
-		if r.elsewhere(ctx, g.sent.Err()) {
+		switch err := g.sent.Err(); {
+		case isSevered(err) && !redis.HasErrorPrefix(err, "MOVED") && several(g.calls):
+			severed = append(severed, g)
+		case r.elsewhere(ctx, err):
 			again = append(again, g)
+		default:
+			g.answer(replies)
+		}
+	}
+	if len(again) > 0 {
+		send(ctx, r.client, again, func(g *group) redis.Cmder {
+			return g.command(ctx, "eval", commonSource+takeSource, r.time(), r.around())
+		})
+	}
+	for _, g := range again {
+		if isSevered(g.sent.Err()) && several(g.calls) {
+			severed = append(severed, g)
 		} else {
 			g.answer(replies)
 		}
 	}
-	if len(again) == 0 {
-		return replies
-	}
-	send(ctx, r.client, again, func(g *group) redis.Cmder {
-		return g.command(ctx, "eval", commonSource+takeSource, r.time(), r.around())
-	})
-	for _, g := range again {
-		g.answer(replies)
+	for _, g := range severed {
+		for i, reply := range r.apart(ctx, g.calls) {
+			replies[g.place(i)] = reply
+		}
 	}
 	return replies
 }
@@ -169,16 +181,21 @@ func (g *group) answer(replies []replied) {
 		results, err = decode(g.calls, reply)
 	}
 	for i := range g.calls {
-		at := i
-		if g.at != nil {
-			at = g.at[i]
-		}
+		at := g.place(i)
 		if err != nil {
 			replies[at].err = fmt.Errorf("taking from Redis: %w", err)
 			continue
 		}
 		replies[at].results = results[i]
 	}
+}
+
+// place is where the i-th call of the group is among all.
+func (g *group) place(i int) int {
+	if g.at == nil {
+		return i
+	}
+	return g.at[i]
 }
 
 // elsewhere says whether an error is that nothing was done, and it can be in

@@ -277,8 +277,7 @@ func (s *shared) takeParts(items []item, parts []part) outcome {
 		s.giveBack(charged)
 		for _, p := range chargedParts { // they say what they say without this request
 			for _, at := range p.at {
-				r := &t.results[at]
-				r.Remaining = min(saturatingSum(r.Remaining, max(items[at].Cost, 0)), items[at].most())
+				t.results[at] = t.results[at].without(items[at])
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // What limits of the config below hold, and regain in a second.
 const (
 	clusterCapacity, clusterRate = 20, 2
+	bothCapacity, bothRate       = 15, 1 // of a user on /both
 	routeCapacity, routeRate     = 100, 20
 )
 
@@ -22,11 +23,12 @@ backends:
 auth:
 ` + jwtMain + fmt.Sprintf(`limits:
   per-user: {key: [user], tokenBucket: {capacity: %d, refill: %d/s}}
+  per-both: {key: [user, route], tokenBucket: {capacity: %d, refill: %d/s}}
   per-route: {key: [route], tokenBucket: {capacity: %d, refill: %d/s}}
 routes:
   - {name: one, match: {path: /one}, auth: {anyOf: [{jwt: main}]}, limits: [per-user], to: [{backend: app}]}
-  - {name: both, match: {path: /both}, auth: {anyOf: [{jwt: main}]}, limits: [per-user, per-route], to: [{backend: app}]}
-`, clusterCapacity, clusterRate, routeCapacity, routeRate)
+  - {name: both, match: {path: /both}, auth: {anyOf: [{jwt: main}]}, limits: [per-user, per-both, per-route], to: [{backend: app}]}
+`, clusterCapacity, clusterRate, bothCapacity, bothRate, routeCapacity, routeRate)
 
 // onCluster starts a cluster that serves what slots it can, and two gateways on it
 // that know of each other. The users are of all masters.
@@ -89,22 +91,63 @@ func TestClusterFailover(t *testing.T) {
 	l.metric("gatewright_ratelimit_store_up", "1")
 	l.more(500)
 	took := l.end().Seconds()
-	most := func(who string, capacity, rate int) int {
-		if lost[who] {
-			return 3*capacity + int(2*rate*int(took+1))
-		}
-		return capacity + int(float64(rate)*took) + 1
-	}
-	t.Logf("%d requests in %.1f s; admitted: %v; counted by the killed master: %v", l.sent, took, l.admitted, lost)
-	for _, u := range users {
-		checkAdmitted(t, l, u.name, clusterCapacity, most(u.name, clusterCapacity, clusterRate))
-	}
-	checkAdmitted(t, l, "/both", clusterCapacity, most("/both", routeCapacity, routeRate))
+	l.admits(users, took, lost)
 }
 
-func checkAdmitted(t *testing.T, l *throng, who string, least, most int) {
-	t.Helper()
-	if n := l.admitted[who]; n < least || n > most {
-		t.Errorf("%s: %d admitted, want from %d to %d", who, n, least, most)
+// admits checks what was admitted in so many seconds. Who is lost may have had three
+// times what the limit holds, and twice what it regains.
+func (l *throng) admits(users []user, took float64, lost map[string]bool) {
+	l.t.Helper()
+	l.t.Logf("%d requests in %.1f s; admitted: %v; lost: %v", l.sent, took, l.admitted, lost)
+	check := func(who string, lost bool, capacity, rate int) {
+		l.t.Helper()
+		most := capacity + int(float64(rate)*took) + 1
+		if lost {
+			most = 3*capacity + int(2*float64(rate)*took) + 2
+		}
+		if n := l.admitted[who]; n == 0 || n > most {
+			l.t.Errorf("%s: %d admitted, want some, and %d at most", who, n, most)
+		}
 	}
+	for _, u := range users {
+		check(u.name, lost[u.name], clusterCapacity, clusterRate)
+		check(u.name+"/both", lost[u.name], bothCapacity, bothRate)
+	}
+	check("/both", lost["/both"], routeCapacity, routeRate)
+}
+
+// TestClusterReshard: slots of a Redis Cluster are moved between its masters under
+// load, slowly, so that Redis answers with MOVED, ASK and TRYAGAIN. Each request is
+// admitted or limited, by Redis alone, and nobody has more than his limits say.
+func TestClusterReshard(t *testing.T) {
+	t.Parallel()
+	cluster, gateways, users := onCluster(t)
+	tags := []string{"route=both"}
+	for _, u := range users {
+		tags = append(tags, u.tag())
+	}
+	l := startThrong(t, gateways, users, "/one", "/both")
+	l.more(200)
+	for round := range 2 {
+		for i, tag := range tags {
+			to := cluster.Nodes[(i+round)%3]
+			if to == masterOf(cluster, tag) {
+				to = cluster.Nodes[(i+round+1)%3]
+			}
+			move := cluster.BeginMove("{"+tag+"}", to)
+			l.more(50)
+			move.Keys(1)
+			l.more(100)
+			move.End()
+		}
+	}
+	l.admits(users, l.end().Seconds(), nil)
+	for _, name := range []string{"MOVED", "ASK", "TRYAGAIN"} {
+		n := cluster.Answered(name)
+		t.Logf("%s: %d times", name, n)
+		if n == 0 {
+			t.Errorf("no command was answered with %s: the test proves nothing of it", name)
+		}
+	}
+	l.metric("gatewright_ratelimit_store_errors_total", "0")
 }

@@ -20,7 +20,7 @@ type throng struct {
 
 	mu       sync.Mutex // guards all below
 	sent     int
-	admitted map[string]int // by user, and by path
+	admitted map[string]int // by user, by path, and by both
 	strange  map[string]int // what was neither 200 nor 429
 }
 
@@ -64,6 +64,7 @@ func (l *throng) ask(g *gateway, u user, path string) {
 	case r.Status == http.StatusOK:
 		l.admitted[u.name]++
 		l.admitted[path]++
+		l.admitted[u.name+path]++
 	case r.Status != http.StatusTooManyRequests:
 		l.strange[fmt.Sprintf("%d: %s", r.Status, r.Body)]++
 	}
