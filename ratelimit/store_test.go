@@ -44,16 +44,20 @@ func onEachStore(t *testing.T, test func(*testing.T, storeUnderTest)) {
 		}, nil})
 	})
 	t.Run("redis", func(t *testing.T) {
-		server := testenv.StartRedis(t)
-		r, err := newRedisStore(server.URL(), redisclient.Files{}, 10*time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = r.close() })
-		clock := new(atomic.Int64)
-		r.clock = clock.Load // and so values are kept for an hour more
-		test(t, storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }, server})
+		test(t, onRedis(t, testenv.StartRedis(t)))
 	})
+}
+
+// onRedis is a store on a Redis, on a clock of the test's.
+func onRedis(t *testing.T, server *testenv.Redis) storeUnderTest {
+	r, err := newRedisStore(server.URL(), redisclient.Files{}, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.close() })
+	clock := new(atomic.Int64)
+	r.clock = clock.Load // and so values are kept for an hour more
+	return storeUnderTest{r, clock, func() { server.Do("FLUSHALL") }, server}
 }
 
 // step is one take of a case: at a time, of a cost from each of some buckets.
@@ -206,24 +210,7 @@ func TestStoresAreTheArithmetic(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			s.clear()
 			s.clock.Store(rapid.Int64Range(1, 1<<51).Draw(t, "start"))
-			definitions := rapid.SliceOfN(definitionGen, 1, 5).Draw(t, "definitions")
-			id := int64(1 << 52)
-			items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
-				d := rapid.SampledFrom(definitions).Draw(t, "definition")
-				it := item{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key") + d.kind(), of(d, rapid.Int64Range(0, d.most()+1).Draw(t, "cost"))}
-				if c, ok := d.(counter); ok {
-					// Where a calendar is changed and the clock is set back by more than
-					// two units, the script knows the end of a window by the old one.
-					if calendar, ok := c.spans.(calendar); ok {
-						it.key += fmt.Sprint(calendar.per, calendar.zone)
-					}
-				}
-				it.ID, id = id, id+it.Cost
-				return it
-			}), 1, 4, func(it item) string { return it.key })
-			calls := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) call {
-				return call{rapid.SampledFrom([]op{opTake, opTake, opTake, opForce}).Draw(t, "op"), items.Draw(t, "items")}
-			}), 1, 3)
+			calls := callsGen(t)
 			pure := map[string]State{}
 			var past []call
 			t.Repeat(map[string]func(*rapid.T){
@@ -242,6 +229,28 @@ func TestStoresAreTheArithmetic(t *testing.T) {
 			})
 		})
 	})
+}
+
+// callsGen makes calls of a few keys, and of a few definitions, which it draws.
+func callsGen(t *rapid.T) *rapid.Generator[[]call] {
+	definitions := rapid.SliceOfN(definitionGen, 1, 5).Draw(t, "definitions")
+	id := int64(1 << 52)
+	items := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) item {
+		d := rapid.SampledFrom(definitions).Draw(t, "definition")
+		it := item{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key") + d.kind(), of(d, rapid.Int64Range(0, d.most()+1).Draw(t, "cost"))}
+		if c, ok := d.(counter); ok {
+			// Where a calendar is changed and the clock is set back by more than
+			// two units, the script knows the end of a window by the old one.
+			if calendar, ok := c.spans.(calendar); ok {
+				it.key += fmt.Sprint(calendar.per, calendar.zone)
+			}
+		}
+		it.ID, id = id, id+it.Cost
+		return it
+	}), 1, 4, func(it item) string { return it.key })
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) call {
+		return call{rapid.SampledFrom([]op{opTake, opTake, opTake, opForce}).Draw(t, "op"), items.Draw(t, "items")}
+	}), 1, 3)
 }
 
 // checkRun does calls in the store and on the pure states, and compares.
