@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ backends:
 auth:
 ` + jwtMain + `limits:
   two: {key: ["header:X-Run"], concurrency: {max: 2}}
+  long: {key: ["header:X-Run"], concurrency: {max: 1, lease: 8s}}
   leased: {key: ["header:X-Run"], concurrency: {max: 1, lease: 2s}}
   hourly: {key: ["header:X-Run"], tokenBucket: {capacity: 100, refill: 1/h}}
 routes:
@@ -27,6 +29,7 @@ routes:
   - {name: answer, match: {path: /answer}, auth: public, limits: [two], respond: {status: 200, body: "yes\n"}}
   - {name: cut, match: {path: /cut}, auth: public, limits: [two], to: [{backend: app}], timeout: 200ms}
   - {name: refused, match: {path: /refused}, auth: {anyOf: [{jwt: main}]}, limits: [two], to: [{backend: app}]}
+  - {name: long, match: {path: /long}, auth: public, limits: [long], to: [{backend: app}], timeout: 90s}
   - {name: leased, match: {path: /leased}, auth: public, limits: [leased], to: [{backend: app}], timeout: 30s}
 `
 
@@ -176,5 +179,48 @@ func TestLostRequestsInFlight(t *testing.T) {
 	passes(t, other, "/leased", run)
 	if waited := time.Since(began); waited < 2*time.Second {
 		t.Errorf("it passed after %v, and the lease is 2s", waited)
+	}
+}
+
+// TestEnvoyKilledWithRequestsInFlight: of an Envoy that is killed nobody tells which of
+// its requests have ended, though their gateway lives. They count for their lease, also
+// at the Envoy that is started in its place, and no longer.
+func TestEnvoyKilledWithRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	for name, env := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, app := idp(t), backend(t, "app")
+			g := start(t, setup{config: inFlight, env: env(t), values: map[string]string{"issuer": p.Issuer(), "app": app.Addr(), "gone": testenv.Addr(t)}})
+			run := header{"X-Run", "lost"}
+			began := time.Now()
+			_, first := hold(t, g, app, "/long", run, time.Minute)
+			if err := syscall.Kill(g.envoyPIDs()[0], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-first; err == nil {
+				t.Fatal("the request was answered though its Envoy was killed")
+			}
+			limited := 0
+			eventually(t, "a request passes", func() error {
+				r, err := try(http.MethodGet, g.url("public", "/long"), run)
+				switch {
+				case err != nil:
+					return err // no Envoy yet
+				case r.Status == http.StatusTooManyRequests:
+					limited++
+				}
+				if r.Status != http.StatusOK {
+					return errStatus(r)
+				}
+				return nil
+			})
+			if waited := time.Since(began); waited < 8*time.Second {
+				t.Errorf("it passed after %v, and the lease is 8s", waited)
+			}
+			if limited == 0 {
+				t.Error("no request was limited: the Envoy was not back within the lease")
+			}
+		})
 	}
 }
