@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -12,11 +11,14 @@ import (
 )
 
 const (
-	// releaseQueue is how many ends of requests wait for Redis at most. What does
-	// not fit is dropped, and the lease ends it.
+	// releaseQueue is how many ends of requests wait for Redis at most, and how many
+	// more that it could not be told. What does not fit is dropped, and the lease
+	// ends it.
 	releaseQueue = 1 << 14
 	// releaseBatch is how many are told to Redis in one call.
 	releaseBatch = 256
+	// releaseAgain is how often Redis is told what it could not be told.
+	releaseAgain = 250 * time.Millisecond
 )
 
 // Where a request in flight is counted: the first letter of its handle.
@@ -80,8 +82,9 @@ func parseHandle(text string) (it item, shared bool, err error) {
 }
 
 // Release tells that requests in flight have ended, by the handles of their
-// Decisions. It never blocks: Redis is told later, and what it cannot be told the
-// lease ends. A handle that is released twice, or is none, does nothing.
+// Decisions. It never blocks: Redis is told later, again and again while it does not
+// answer, and what it cannot be told at all the lease ends. A handle that is released
+// twice, or is none, does nothing.
 func (l *Limiter) Release(handles []string) {
 	for _, text := range handles {
 		it, shared, err := parseHandle(text)
@@ -90,20 +93,23 @@ func (l *Limiter) Release(handles []string) {
 			l.log.Warn("a request in flight cannot be released", "error", err)
 		case !shared:
 			l.local.answer(call{opRefund, []item{it}})
-		case l.releases == nil:
-		default:
-			select {
-			case l.releases.queue <- call{opRefund, []item{it}}:
-			default:
-				l.metrics.unreleased.Inc()
-			}
+		case l.releases != nil:
+			l.releases.add(it)
 		}
 	}
 }
 
+// ending is the end of a request that Redis is to be told. From until on the lease has
+// ended it.
+type ending struct {
+	call  call
+	until time.Time
+}
+
 // releases tell Redis which requests in flight have ended, some at a time.
 type releases struct {
-	queue   chan call
+	queue   chan ending
+	late    []ending // what could not be told, of run alone
 	shared  *shared
 	metrics *metrics
 	stop    context.CancelFunc
@@ -113,44 +119,94 @@ type releases struct {
 // newReleases starts the goroutine that tells; close ends it.
 func newReleases(shared *shared, m *metrics) *releases {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &releases{make(chan call, releaseQueue), shared, m, stop, make(chan struct{})}
+	r := &releases{queue: make(chan ending, releaseQueue), shared: shared, metrics: m, stop: stop, stopped: make(chan struct{})}
 	go r.run(ctx)
 	return r
 }
 
+// add queues the end of a request, if there is room.
+func (r *releases) add(it item) {
+	lease := micros(uint64(it.Definition.(slidingLog).window))
+	select {
+	case r.queue <- ending{call{opRefund, []item{it}}, time.Now().Add(lease)}:
+	default:
+		r.metrics.unreleased.Inc()
+	}
+}
+
 func (r *releases) run(ctx context.Context) {
 	defer close(r.stopped)
+	again := time.NewTicker(releaseAgain)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			r.tell(r.waiting(nil))
+			r.tellLate()
+			r.metrics.unreleased.Add(float64(len(r.late)))
 			return
 		case first := <-r.queue:
-			r.tell(r.waiting([]call{first}))
+			r.tell(r.waiting([]ending{first}))
+		case <-again.C:
+			r.tellLate()
 		}
 	}
 }
 
-// waiting is calls and those that wait, up to a batch.
-func (r *releases) waiting(calls []call) []call {
-	for len(calls) < releaseBatch {
+// waiting is endings and those that wait, up to a batch.
+func (r *releases) waiting(endings []ending) []ending {
+	for len(endings) < releaseBatch {
 		select {
-		case c := <-r.queue:
-			calls = append(calls, c)
+		case e := <-r.queue:
+			endings = append(endings, e)
 		default:
-			return calls
+			return endings
 		}
 	}
-	return calls
+	return endings
 }
 
-func (r *releases) tell(calls []call) {
-	if len(calls) == 0 {
-		return
+// tell tells Redis, and keeps what it cannot be told, as far as there is room.
+func (r *releases) tell(endings []ending) {
+	for _, e := range r.untold(endings) {
+		if len(r.late) == releaseQueue {
+			r.metrics.unreleased.Inc()
+			continue
+		}
+		r.late = append(r.late, e)
 	}
-	if err := r.shared.give(calls); err != nil {
-		r.metrics.unreleased.Add(float64(len(calls)))
+}
+
+// tellLate tells what could not be told, but for what the lease has ended meanwhile.
+func (r *releases) tellLate() {
+	late := r.late
+	r.late = nil
+	now := time.Now()
+	for len(late) > 0 {
+		batch := late[:min(len(late), releaseBatch)]
+		late = late[len(batch):]
+		kept := slices.DeleteFunc(slices.Clone(batch), func(e ending) bool { return !now.Before(e.until) })
+		r.metrics.unreleased.Add(float64(len(batch) - len(kept)))
+		r.tell(kept)
 	}
+}
+
+// untold tells Redis, and returns what it could not be told. Where that was done all
+// the same, it may be told again: a request is released but once.
+func (r *releases) untold(endings []ending) (left []ending) {
+	if len(endings) == 0 {
+		return nil
+	}
+	calls := make([]call, len(endings))
+	for i, e := range endings {
+		calls[i] = e.call
+	}
+	for i, told := range r.shared.give(calls) {
+		if !told {
+			left = append(left, endings[i])
+		}
+	}
+	return left
 }
 
 // close tells what waits, up to a batch, and ends.
@@ -159,19 +215,24 @@ func (r *releases) close() {
 	<-r.stopped
 }
 
-// give gives back what calls of one item each say, where their servers are up. No
-// request waits for it.
-func (s *shared) give(calls []call) error {
-	asked := slices.DeleteFunc(slices.Clone(calls), func(c call) bool { return !s.laneOf(c.items[0].key).up() })
-	if len(asked) > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), max(s.timeout, time.Second))
-		defer cancel()
-		if _, err := s.redis.run(ctx, asked); err != nil {
-			return fmt.Errorf("giving back: %w", err)
+// give gives back what calls of one item each say, where their servers are up, and
+// says which it could. No request waits for it.
+func (s *shared) give(calls []call) (told []bool) {
+	told = make([]bool, len(calls))
+	var asked []call
+	var at []int
+	for i, c := range calls {
+		if s.laneOf(c.items[0].key).up() {
+			asked, at = append(asked, c), append(at, i)
 		}
 	}
-	if len(asked) < len(calls) {
-		return errStoreDown
+	if len(asked) == 0 {
+		return told
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), max(s.timeout, time.Second))
+	defer cancel()
+	for i, reply := range s.redis.exchange(ctx, s.redis.client, asked) {
+		told[at[i]] = reply.err == nil
+	}
+	return told
 }

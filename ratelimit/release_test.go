@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,13 +37,24 @@ func TestReleaseFreesTheVeryRequest(t *testing.T) {
 		l.Release([]string{first.Handles[0], "junk", "s.1.2.3", "m.x.1.1.1.k", "x" + first.Handles[0][1:]})
 		waitFor(t, "room", func() bool { return l.Take(ctx, charges(limit)).Allowed })
 		l.Release(first.Handles) // again
-		look := charges(limit)
-		look[0].Cost = NoCost
-		time.Sleep(20 * time.Millisecond) // what must not come has time to
-		if d := l.Take(ctx, look); d.Remaining != 0 {
+		// Ends are told in the order in which they came: when one that came after them
+		// has been told, so have they.
+		bob := []Charge{{Limit: limit, Key: []string{"bob"}}}
+		l.Release(l.Take(ctx, bob).Handles)
+		waitFor(t, "bob's room", func() bool { return look(l, bob).Remaining == 2 })
+		if d := look(l, charges(limit)); d.Remaining != 0 {
 			t.Errorf("%d left, want 0: one was released twice", d.Remaining)
 		}
 	})
+}
+
+// look takes nothing.
+func look(l *Limiter, of []Charge) Decision {
+	of = slices.Clone(of)
+	for i := range of {
+		of[i].Cost = NoCost
+	}
+	return l.Take(context.Background(), of)
 }
 
 // A request whose end nobody tells of is forgotten with its lease.
@@ -80,6 +92,28 @@ func TestAnotherInstanceReleases(t *testing.T) {
 	d := one.Take(context.Background(), charges(limit))
 	other.Release(d.Handles)
 	waitFor(t, "room", func() bool { return one.Take(context.Background(), charges(limit)).Allowed })
+}
+
+// What Redis could not be told because it was gone, it is told when it is back.
+func TestReleaseIsToldAgain(t *testing.T) {
+	server := testenv.StartDurableRedis(t)
+	l := open(t, Settings{RedisURL: server.URL(), RedisTimeout: 10 * time.Second}, nil)
+	limit := flights(1, time.Hour)
+	d := l.Take(context.Background(), charges(limit))
+	short := []Charge{{Limit: flights(1, time.Second), Key: []string{"bob"}}}
+	ended := l.Take(context.Background(), short)
+	server.Kill()
+	if d := look(l, charges(limit)); !d.StoreDown {
+		t.Fatalf("%+v, want decided without Redis", d)
+	}
+	l.Release(append(d.Handles, ended.Handles...))
+	waitFor(t, "the lease of a second to be given up", func() bool { return testutil.ToFloat64(l.metrics.unreleased) == 1 })
+	server.Start()
+	waitFor(t, "Redis to decide", func() bool { return !look(l, charges(limit)).StoreDown })
+	waitFor(t, "room", func() bool { return look(l, charges(limit)).Remaining == 1 })
+	if n := testutil.ToFloat64(l.metrics.unreleased); n != 1 {
+		t.Errorf("%v ends could not be told, want the one whose lease was over", n)
+	}
 }
 
 // Releases of a store that is down neither block nor fail: they are counted.
