@@ -73,7 +73,11 @@ func (l *Limiter) concludeShared(b *basket, verdicts []verdict, down bool) (Deci
 // askShared asks the shared store, and where that is down each limit does what it
 // does then. There are no verdicts where one of them denies for it.
 func (l *Limiter) askShared(ctx context.Context, b *basket) (verdicts []verdict, down bool) {
-	t := l.shared.take(ctx, b.items)
+	return l.verdictsOf(ctx, b, l.shared.take(ctx, b.items))
+}
+
+// verdictsOf are what the shared store has made of a basket.
+func (l *Limiter) verdictsOf(ctx context.Context, b *basket, t outcome) (verdicts []verdict, down bool) {
 	if t.lost == nil {
 		return asVerdicts(t.results), false
 	}

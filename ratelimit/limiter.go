@@ -115,14 +115,30 @@ func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decisio
 	if len(charges) == 0 {
 		return Decision{Allowed: true}, nil
 	}
+	b, err := l.basket(charges)
+	if err != nil {
+		return Decision{Unavailable: true}, nil
+	}
+	asked := l.denials.now()
+	decision, verdicts := l.ask(ctx, b)
+	return l.conclusion(b, asked, decision, verdicts)
+}
+
+// basket is that of the charges, with what each of its items is remembered by. An
+// error is in the log.
+func (l *Limiter) basket(charges []Charge) (*basket, error) {
 	b, err := newBasket(charges)
 	if err != nil {
 		l.log.Error("a request is denied for a limit that cannot be counted", "error", err)
-		return Decision{Unavailable: true}, nil
+		return nil, err
 	}
 	l.number(b)
-	asked := l.denials.now()
-	decision, verdicts := l.ask(ctx, b)
+	return b, nil
+}
+
+// conclusion is the decision on a basket with the verdict of each charge, remembered as
+// of when it was asked for.
+func (l *Limiter) conclusion(b *basket, asked time.Time, decision Decision, verdicts []verdict) (Decision, []verdict) {
 	l.denials.remember(asked, b, verdicts)
 	if decision.Unavailable {
 		return decision, nil
@@ -130,7 +146,7 @@ func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decisio
 	if decision.Allowed {
 		decision.Handles = handles(b, verdicts)
 	}
-	each := make([]verdict, len(charges))
+	each := make([]verdict, len(b.of))
 	for i, j := range b.of {
 		each[i] = verdicts[j]
 	}

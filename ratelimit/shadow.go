@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // The results that limits in shadow are counted by, which deny nobody.
@@ -26,50 +28,128 @@ func shadowed(charges []Charge) (at []int) {
 }
 
 // decideBeside decides on charges of which some are of limits in shadow. Each of
-// those is charged as a request of its own, at the same time as the others together,
-// so that they go to Redis with them; it neither denies nor keeps others from being
+// those is charged by itself, and the others together; all of them in the same call
+// of Redis, if it is asked. A shadow neither denies nor keeps others from being
 // charged, and its verdict allows.
 func (l *Limiter) decideBeside(ctx context.Context, charges []Charge, at []int) (Decision, []verdict) {
-	told := make([]Decision, len(at))
-	said := make([][]verdict, len(at))
-	var asking sync.WaitGroup
-	for i, j := range at {
-		asking.Go(func() { told[i], said[i] = l.decideTogether(ctx, charges[j:j+1]) })
-	}
 	var enforced []Charge
 	for i, c := range charges {
 		if !slices.Contains(at, i) {
 			enforced = append(enforced, c)
 		}
 	}
-	decision, verdicts := l.decideTogether(ctx, enforced)
-	asking.Wait()
+	groups := [][]Charge{enforced}
+	for _, j := range at {
+		groups = append(groups, charges[j:j+1])
+	}
+	all := l.decideEach(ctx, groups)
+	decision, verdicts := all[0].decision, all[0].verdicts
 	for i, j := range at {
-		name := charges[j].Limit.Name
-		decision.Handles = append(decision.Handles, told[i].Handles...)
-		l.shadows.of(name).add(told[i].Allowed)
-		if !told[i].Allowed {
+		name, told := charges[j].Limit.Name, all[1+i].decision
+		decision.Handles = append(decision.Handles, told.Handles...)
+		l.shadows.of(name).add(told.Allowed)
+		if !told.Allowed {
 			decision.Shadow = append(decision.Shadow, name)
 		}
 	}
 	if decision.Unavailable {
 		return decision, nil
 	}
-	all := make([]verdict, 0, len(charges))
+	each := make([]verdict, 0, len(charges))
 	for i := range charges {
 		shadow := slices.Index(at, i)
 		switch {
 		case shadow < 0:
-			all, verdicts = append(all, verdicts[0]), verdicts[1:]
-		case len(said[shadow]) == 0: // nobody could be asked
-			all = append(all, verdict{Result: Result{Allowed: true}})
+			each, verdicts = append(each, verdicts[0]), verdicts[1:]
+		case len(all[1+shadow].verdicts) == 0: // nobody could be asked
+			each = append(each, verdict{Result: Result{Allowed: true}})
 		default:
-			v := said[shadow][0]
+			v := all[1+shadow].verdicts[0]
 			v.Allowed = true
-			all = append(all, v)
+			each = append(each, v)
 		}
 	}
-	return decision, all
+	return decision, each
+}
+
+// decided is what is decided of charges, with the verdict of each.
+type decided struct {
+	decision Decision
+	verdicts []verdict
+}
+
+// decideEach is decideTogether for groups of charges, at the same time: what Redis
+// decides is one call.
+func (l *Limiter) decideEach(ctx context.Context, groups [][]Charge) []decided {
+	all := make([]decided, len(groups))
+	baskets := make([]*basket, len(groups))
+	asked := l.denials.now()
+	var together []int
+	var near sync.WaitGroup
+	for i, charges := range groups {
+		if len(charges) == 0 {
+			all[i].decision.Allowed = true
+			continue
+		}
+		b, err := l.basket(charges)
+		if err != nil {
+			all[i].decision.Unavailable = true
+			continue
+		}
+		baskets[i] = b
+		switch {
+		case l.shared == nil:
+			all[i].decision, all[i].verdicts = l.ask(ctx, b)
+		case l.near.keeps(b): // it may have to ask
+			inline.Blocks(ctx)
+			near.Go(func() { all[i].decision, all[i].verdicts = l.ask(ctx, b) })
+		default:
+			together = append(together, i)
+		}
+	}
+	l.askEach(ctx, baskets, together, all)
+	near.Wait()
+	for i, b := range baskets {
+		if b != nil {
+			all[i].decision, all[i].verdicts = l.conclusion(b, asked, all[i].decision, all[i].verdicts)
+		}
+	}
+	return all
+}
+
+// askEach asks the shared store for the baskets at some places.
+func (l *Limiter) askEach(ctx context.Context, baskets []*basket, at []int, all []decided) {
+	if len(at) == 0 {
+		return
+	}
+	requests := make([][]item, len(at))
+	for k, i := range at {
+		requests[k] = baskets[i].items
+	}
+	for k, t := range l.shared.takeEach(ctx, requests) {
+		i := at[k]
+		verdicts, down := l.verdictsOf(ctx, baskets[i], t)
+		all[i].decision, all[i].verdicts = l.concludeShared(baskets[i], verdicts, down)
+	}
+}
+
+// takeEach is take for requests by themselves, in one round trip.
+func (s *shared) takeEach(ctx context.Context, requests [][]item) []outcome {
+	inline.Blocks(ctx)
+	parts := make([][]part, len(requests))
+	var calls []call
+	for i, items := range requests {
+		parts[i] = s.allParts(items)
+		calls = append(calls, takes(parts[i])...)
+	}
+	replies := s.askAll(calls)
+	outcomes := make([]outcome, len(requests))
+	for i, items := range requests {
+		n := len(parts[i])
+		outcomes[i] = s.outcomeOf(items, parts[i], calls[:n], replies[:n])
+		calls, replies = calls[n:], replies[n:]
+	}
+	return outcomes
 }
 
 // ShadowStatus is what a limit in shadow has made of requests since the process

@@ -14,7 +14,11 @@ import (
 // TestLimitsInShadow deny nobody, keep no other limit from being charged, and are
 // charged by themselves, whether the others deny or not; in memory and in Redis.
 func TestLimitsInShadow(t *testing.T) {
-	for name, settings := range map[string]Settings{"memory": {}, "Redis": {RedisURL: testenv.StartRedis(t).URL(), RedisTimeout: day}} {
+	for name, settings := range map[string]Settings{
+		"memory":    {},
+		"Redis":     {RedisURL: testenv.StartRedis(t).URL(), RedisTimeout: day},
+		"a cluster": {RedisURL: testenv.StartRedisCluster(t, day).URL(), RedisTimeout: day},
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, settings, nil)
 			tried, tighter, real := perUser("tried", 2, ""), perUser("tighter", 1, ""), perUser("real", 3, "")
@@ -51,5 +55,35 @@ func TestLimitsInShadow(t *testing.T) {
 				t.Error("a shadow denies by memory")
 			}
 		})
+	}
+}
+
+// TestShadowsShareTheCall: a request is one call of Redis, with limits in shadow beside
+// the others.
+func TestShadowsShareTheCall(t *testing.T) {
+	l := open(t, Settings{RedisURL: testenv.StartRedis(t).URL(), RedisTimeout: day}, nil)
+	tried, tighter, real := perUser("tried", 5, ""), perUser("tighter", 1, ""), perUser("real", 3, "")
+	tried.Mode, tighter.Mode = config.ModeShadow, config.ModeShadow
+	for range 4 {
+		before := storeCalls(t, l)
+		l.Take(t.Context(), charges(tried, real, tighter))
+		if n := storeCalls(t, l) - before; n != 1 {
+			t.Errorf("%d calls of Redis, want 1", n)
+		}
+	}
+}
+
+// TestShadowsWithoutRedis: a limit in shadow that denies without Redis denies nobody, and
+// one beside it that does is what it is alone.
+func TestShadowsWithoutRedis(t *testing.T) {
+	l := open(t, unreachable(t), nil)
+	tried, real := perUser("tried", 1, config.FailDeny), perUser("real", 2, config.FailLocal)
+	tried.Mode = config.ModeShadow
+	if d := l.Take(t.Context(), charges(tried, real)); !d.Allowed || !d.StoreDown || d.Limit != "real" || d.Remaining != 1 {
+		t.Errorf("%+v, want allowed by the portion", d)
+	}
+	real.OnStoreFailure = config.FailDeny
+	if d := l.Take(t.Context(), charges(tried, real)); d.Allowed || !d.Unavailable {
+		t.Errorf("%+v, want unavailable", d)
 	}
 }

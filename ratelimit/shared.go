@@ -241,14 +241,33 @@ func (s *shared) parts(items []item) []part {
 	return parts
 }
 
+// allParts is parts, and all items together where they need not be parted.
+func (s *shared) allParts(items []item) []part {
+	if parts := s.parts(items); len(parts) > 1 {
+		return parts
+	}
+	return []part{{at: ascending(len(items)), items: items}}
+}
+
 // takeParts asks for each part: those of one server together, and the servers at
 // the same time.
 func (s *shared) takeParts(items []item, parts []part) outcome {
+	calls := takes(parts)
+	return s.outcomeOf(items, parts, calls, s.askAll(calls))
+}
+
+// takes are the calls that charge the parts.
+func takes(parts []part) []call {
 	calls := make([]call, len(parts))
 	for i, p := range parts {
 		calls[i] = call{op: opTake, items: p.items}
 	}
-	replies := s.askAll(calls)
+	return calls
+}
+
+// outcomeOf is what the replies to the calls of its parts say of a request. Where one
+// is denied, what the others have charged is given back.
+func (s *shared) outcomeOf(items []item, parts []part, calls []call, replies []replied) outcome {
 	t := outcome{results: make([]Result, len(items))}
 	denied := false
 	var charged []call
@@ -375,11 +394,8 @@ func (s *shared) answer(ctx context.Context, calls []call) ([][]Result, error) {
 
 // do is one call in a cluster.
 func (s *shared) do(c call) outcome {
-	parts := s.parts(c.items)
-	switch {
-	case len(parts) < 2:
-		parts = []part{{at: ascending(len(c.items)), items: c.items}}
-	case c.op == opTake:
+	parts := s.allParts(c.items)
+	if c.op == opTake && len(parts) > 1 {
 		return s.takeParts(c.items, parts)
 	}
 	calls := make([]call, len(parts))
