@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -22,11 +23,32 @@ func response(d Decision, charges []Charge, verdicts []verdict, by config.RateLi
 	for i, v := range verdicts {
 		r.Statuses = append(r.Statuses, descriptorStatus(charges[i], v))
 	}
+	r.DynamicMetadata = told(d)
 	if d.RetryAfter == Never {
 		r.RawBody = fmt.Appendf(nil, "The request costs more than limit %q holds (%d): it can never pass.\n", d.Limit, d.Capacity)
 	}
 	return r
 }
+
+// told is what access logs say of a decision: nothing of what passes all limits,
+// those in shadow too.
+func told(d Decision) *structpb.Struct {
+	fields := map[string]*structpb.Value{}
+	if !d.Allowed {
+		fields["reason"] = structpb.NewStringValue(rateLimited)
+		fields["limit"] = structpb.NewStringValue(d.Limit)
+	}
+	if len(d.Shadow) > 0 {
+		fields["shadow"] = structpb.NewStringValue(rateLimited)
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return &structpb.Struct{Fields: fields}
+}
+
+// rateLimited is the reason of a denial, as Check says it.
+const rateLimited = "rate-limited"
 
 // descriptorStatus has no current limit where no bucket was asked; Envoy then
 // reports no numbers.

@@ -44,10 +44,21 @@ func TestLimitsInShadow(t *testing.T) {
 				}
 			}
 			other := header{"X-Run", "b"}
-			for range 4 { // Envoy's own filter
-				get(t, g.url("filtered", "/both/filtered"), other).ok(t)
+			for i, want := range []struct{ reason, limit, shadow any }{ // Envoy's own filter
+				{"allowed", nil, nil}, {"allowed", nil, nil}, {"allowed", nil, "rate-limited"}, {"allowed", nil, "rate-limited"},
+				{"rate-limited", "real", "rate-limited"},
+			} {
+				path := fmt.Sprintf("/both/filtered%d", i)
+				r := get(t, g.url("filtered", path), other)
+				if i < 4 {
+					r.ok(t)
+				} else {
+					r.denied(t, 429, "rate-limited")
+				}
+				if line := g.logged(path); line["reason"] != want.reason || line["limit"] != want.limit || line["shadow"] != want.shadow {
+					t.Errorf("%s: the log says reason %v, limit %v and %v in shadow, want %v", path, line["reason"], line["limit"], line["shadow"], want)
+				}
 			}
-			get(t, g.url("filtered", "/both/filtered"), other).denied(t, 429, "rate-limited")
 			var status struct {
 				LimitsInShadow []struct {
 					Limit              string

@@ -110,7 +110,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	if b.rewritesPaths() {
 		path = strings.TrimSuffix(firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ"), "%") + maxLoggedPath + "%"
 	}
-	return stringStruct(map[string]string{
+	line := map[string]string{
 		"time":        "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
 		"listener":    l.Name,
 		"method":      "%REQ(:METHOD)" + maxLoggedText + "%",
@@ -119,7 +119,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"protocol":    "%PROTOCOL%",
 		"status":      "%RESPONSE_CODE%",
 		"flags":       "%RESPONSE_FLAGS%",
-		"reason":      firstOf("DYNAMIC_METADATA", extAuthzFilter+":"+metadataReason, "METADATA", "ROUTE:"+routeMetadata+":"+metadataReason, "RESPONSE_CODE_DETAILS", ""),
+		"reason":      firstOf(reasons...),
 		"route":       "%ROUTE_NAME%",
 		"backend":     "%UPSTREAM_CLUSTER%",
 		"upstream":    "%UPSTREAM_HOST%",
@@ -138,7 +138,29 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"limit":       verdict("limit"),
 		"policy":      verdict("policy"),
 		"shadow":      verdict("shadow"),
-	})
+	}
+	if l.RateLimit == config.RateLimitFilter {
+		tellOfFilter(line)
+	}
+	return stringStruct(line)
+}
+
+// tellOfFilter adds to a line what the rate limit filter was told of a request that
+// it has denied, or that a limit in shadow would have (ratelimit.Service).
+func tellOfFilter(line map[string]string) {
+	said := func(key string) []string { return []string{"DYNAMIC_METADATA", extAuthzFilter + ":" + key} }
+	told := func(key string) []string { return []string{"DYNAMIC_METADATA", rateLimitFilter + ":" + key} }
+	line["reason"] = firstOf(slices.Concat(told(metadataReason), reasons)...)
+	line["limit"] = firstOf(slices.Concat(told("limit"), said("limit"))...)
+	line["shadow"] = firstOf(slices.Concat(said("shadow"), told("shadow"))...)
+}
+
+// reasons are where the reason of an answer is found that no rate limit filter has
+// given: the verdict, the route, and Envoy's own word.
+var reasons = []string{
+	"DYNAMIC_METADATA", extAuthzFilter + ":" + metadataReason,
+	"METADATA", "ROUTE:" + routeMetadata + ":" + metadataReason,
+	"RESPONSE_CODE_DETAILS", "",
 }
 
 // firstOf is the first of several commands, given as pairs of command and
