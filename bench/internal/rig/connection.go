@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -27,6 +28,7 @@ type Connection struct {
 	began   map[uint32]time.Time
 	body    map[uint32][]byte
 	wrong   func(reply []byte) error
+	resting chan error // says how the rest after the last load has ended; nil before the first
 }
 
 // Loaded is what a load has come to.
@@ -87,6 +89,17 @@ func (h *callHeaders) next() []byte {
 // Load makes calls with the messages in turn, so many at once, until more says
 // no, and waits for the last. The first reply that is wrong ends it.
 func (c *Connection) Load(streams int, message func() []byte, more func(calls int) bool) (Loaded, error) {
+	if err := c.wake(); err != nil {
+		return Loaded{}, err
+	}
+	l, err := c.load(streams, message, more)
+	if err == nil {
+		c.rest()
+	}
+	return l, err
+}
+
+func (c *Connection) load(streams int, message func() []byte, more func(calls int) bool) (Loaded, error) {
 	began := time.Now()
 	var l Loaded
 	made := 0
@@ -113,6 +126,46 @@ func (c *Connection) Load(streams int, message func() []byte, more func(calls in
 	}
 	l.Took = time.Since(began)
 	return l, nil
+}
+
+// rest answers the server until wake.
+func (c *Connection) rest() {
+	c.resting = make(chan error, 1)
+	go func() { c.resting <- c.answer() }()
+}
+
+// wake ends the rest, if there is one. An error is that the connection is gone.
+func (c *Connection) wake() error {
+	if c.resting == nil {
+		return nil
+	}
+	err := c.conn.SetReadDeadline(time.Now())
+	if rested := <-c.resting; !errors.Is(rested, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("while nothing was asked: %w", rested)
+	}
+	c.resting = nil
+	return errors.Join(err, c.conn.SetReadDeadline(time.Time{}))
+}
+
+// answer reads frames, and answers them, until reading fails: only whole ones, so
+// that none is lost when its time is over.
+func (c *Connection) answer() error {
+	const head = 9
+	for {
+		start, err := c.in.Peek(head)
+		if err != nil {
+			return err
+		}
+		if _, err := c.in.Peek(head + (int(start[0])<<16 | int(start[1])<<8 | int(start[2]))); err != nil {
+			return err
+		}
+		if _, err := c.receive(); err != nil {
+			return err
+		}
+		if err := c.out.Flush(); err != nil {
+			return err
+		}
+	}
 }
 
 // send writes the calls that wait, as far as the window goes, and has them go
