@@ -224,7 +224,10 @@ func TestLeastRights(t *testing.T) {
 	for name, limit := range limits {
 		limit.Name, limit.Key, limit.OnStoreFailure = name, []config.KeyPart{config.KeyUser}, config.FailDeny
 		for want := int64(9); want >= 7; want-- {
-			if d := l.Take(context.Background(), charges(limit)); !d.Allowed || d.StoreDown || d.Remaining != want {
+			d := l.Take(context.Background(), charges(limit))
+			// A share, once there is one, knows of less than is left.
+			known := d.Remaining == want || name == "lease" && d.Remaining < want
+			if !d.Allowed || d.StoreDown || !known {
 				t.Fatalf("%s: %+v, want decided by Redis, %d left", name, d, want)
 			}
 		}
