@@ -60,8 +60,8 @@ func TestSideIsTold(t *testing.T) {
 	g := newGate(t, keySetsFor(t, mainJWT()), nil)
 	hash := g.publish(byCaller("user", "header:X-Device", "cookie:session", "claim:plan", "clientIP"))
 	who := func(claims map[string]any) line { return withToken(rsaSigner().token(claims)) }
-	side := func(key string) string {
-		return map[bool]string{true: "users-v1", false: "users-v2"}[split.Point(key) < split.Points/2]
+	side := func(values ...string) string {
+		return map[bool]string{true: "users-v1", false: "users-v2"}[split.Point(values...) < split.Points/2]
 	}
 	for name, c := range map[string]struct {
 		lines []line
@@ -70,7 +70,7 @@ func TestSideIsTold(t *testing.T) {
 		"the user":                 {[]line{who(map[string]any{"sub": "bob"}), {"x-device", "d1"}}, side("main:bob")},
 		"another":                  {[]line{who(map[string]any{"sub": "carol"}), {"x-device", "d1"}}, side("main:carol")},
 		"nobody's device":          {[]line{{"x-device", "d1"}, {"cookie", "session=s1"}}, side("d1")},
-		"a device twice":           {[]line{{"X-Device", "b"}, {"x-device", "a"}}, side("ab")},
+		"a device twice":           {[]line{{"X-Device", "b"}, {"x-device", "a"}}, side("a", "b")},
 		"an empty device":          {[]line{{"x-device", ""}, {"cookie", "session=s1"}}, side("")},
 		"nobody's session":         {[]line{{"cookie", "a=b; session=s2"}}, side("s2")},
 		"nobody at all":            {nil, side("192.0.2.7")},

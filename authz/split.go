@@ -79,8 +79,8 @@ func (r *request) sideOf(s *Split, id *Identity, known bool) Side {
 		if part.OfCaller() && !known {
 			return Side{Unknown: true}
 		}
-		if key, ok := r.stickyKey(part, id); ok {
-			point := split.Point(key)
+		if values := r.keptBy(part, id); len(values) > 0 {
+			point := split.Point(values...)
 			return Side{Backend: s.Line.At(point), Part: part, Point: point}
 		}
 	}
@@ -104,47 +104,51 @@ func (s *Split) pinned(id *Identity) (backend string, ok bool) {
 	return "", false
 }
 
-// stickyKey is what the caller is kept by, by one part; ok is false where the
-// request has no such thing.
-func (r *request) stickyKey(part config.StickyPart, id *Identity) (key string, ok bool) {
+// keptBy is what the caller is kept by, by one part: one value, but for a header
+// that is there more than once; none where the request has no such thing.
+func (r *request) keptBy(part config.StickyPart, id *Identity) []string {
 	if name, is := part.Header(); is {
 		return r.hashedHeader(name)
 	}
-	if name, is := part.Cookie(); is {
-		key = r.cookie(name)
-	} else if name, is := part.Claim(); is {
-		key = claimText(id.Claims[name])
-	} else {
-		switch config.KeyPart(part) {
-		case config.KeyUser:
-			key = id.userKey()
-		case config.KeyTenant:
-			key = id.Tenant
-		case config.KeyAPIKey:
-			key = id.KeyID
-		case config.KeyClientIP:
-			key = r.clientIP()
-		}
+	if key := r.stickyValue(part, id); key != "" {
+		return []string{key}
 	}
-	return key, key != ""
+	return nil
 }
 
-// hashedHeader is a header as Envoy hashes it, so that a caller is on one side of
-// routes where Envoy decides and of those where Check does: the values of a
-// repeated one in their order.
-func (r *request) hashedHeader(name string) (key string, ok bool) {
+// stickyValue is that of a part that is no header.
+func (r *request) stickyValue(part config.StickyPart, id *Identity) string {
+	if name, is := part.Cookie(); is {
+		return r.cookie(name)
+	}
+	if name, is := part.Claim(); is {
+		return claimText(id.Claims[name])
+	}
+	switch config.KeyPart(part) {
+	case config.KeyUser:
+		return id.userKey()
+	case config.KeyTenant:
+		return id.Tenant
+	case config.KeyAPIKey:
+		return id.KeyID
+	case config.KeyClientIP:
+		return r.clientIP()
+	}
+	return ""
+}
+
+// hashedHeader are the lines of a header in the order in which Envoy hashes them, so
+// that a caller is on one side of routes where Envoy decides and of those where Check
+// does.
+func (r *request) hashedHeader(name string) []string {
 	var values []string
 	for _, line := range r.lines {
 		if strings.EqualFold(line.name, name) {
 			values = append(values, line.value)
 		}
 	}
-	if len(r.lines) == 0 {
-		key, count := r.joinedHeader(name)
-		return key, count > 0
-	}
 	slices.Sort(values)
-	return strings.Join(values, ""), len(values) > 0
+	return values
 }
 
 // cookie is the value of a cookie as Envoy reads it: that of the first of the

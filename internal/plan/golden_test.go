@@ -153,8 +153,14 @@ func validate(t *testing.T, r xds.Resources) {
 // static is a bootstrap that has in itself what ADS would deliver.
 func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
 	t.Helper()
+	return staticAt(t, r, "127.0.0.1:9001")
+}
+
+// staticAt is one for a Gatewright at an address.
+func staticAt(t *testing.T, r xds.Resources, control string) *bootstrapv3.Bootstrap {
+	t.Helper()
 	b, err := envoy.Bootstrap(envoy.BootstrapOptions{
-		NodeID: "golden", ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0",
+		NodeID: "golden", ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control, Admin: "127.0.0.1:0",
 	})
 	if err != nil {
 		t.Fatal(err)

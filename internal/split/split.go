@@ -75,9 +75,23 @@ func weight(d *config.Destination) int64 {
 	return int64(*d.Weight)
 }
 
-// Point is where a caller is on the line, by what it is kept by. The hash is the
-// one by which Envoy keeps requests together (xxHash64 without a seed).
-func Point(key string) uint32 { return uint32(xxhash.Sum64String(key) % Points) }
+// Point is where a caller is on the line, by what it is kept by: one value, or the
+// sorted ones of a header that is there more than once. The hash is the one by which
+// Envoy keeps requests together (xxHash64; of several values each is hashed with the
+// hash of those before it as seed).
+func Point(values ...string) uint32 {
+	hash := uint64(0)
+	for i, value := range values {
+		if i == 0 {
+			hash = xxhash.Sum64String(value)
+			continue
+		}
+		d := xxhash.NewWithSeed(hash)
+		_, _ = d.WriteString(value) // it never fails
+		hash = d.Sum64()
+	}
+	return uint32(hash % Points)
+}
 
 // At is the backend whose part a point is in.
 func (l Line) At(point uint32) string {

@@ -163,7 +163,10 @@ func layoutNames(n int) []string {
 func TestPoints(t *testing.T) {
 	t.Parallel()
 	if got := Point(""); got != 0xef46db3751d8e999%Points {
-		t.Errorf("the point of nothing is %d", got)
+		t.Errorf("the point of an empty value is %d", got)
+	}
+	if Point("a", "b") == Point("ab") || Point("a", "b") == Point("b", "a") {
+		t.Error("several values are hashed as one")
 	}
 	const callers, bins = 100_000, 100
 	var count [bins]float64
