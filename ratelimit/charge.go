@@ -41,19 +41,36 @@ type basket struct {
 }
 
 // newBasket fails on a limit that config.Load would have refused.
-func newBasket(charges []Charge) (*basket, error) {
-	b := &basket{of: make([]int, len(charges))}
+func newBasket(charges []Charge, limits *knownLimits) (*basket, error) {
+	n := len(charges)
+	b := &basket{items: make([]item, 0, n), limits: make([]*config.Limit, 0, n), of: make([]int, n)}
 	for i, c := range charges {
-		d, err := NewDefinition(c.Limit, c.Allowance)
+		known, err := limits.limit(c.Limit)
+		if err != nil {
+			return nil, err
+		}
+		d, err := known.definition(c.Limit, c.Allowance)
 		if err != nil {
 			return nil, err
 		}
 		b.of[i] = b.add(c.Limit, item{
 			key:    bucketKey(c.Limit, c.Key, c.Allowance),
-			Demand: Demand{Definition: d, Cost: c.tokens(), keep: longestFill(c.Limit)},
+			Demand: Demand{Definition: d, Cost: c.tokens(), keep: known.keep},
 		})
 	}
 	return b, nil
+}
+
+// each is the verdicts of the charges, from those of the items.
+func (b *basket) each(verdicts []verdict) []verdict {
+	if len(b.of) == len(b.items) { // each charge has an item of its own, in the same order
+		return verdicts
+	}
+	each := make([]verdict, len(b.of))
+	for i, j := range b.of {
+		each[i] = verdicts[j]
+	}
+	return each
 }
 
 // add returns the place of the item, or of the one with its key.

@@ -95,7 +95,7 @@ func (l *Limiter) without(ctx context.Context, b *basket, t outcome) []verdict {
 		case !t.lost[i]:
 			continue
 		case limit.OnStoreFailure == config.FailDeny:
-			l.metrics.decided(limit.Name, resultStoreDenied)
+			l.decided(limit, resultStoreDenied)
 			if !denied {
 				l.shared.refund(b.items, t)
 			}
@@ -194,15 +194,15 @@ func (l *Limiter) count(b *basket, verdicts []verdict, allowed bool) {
 	for i, v := range verdicts {
 		switch {
 		case b.limits[i].InShadow() && !v.Allowed:
-			l.metrics.decided(b.limits[i].Name, resultShadowDenied)
+			l.decided(b.limits[i], resultShadowDenied)
 		case b.limits[i].InShadow() && v.counted:
-			l.metrics.decided(b.limits[i].Name, resultShadowAllowed)
+			l.decided(b.limits[i], resultShadowAllowed)
 		case !v.Allowed:
-			l.metrics.decided(b.limits[i].Name, resultDenied)
+			l.decided(b.limits[i], resultDenied)
 		case allowed && v.counted:
-			l.metrics.decided(b.limits[i].Name, resultAllowed)
+			l.decided(b.limits[i], resultAllowed)
 		case allowed:
-			l.metrics.decided(b.limits[i].Name, resultStoreAllowed)
+			l.decided(b.limits[i], resultStoreAllowed)
 		}
 	}
 }

@@ -150,21 +150,22 @@ func (l *Limiter) Recall(charges []Charge) (Decision, bool) {
 	now := l.denials.now()
 	var decision Decision
 	var told Result
+	var speaker *config.Limit
 	for i := range charges {
 		c := &charges[i]
 		n := l.denials.find(c.Limit, bucketKey(c.Limit, c.Key, c.Allowance), c.tokens())
 		if n == nil {
 			continue
 		}
-		if r := n.result(now); decision.Limit == "" || speaksBefore(r, told) {
-			told = r
+		if r := n.result(now); speaker == nil || speaksBefore(r, told) {
+			told, speaker = r, c.Limit
 			decision = Decision{Limit: c.Limit.Name, Capacity: n.capacity, Remaining: r.Remaining, RetryAfter: r.RetryAfter, ResetAfter: r.ResetAfter}
 		}
 	}
-	if decision.Limit == "" {
+	if speaker == nil {
 		return Decision{}, false
 	}
-	l.metrics.decided(decision.Limit, resultDenied)
+	l.decided(speaker, resultDenied)
 	l.metrics.recalled.Inc()
 	return decision, true
 }

@@ -83,7 +83,7 @@ func TestRecall(t *testing.T) {
 	if n := testutil.ToFloat64(l.metrics.recalled); n != 4 {
 		t.Errorf("%v recalled denials are counted", n)
 	}
-	if n := testutil.ToFloat64(l.metrics.decisions.WithLabelValues("per-ip", resultDenied)); n != 5 {
+	if n := testutil.ToFloat64(l.metrics.decisions.WithLabelValues("per-ip", resultDenied.String())); n != 5 {
 		t.Errorf("%v denials are counted", n)
 	}
 }

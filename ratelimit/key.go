@@ -38,71 +38,69 @@ const (
 // Values that may be credentials, of headers and API keys, are hashed before
 // they are stored: who reads Redis reads no secret.
 func bucketKey(limit *config.Limit, values []string, a config.Allowance) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	b.WriteString(keyTag(limit, values))
-	b.WriteString("}:")
-	before := b.Len()
-	writeEscaped(&b, limit.Name)
+	var room [maxTagLength + maxKeyLength + 64]byte // nearly all keys fit
+	key := appendTag(append(room[:0], '{'), limit, values)
+	key = append(key, "}:"...)
+	before := len(key)
+	key = appendEscaped(key, limit.Name)
 	for i := 1; i < len(values); i++ {
-		b.WriteByte(':')
-		writeValue(&b, limit, i, values[i])
+		key = appendValue(append(key, ':'), limit, i, values[i])
 	}
 	if a.Apart {
-		b.WriteByte('+')
+		key = append(key, '+')
 		if limit.Plans[a.Plan] != nil {
-			writeEscaped(&b, a.Plan)
+			key = appendEscaped(key, a.Plan)
 		}
 	}
-	b.WriteString(kindMark(limit.Own()))
-	if text := b.String(); len(text)-before > maxKeyLength {
-		return text[:before] + digest(text[before:])
+	key = append(key, kindMark(limit)...)
+	if len(key)-before > maxKeyLength {
+		key = append(key[:before], digest(string(key[before:]))...)
 	}
-	return b.String()
+	return string(key)
 }
 
-// keyTag is what stands in the braces.
-func keyTag(limit *config.Limit, values []string) string {
-	var b strings.Builder
+// appendTag appends what stands in the braces.
+func appendTag(key []byte, limit *config.Limit, values []string) []byte {
+	before := len(key)
 	if len(values) == 0 {
-		writeEscaped(&b, limit.Name)
+		key = appendEscaped(key, limit.Name)
 	} else {
 		if len(limit.Key) > 0 {
-			writeEscaped(&b, string(limit.Key[0]))
+			key = appendEscaped(key, string(limit.Key[0]))
 		}
-		b.WriteByte('=')
-		writeValue(&b, limit, 0, values[0])
+		key = appendValue(append(key, '='), limit, 0, values[0])
 	}
-	if b.Len() > maxTagLength {
-		return digest(b.String())
+	if len(key)-before > maxTagLength {
+		key = append(key[:before], digest(string(key[before:]))...)
 	}
-	return b.String()
+	return key
 }
 
 // kindMark is the end of a key: see bucketKey.
-func kindMark(p config.LimitPlan) string {
+func kindMark(l *config.Limit) string {
 	switch {
-	case p.SlidingWindow != nil:
+	case l.TokenBucket != nil:
+		return ""
+	case l.SlidingWindow != nil:
 		return "=w"
-	case p.SlidingLog != nil:
+	case l.SlidingLog != nil:
 		return "=l"
-	case p.FixedWindow != nil:
+	case l.FixedWindow != nil:
 		return "=f"
-	case p.Quota != nil:
+	case l.Quota != nil:
 		return "=q"
-	case p.Concurrency != nil:
+	case l.Concurrency != nil:
 		return "=n"
 	}
 	return ""
 }
 
-// writeValue writes the value of part i of a limit's key.
-func writeValue(b *strings.Builder, limit *config.Limit, i int, value string) {
+// appendValue appends the value of part i of a limit's key.
+func appendValue(key []byte, limit *config.Limit, i int, value string) []byte {
 	if value != "" && i < len(limit.Key) && mayBeSecret(limit.Key[i]) {
-		b.WriteString(digest(value))
-		return
+		return append(key, digest(value)...)
 	}
-	writeEscaped(b, value)
+	return appendEscaped(key, value)
 }
 
 // mayBeSecret says whether the values of a key part can be credentials. A rule may
@@ -119,26 +117,25 @@ func digest(text string) string {
 	return "#" + hex.EncodeToString(sum[:])
 }
 
-// writeEscaped writes text with every byte that is not plain as %XX.
-func writeEscaped(b *strings.Builder, text string) {
+// appendEscaped appends text with every byte that is not plain as %XX.
+func appendEscaped(key []byte, text string) []byte {
 	const hexDigits = "0123456789ABCDEF"
 	for i := range len(text) {
-		if c := text[i]; plain(c) {
-			b.WriteByte(c)
+		if c := text[i]; plain[c] {
+			key = append(key, c)
 		} else {
-			b.WriteByte('%')
-			b.WriteByte(hexDigits[c>>4])
-			b.WriteByte(hexDigits[c&15])
+			key = append(key, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
+	return key
 }
 
-// plain says whether c stands for itself in a key. "%", ":", "#", "+" and "=" must not;
+// plain are the bytes that stand for themselves in a key. "%", ":", "#", "+" and "=" must not;
 // neither must "{" and "}", by which Redis Cluster chooses a slot.
-func plain(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
+var plain = func() (is [256]bool) {
+	for c := range is {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		is[c] = letter || strings.IndexByte("-._~@/", byte(c)) >= 0
 	}
-	return strings.IndexByte("-._~@/", c) >= 0
-}
+	return is
+}()

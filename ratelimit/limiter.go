@@ -41,6 +41,7 @@ type Limiter struct {
 	stop    context.CancelFunc // ends settling
 	settled chan struct{}
 	metrics *metrics
+	limits  knownLimits
 	log     *slog.Logger
 	// ids are the requests' that logs remember; releases, of requests in flight,
 	// are nil where shared is.
@@ -127,7 +128,7 @@ func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decisio
 // basket is that of the charges, with what each of its items is remembered by. An
 // error is in the log.
 func (l *Limiter) basket(charges []Charge) (*basket, error) {
-	b, err := newBasket(charges)
+	b, err := newBasket(charges, &l.limits)
 	if err != nil {
 		l.log.Error("a request is denied for a limit that cannot be counted", "error", err)
 		return nil, err
@@ -146,9 +147,5 @@ func (l *Limiter) conclusion(b *basket, asked time.Time, decision Decision, verd
 	if decision.Allowed {
 		decision.Handles = handles(b, verdicts)
 	}
-	each := make([]verdict, len(b.of))
-	for i, j := range b.of {
-		each[i] = verdicts[j]
-	}
-	return decision, each
+	return decision, b.each(verdicts)
 }

@@ -10,13 +10,23 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// The results that decisions are counted by.
+// result is what decisions are counted by.
+type result int
+
 const (
-	resultAllowed      = "allowed"
-	resultDenied       = "denied"
-	resultStoreAllowed = "store_allowed" // passed uncounted: the store is down, and the limit allows
-	resultStoreDenied  = "store_denied"  // the store is down, and the limit denies
+	resultAllowed result = iota
+	resultDenied
+	resultStoreAllowed // passed uncounted: the store is down, and the limit allows
+	resultStoreDenied  // the store is down, and the limit denies
+	// Of limits in shadow, which deny nobody.
+	resultShadowAllowed
+	resultShadowDenied
+	results // so many
 )
+
+func (r result) String() string {
+	return [...]string{"allowed", "denied", "store_allowed", "store_denied", "shadow_allowed", "shadow_denied"}[r]
+}
 
 // metrics are what the package counts. Labels are bounded by the limits of the
 // config.
@@ -74,8 +84,18 @@ func (m *metrics) asked(requests int, took time.Duration, err error) {
 }
 
 // decided counts one decision of one limit.
-func (m *metrics) decided(limit, result string) {
-	m.decisions.WithLabelValues(limit, result).Inc()
+func (l *Limiter) decided(limit *config.Limit, r result) {
+	known, err := l.limits.limit(limit)
+	if err != nil { // then nothing was decided
+		return
+	}
+	counter := known.decided[r].Load()
+	if counter == nil {
+		c := l.metrics.decisions.WithLabelValues(limit.Name, r.String())
+		counter = &c
+		known.decided[r].Store(counter)
+	}
+	(*counter).Inc()
 }
 
 // askedNear counts a limit that is not exact, and who was asked.

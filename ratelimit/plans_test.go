@@ -77,7 +77,7 @@ func TestBucketIsKeptForItsSlowestPlan(t *testing.T) {
 	limit := perTenant()
 	limit.Plans["fast"] = &config.LimitPlan{TokenBucket: &config.TokenBucket{Capacity: 1, Refill: config.Rate{Events: 1000, Per: time.Second}}}
 	charge := func(plan string, cost int64) []item {
-		b, err := newBasket([]Charge{{Limit: limit, Key: []string{"acme"}, Allowance: config.Allowance{Plan: plan}, Cost: cost}})
+		b, err := newBasket([]Charge{{Limit: limit, Key: []string{"acme"}, Allowance: config.Allowance{Plan: plan}, Cost: cost}}, &knownLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}

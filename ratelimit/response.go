@@ -14,16 +14,33 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// response says a decision in Envoy's words: a status for each charge, in order.
-func response(d Decision, charges []Charge, verdicts []verdict, by config.RateLimitHeaders) *rlsv3.RateLimitResponse {
-	r := &rlsv3.RateLimitResponse{
-		OverallCode:          code(d.Allowed),
-		ResponseHeadersToAdd: responseHeaders(d, by),
-	}
+// wireResponse is a response with the memory that it is made of. The zero value is
+// ready; what say has returned holds until it says the next.
+type wireResponse struct {
+	response rlsv3.RateLimitResponse
+	statuses []*wireStatus // more than the response has, perhaps
+	headers  []*corev3.HeaderValue
+}
+
+type wireStatus struct {
+	status  rlsv3.RateLimitResponse_DescriptorStatus
+	current rlsv3.RateLimitResponse_RateLimit
+	reset   durationpb.Duration
+}
+
+// say says a decision in Envoy's words: a status for each charge, in order.
+func (w *wireResponse) say(d Decision, charges []Charge, verdicts []verdict, by config.RateLimitHeaders) *rlsv3.RateLimitResponse {
+	r := &w.response
+	r.OverallCode = code(d.Allowed)
+	r.ResponseHeadersToAdd = w.tell(r.ResponseHeadersToAdd[:0], d, by)
+	r.Statuses = r.Statuses[:0]
 	for i, v := range verdicts {
-		r.Statuses = append(r.Statuses, descriptorStatus(charges[i], v))
+		if i == len(w.statuses) {
+			w.statuses = append(w.statuses, new(wireStatus))
+		}
+		r.Statuses = append(r.Statuses, w.statuses[i].say(&charges[i], v))
 	}
-	r.DynamicMetadata = told(d)
+	r.DynamicMetadata, r.RawBody = told(d), nil
 	if d.RetryAfter == Never {
 		r.RawBody = fmt.Appendf(nil, "The request costs more than limit %q holds (%d): it can never pass.\n", d.Limit, d.Capacity)
 	}
@@ -33,6 +50,9 @@ func response(d Decision, charges []Charge, verdicts []verdict, by config.RateLi
 // told is what access logs say of a decision: nothing of what passes all limits,
 // those in shadow too.
 func told(d Decision) *structpb.Struct {
+	if d.Allowed && len(d.Shadow) == 0 {
+		return nil
+	}
 	fields := map[string]*structpb.Value{}
 	if !d.Allowed {
 		fields["reason"] = structpb.NewStringValue(rateLimited)
@@ -41,23 +61,21 @@ func told(d Decision) *structpb.Struct {
 	if len(d.Shadow) > 0 {
 		fields["shadow"] = structpb.NewStringValue(rateLimited)
 	}
-	if len(fields) == 0 {
-		return nil
-	}
 	return &structpb.Struct{Fields: fields}
 }
 
 // rateLimited is the reason of a denial, as Check says it.
 const rateLimited = "rate-limited"
 
-// descriptorStatus has no current limit where no bucket was asked; Envoy then
-// reports no numbers.
-func descriptorStatus(c Charge, v verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
-	s := &rlsv3.RateLimitResponse_DescriptorStatus{Code: code(v.Allowed)}
+// say has no current limit where no bucket was asked; Envoy then reports no numbers.
+func (w *wireStatus) say(c *Charge, v verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
+	s := &w.status
+	s.Code, s.CurrentLimit, s.LimitRemaining, s.DurationUntilReset = code(v.Allowed), nil, 0, nil
 	if v.counted {
-		s.CurrentLimit = currentLimit(c)
+		setLimit(&w.current, c)
+		w.reset.Seconds, w.reset.Nanos = int64(v.ResetAfter/time.Second), int32(v.ResetAfter%time.Second)
+		s.CurrentLimit, s.DurationUntilReset = &w.current, &w.reset
 		s.LimitRemaining = uint32(min(v.Remaining, math.MaxUint32))
-		s.DurationUntilReset = durationpb.New(v.ResetAfter)
 	}
 	return s
 }
@@ -69,15 +87,14 @@ func code(allowed bool) rlsv3.RateLimitResponse_Code {
 	return rlsv3.RateLimitResponse_OVER_LIMIT
 }
 
-// currentLimit is the limit's name, and how much of it there is for the caller
-// where Envoy has a unit for that.
-func currentLimit(c Charge) *rlsv3.RateLimitResponse_RateLimit {
-	current := &rlsv3.RateLimitResponse_RateLimit{Name: c.Limit.Name}
+// setLimit sets the limit's name, and how much of it there is for the caller where
+// Envoy has a unit for that.
+func setLimit(current *rlsv3.RateLimitResponse_RateLimit, c *Charge) {
+	current.Name, current.Unit, current.RequestsPerUnit = c.Limit.Name, rlsv3.RateLimitResponse_RateLimit_UNKNOWN, 0
 	n, unit := perUnit(c.Limit.For(c.Allowance))
 	if unit != rlsv3.RateLimitResponse_RateLimit_UNKNOWN && n <= math.MaxUint32 {
 		current.Unit, current.RequestsPerUnit = unit, uint32(n)
 	}
-	return current
 }
 
 // perUnit is how much a limit admits over time, in a unit of Envoy's.
@@ -130,34 +147,35 @@ func unitOf(per time.Duration) rlsv3.RateLimitResponse_RateLimit_Unit {
 	return rlsv3.RateLimitResponse_RateLimit_UNKNOWN
 }
 
-// responseHeaders are those that Check sets too: the three of
+// tell appends the headers that Check sets too: the three of
 // draft-ietf-httpapi-ratelimit-headers-06, or those with X- before them, and
 // Retry-After (RFC 9110, 10.2.3) on a denial that ends.
-func responseHeaders(d Decision, by config.RateLimitHeaders) []*corev3.HeaderValue {
+func (w *wireResponse) tell(to []*corev3.HeaderValue, d Decision, by config.RateLimitHeaders) []*corev3.HeaderValue {
 	if d.Limit == "" {
-		return nil
+		return to
 	}
-	var headers []*corev3.HeaderValue
-	tell := func(prefix string) {
-		headers = append(headers,
-			header(prefix+"RateLimit-Limit", d.Capacity),
-			header(prefix+"RateLimit-Remaining", d.Remaining),
-			header(prefix+"RateLimit-Reset", wholeSeconds(d.ResetAfter)))
+	header := func(name string, value int64) {
+		n := len(to)
+		if n == len(w.headers) {
+			w.headers = append(w.headers, new(corev3.HeaderValue))
+		}
+		w.headers[n].Key, w.headers[n].Value = name, strconv.FormatInt(value, 10)
+		to = append(to, w.headers[n])
 	}
 	if by.IETF() {
-		tell("")
+		header("RateLimit-Limit", d.Capacity)
+		header("RateLimit-Remaining", d.Remaining)
+		header("RateLimit-Reset", wholeSeconds(d.ResetAfter))
 	}
 	if by.X() {
-		tell("X-")
+		header("X-RateLimit-Limit", d.Capacity)
+		header("X-RateLimit-Remaining", d.Remaining)
+		header("X-RateLimit-Reset", wholeSeconds(d.ResetAfter))
 	}
 	if !d.Allowed && d.RetryAfter != Never {
-		headers = append(headers, header("Retry-After", max(wholeSeconds(d.RetryAfter), 1)))
+		header("Retry-After", max(wholeSeconds(d.RetryAfter), 1))
 	}
-	return headers
-}
-
-func header(name string, value int64) *corev3.HeaderValue {
-	return &corev3.HeaderValue{Key: name, Value: strconv.FormatInt(value, 10)}
+	return to
 }
 
 // wholeSeconds is d rounded up.

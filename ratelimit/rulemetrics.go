@@ -11,8 +11,9 @@ import (
 	"github.com/gatewright/gatewright/internal/limitfiles"
 )
 
-// What becomes of hits, beside resultStoreAllowed.
+// What becomes of hits.
 const (
+	resultLost   = "store_allowed" // not counted: the store is down, and the rules allow
 	resultWithin = "within_limit"
 	resultNear   = "near_limit" // within it, and above a part of it
 	resultOver   = "over_limit"

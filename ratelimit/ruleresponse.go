@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -109,6 +110,10 @@ func (r *Rules) headers(told *rlsv3.RateLimitResponse_DescriptorStatus) []*corev
 	}
 }
 
+func header(name string, value int64) *corev3.HeaderValue {
+	return &corev3.HeaderValue{Key: name, Value: strconv.FormatInt(value, 10)}
+}
+
 // count counts what became of a question's hits.
 func (r *Rules) count(q question, v verdict, over bool) {
 	if q.rule == nil || q.giveBack {
@@ -123,7 +128,7 @@ func (r *Rules) count(q question, v verdict, over bool) {
 	case over:
 		result = resultOver
 	case q.counts && !v.counted:
-		result = resultStoreAllowed
+		result = resultLost
 	case q.rule.Requests-min(q.remaining(v), q.rule.Requests) > near:
 		result = resultNear
 	}

@@ -45,9 +45,14 @@ func NewService(limiter *Limiter, limits Limits) *Service {
 
 // ShouldRateLimit charges all descriptors or none; but in a domain of Rules each by itself.
 func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
-	if s.Rules != nil && r.GetDomain() != Domain {
+	if s.byRules(r) {
 		return s.answerByRules(ctx, r)
 	}
+	return s.answer(ctx, r, new(wireResponse))
+}
+
+// answer is ShouldRateLimit for Domain, in memory that there is.
+func (s *Service) answer(ctx context.Context, r *rlsv3.RateLimitRequest, w *wireResponse) (*rlsv3.RateLimitResponse, error) {
 	charges, err := s.charges(r)
 	if err != nil {
 		return nil, err
@@ -56,7 +61,11 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest
 	if decision.Unavailable {
 		return nil, status.Error(codes.Unavailable, "the limit cannot be counted now")
 	}
-	return response(decision, charges, verdicts, s.headers()), nil
+	return w.say(decision, charges, verdicts, s.headers()), nil
+}
+
+func (s *Service) byRules(r *rlsv3.RateLimitRequest) bool {
+	return s.Rules != nil && r.GetDomain() != Domain
 }
 
 func (s *Service) headers() config.RateLimitHeaders {

@@ -120,7 +120,7 @@ func TestRetryAfterHeaderIsAtLeastASecond(t *testing.T) {
 		time.Second:                    "1",
 		time.Second + time.Microsecond: "2",
 	} {
-		h := headersOf(response(Decision{Limit: "l", Capacity: 1, RetryAfter: wait}, nil, nil, ""))
+		h := headersOf(new(wireResponse).say(Decision{Limit: "l", Capacity: 1, RetryAfter: wait}, nil, nil, ""))
 		if !strings.HasSuffix(h, "Retry-After: "+want) {
 			t.Errorf("%v: headers %q, want Retry-After: %s", wait, h, want)
 		}
@@ -129,18 +129,19 @@ func TestRetryAfterHeaderIsAtLeastASecond(t *testing.T) {
 
 // A refill that Envoy has no unit for is not told, rather than told wrong.
 func TestCurrentLimitFitsAUnit(t *testing.T) {
+	got := &rlsv3.RateLimitResponse_RateLimit{} // used again: nothing stays of the one before
 	for per, want := range map[time.Duration]rlsv3.RateLimitResponse_RateLimit_Unit{
 		time.Second: rlsv3.RateLimitResponse_RateLimit_SECOND, time.Minute: rlsv3.RateLimitResponse_RateLimit_MINUTE,
 		time.Hour: rlsv3.RateLimitResponse_RateLimit_HOUR, day: rlsv3.RateLimitResponse_RateLimit_DAY,
 		7 * day: rlsv3.RateLimitResponse_RateLimit_WEEK, 2 * time.Second: rlsv3.RateLimitResponse_RateLimit_UNKNOWN,
 	} {
 		l := &config.Limit{Name: "l", TokenBucket: &config.TokenBucket{Capacity: 1, Refill: config.Rate{Events: 3, Per: per}}}
-		if got := currentLimit(Charge{Limit: l}); got.GetUnit() != want || (got.GetRequestsPerUnit() == 3) != (want != 0) {
+		if setLimit(got, &Charge{Limit: l}); got.GetUnit() != want || (got.GetRequestsPerUnit() == 3) != (want != 0) {
 			t.Errorf("3 per %v: got %v", per, got)
 		}
 	}
 	huge := &config.Limit{TokenBucket: &config.TokenBucket{Refill: config.Rate{Events: math.MaxUint32 + 1, Per: time.Second}}}
-	if got := currentLimit(Charge{Limit: huge}); got.GetUnit() != 0 || got.GetRequestsPerUnit() != 0 {
+	if setLimit(got, &Charge{Limit: huge}); got.GetUnit() != 0 || got.GetRequestsPerUnit() != 0 {
 		t.Errorf("more than 32 bits: got %v", got)
 	}
 }
@@ -281,7 +282,7 @@ func TestServiceHeaders(t *testing.T) {
 	} {
 		s := NewService(nil, nil)
 		s.Headers = func() config.RateLimitHeaders { return by }
-		if got := headersOf(response(d, nil, nil, s.headers())); got != want+"Retry-After: 1" {
+		if got := headersOf(new(wireResponse).say(d, nil, nil, s.headers())); got != want+"Retry-After: 1" {
 			t.Errorf("%q: %s", by, got)
 		}
 	}

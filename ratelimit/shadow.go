@@ -11,12 +11,6 @@ import (
 	"github.com/gatewright/gatewright/internal/inline"
 )
 
-// The results that limits in shadow are counted by, which deny nobody.
-const (
-	resultShadowAllowed = "shadow_allowed"
-	resultShadowDenied  = "shadow_denied"
-)
-
 // shadowed are the charges of limits in shadow, and where they stand among all.
 func shadowed(charges []Charge) (at []int) {
 	for i, c := range charges {

@@ -46,8 +46,8 @@ func TestLimitsInShadow(t *testing.T) {
 			if got, want := fmt.Sprint(l.ShadowStatus()), "[{tighter 5 4} {tried 6 4}]"; got != want {
 				t.Errorf("status %s, want %s", got, want)
 			}
-			for result, want := range map[string]float64{resultShadowAllowed: 2, resultShadowDenied: 4, resultAllowed: 0, resultDenied: 0} {
-				if n := testutil.ToFloat64(l.metrics.decisions.WithLabelValues("tried", result)); n != want {
+			for result, want := range map[result]float64{resultShadowAllowed: 2, resultShadowDenied: 4, resultAllowed: 0, resultDenied: 0} {
+				if n := testutil.ToFloat64(l.metrics.decisions.WithLabelValues("tried", result.String())); n != want {
 					t.Errorf("%v × %s, want %v", n, result, want)
 				}
 			}

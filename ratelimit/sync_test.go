@@ -195,7 +195,7 @@ func (m *syncMachine) trickle(t *rapid.T, _ int) {
 
 // meanwhile is requests to an instance while it exchanges.
 func (m *syncMachine) meanwhile(t *rapid.T, i int) {
-	b, err := newBasket([]Charge{{Limit: &m.limit, Key: []string{"alice"}}})
+	b, err := newBasket([]Charge{{Limit: &m.limit, Key: []string{"alice"}}}, &knownLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,12 @@ func (s *Service) Answer(ctx context.Context, message, reply []byte) ([]byte, er
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "reading the RateLimitRequest: %v", err)
 	}
-	response, err := s.ShouldRateLimit(ctx, request)
+	var response *rlsv3.RateLimitResponse
+	if s.byRules(request) {
+		response, err = s.answerByRules(ctx, request)
+	} else {
+		response, err = s.answer(ctx, request, &in.response)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +52,7 @@ type wireRequest struct {
 	request     rlsv3.RateLimitRequest
 	descriptors []*wireDescriptor // more than the request has, perhaps
 	pointers    []*commonv3.RateLimitDescriptor
+	response    wireResponse // to it
 }
 
 type wireDescriptor struct {
