@@ -30,7 +30,8 @@ var ErrConflict = errors.New("not now")
 
 // Act is the state after an action; by says whose, and why, in words. The error is
 // ErrConflict, wrapped.
-func Act(spec Spec, s State, a Action, now time.Time, by string) (State, error) {
+func Act(s State, a Action, now time.Time, by string) (State, error) {
+	spec := s.Spec
 	switch {
 	case a == Pause && s.Phase == Running:
 		s = s.moved(ByPause, now, s.Share, by)
@@ -47,7 +48,7 @@ func Act(spec Spec, s State, a Action, now time.Time, by string) (State, error) 
 		s.Phase = Done
 		return s, nil
 	case a == Abort && s.Phase != Aborted:
-		return s.takeBack(spec, now, ByAbort, by, 0), nil
+		return s.takeBack(now, ByAbort, by, 0), nil
 	}
 	return s, fmt.Errorf("%w: %s a rollout that is %s", ErrConflict, a, s.Phase)
 }
@@ -55,7 +56,7 @@ func Act(spec Spec, s State, a Action, now time.Time, by string) (State, error) 
 // begin is the state at the first step, with the history of the one before it.
 func begin(spec Spec, before State, now time.Time, kind Kind, why string) State {
 	s := State{
-		Subject: spec.subject(), Terms: spec.terms(), Phase: Running,
+		Spec: spec, Phase: Running,
 		StartedAt: now, At: now, History: before.History, Share: before.Share,
 	}
 	return s.moved(kind, now, spec.Steps[0], why)
@@ -70,10 +71,10 @@ func begin(spec Spec, before State, now time.Time, kind Kind, why string) State 
 func Reconcile(spec Spec, s State, now time.Time) (State, bool) {
 	switch {
 	case s.Phase == "":
-		return begin(spec, s, now, Started, "the config has a rollout of "+spec.Backend), true
-	case s.Terms == spec.terms() && s.Subject == spec.subject():
+		return begin(spec, s, now, Started, "the config has a rollout of "+spec.described()), true
+	case s.Spec.equal(spec):
 		return s, false
-	case s.Subject != spec.subject():
+	case !s.Spec.sameSubject(spec):
 		return begin(spec, s, now, Started, "the config has a rollout of "+spec.described()), true
 	case s.Phase == Aborted || s.Phase == Returning:
 		return begin(spec, s, now, Changed, "the config of the rollout has changed: it begins anew"), true
@@ -83,14 +84,6 @@ func Reconcile(spec Spec, s State, now time.Time) (State, bool) {
 		step = spec.last()
 	}
 	s = s.moved(Changed, now, spec.Steps[step], fmt.Sprintf("the config of the rollout has changed: it is at step %d of %d", step+1, len(spec.Steps))).atStep(step)
-	s.Terms = spec.terms()
+	s.Spec = spec
 	return s, true
-}
-
-// described is what is rolled out, in words.
-func (s Spec) described() string {
-	if s.Release == "" {
-		return s.Backend
-	}
-	return fmt.Sprintf("%s, release %s", s.Backend, s.Release)
 }

@@ -27,7 +27,8 @@ type verdict struct {
 }
 
 // judge says how the canary stands, by what was seen in the step.
-func judge(spec Spec, s State) verdict {
+func judge(s State) verdict {
+	spec := s.Spec
 	var fails, doubts []string
 	note := func(score, limit float64, exceeds bool, why string) {
 		switch {
@@ -73,7 +74,8 @@ func judge(spec Spec, s State) verdict {
 }
 
 // waits is what a running rollout waits for, or "": it is time to go on.
-func waits(spec Spec, s State, v verdict) string {
+func waits(s State, v verdict) string {
+	spec := s.Spec
 	var for_ []string
 	if left := spec.Every - s.Elapsed; left > 0 {
 		for_ = append(for_, fmt.Sprintf("the end of the step, in %s", round(left)))

@@ -52,7 +52,7 @@ func simulate(spec Spec, w world, r *rand.Rand, longest time.Duration) (State, t
 				w.stable.request(r, spec.P99, &seen.Stable)
 			}
 		}
-		s = Step(spec, s, start.Add(at), seen)
+		s = Step(s, start.Add(at), seen)
 		if s.Phase == Done || s.Phase == Aborted {
 			return s, at
 		}

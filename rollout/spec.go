@@ -1,9 +1,8 @@
 package rollout
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -23,27 +22,29 @@ const (
 // Spec is a rollout as a valid config has it, with its defaults.
 type Spec struct {
 	// Route is the route whose weights move, and Backend the canary.
-	Route, Backend string
+	Route   string `json:"route"`
+	Backend string `json:"backend"`
 	// Dark tells that the canary gets copies of requests (config.Mirror) and no
 	// request itself: its share is that of the requests that are copied.
-	Dark bool
+	Dark bool `json:"dark,omitempty"`
 	// Release is which release of the canary it is, in any words.
-	Release string
+	Release string `json:"release,omitempty"`
 	// Steps are the canary's shares in percent, rising. Every is how long each
 	// lasts.
-	Steps []int
-	Every time.Duration
+	Steps []int         `json:"steps"`
+	Every time.Duration `json:"every"`
 	// BackEvery is how long each step back lasts. 0 goes back at once.
-	BackEvery time.Duration
+	BackEvery time.Duration `json:"backEvery,omitempty"`
 	// ErrorRate and P99 are what the canary may not exceed. 0 is no bound.
-	ErrorRate float64
-	P99       time.Duration
+	ErrorRate float64       `json:"errorRate,omitempty"`
+	P99       time.Duration `json:"p99,omitempty"`
 	// MinRequests are those of the canary in a step without which nothing is
 	// decided.
-	MinRequests uint64
+	MinRequests uint64 `json:"minRequests"`
 	// ErrorTolerance and LatencyTolerance are how many times the stable side's
 	// error rate and p99 the canary's may be.
-	ErrorTolerance, LatencyTolerance float64
+	ErrorTolerance   float64 `json:"errorTolerance"`
+	LatencyTolerance float64 `json:"latencyTolerance"`
 }
 
 // Specs are the rollouts of a valid config, by route.
@@ -83,19 +84,20 @@ func newSpec(r *config.Route) Spec {
 	return s
 }
 
-// subject is what is rolled out: where it is another, all begins anew.
-func (s Spec) subject() string { return hash(s.Route, s.Backend, s.Dark, s.Release) }
+// sameSubject tells whether the same is rolled out, by whatever terms.
+func (s Spec) sameSubject(other Spec) bool {
+	return s.Route == other.Route && s.Backend == other.Backend && s.Dark == other.Dark && s.Release == other.Release
+}
 
-// terms are the subject and all by which it is rolled out.
-func (s Spec) terms() string { return hash(s) }
+// equal tells whether the same is rolled out by the same terms.
+func (s Spec) equal(other Spec) bool { return reflect.DeepEqual(s, other) }
 
-func hash(parts ...any) string {
-	text, err := json.Marshal(parts)
-	if err != nil {
-		panic(err) // it cannot be: texts and numbers
+// described is what is rolled out, in words.
+func (s Spec) described() string {
+	if s.Release == "" {
+		return s.Backend
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
+	return fmt.Sprintf("%s, release %s", s.Backend, s.Release)
 }
 
 // stepUpTo is the last step that gives the canary at most a share, or the first.

@@ -22,9 +22,8 @@ const (
 // State is where a rollout is, and all that its decisions need. It is a value: no
 // function changes the one that it was given. The zero value is before the start.
 type State struct {
-	// Subject and Terms tell by which Spec it was made.
-	Subject string `json:"subject"`
-	Terms   string `json:"terms"`
+	// Spec is what it goes by: that of the config, once that was reconciled with.
+	Spec Spec `json:"spec"`
 
 	Phase Phase `json:"phase"`
 	// Step is the index of the step, and Share what the canary gets, in percent.

@@ -11,24 +11,23 @@ const maxGap = 10 * time.Second
 
 // Step is the state after both sides did what was seen since the last look, until
 // now. It takes a step on, or back, or stays.
-func Step(spec Spec, s State, now time.Time, seen Sides) State {
+func Step(s State, now time.Time, seen Sides) State {
 	passed := min(max(now.Sub(s.At), 0), maxGap)
-	if now.After(s.At) {
-		s.At = now
-	}
+	s.At = now // by another clock, perhaps: one that is behind would hold everything up
 	switch s.Phase {
 	case Running, Paused:
-		s = s.watch(spec, passed, seen)
-		return s.decide(spec, now)
+		s = s.watch(passed, seen)
+		return s.decide(now)
 	case Returning:
 		s.Elapsed += passed
-		return s.goBack(spec, now)
+		return s.goBack(now)
 	}
 	return s
 }
 
 // watch takes in what both sides did in a time.
-func (s State) watch(spec Spec, passed time.Duration, seen Sides) State {
+func (s State) watch(passed time.Duration, seen Sides) State {
+	spec := s.Spec
 	money := moneyBetween(s.Watched, s.Watched+passed, spec.Every)
 	if s.Watched == 0 {
 		money += atStart
@@ -46,8 +45,7 @@ func (s State) watch(spec Spec, passed time.Duration, seen Sides) State {
 		s.OverP99.againstBound(c.Slow, c.Requests, 1-p99, money)
 	}
 	s.MoreErrors.againstStable(c.Failed, c.Requests, o.Failed, o.Requests, spec.ErrorTolerance, money)
-	s = s.watchTail(spec, &seen, money)
-	return s
+	return s.watchTail(&seen, money)
 }
 
 // p99 is the quantile that is watched.
@@ -68,11 +66,11 @@ const (
 // the tolerance. That p99 is of what was seen before, so that no request has a part
 // in what it is measured by; of both sides' latencies the same bound is asked, at
 // the same time, so that what slows both of them says nothing.
-func (s State) watchTail(spec Spec, seen *Sides, money float64) State {
+func (s State) watchTail(seen *Sides, money float64) State {
 	c, o := &seen.Canary.Latency, &seen.Stable.Latency
 	if s.Base.Count() >= leastBase {
 		typical := s.Base.Quantile(p99)
-		over := bucketOf(max(time.Duration(float64(typical)*spec.LatencyTolerance), typical+leastSlower))
+		over := bucketOf(max(time.Duration(float64(typical)*s.Spec.LatencyTolerance), typical+leastSlower))
 		cn, on, cOver, oOver := c.Count(), o.Count(), c.above(over), o.above(over)
 		s.Slower.againstStable(cOver, cn, oOver, on, tailTolerance, money)
 		s.Tail.Over = bounds[over]
@@ -88,18 +86,19 @@ func (s State) watchTail(spec Spec, seen *Sides, money float64) State {
 }
 
 // decide takes back what does not stand, and a step on where all is as it should be.
-func (s State) decide(spec Spec, now time.Time) State {
-	v := judge(spec, s)
+func (s State) decide(now time.Time) State {
+	spec := s.Spec
+	v := judge(s)
 	if v.fails != "" {
-		return s.takeBack(spec, now, TakenBack, v.fails, spec.BackEvery)
+		return s.takeBack(now, TakenBack, v.fails, spec.BackEvery)
 	}
 	if s.Phase == Paused {
 		return s
 	}
-	if s.Waits = waits(spec, s, v); s.Waits != "" {
+	if s.Waits = waits(s, v); s.Waits != "" {
 		return s
 	}
-	stood := fmt.Sprintf("it stood for %s at %d %%: %s", round(s.Elapsed), s.Share, s.numbers(spec))
+	stood := fmt.Sprintf("it stood for %s at %d %%: %s", round(s.Elapsed), s.Share, s.numbers())
 	if s.Step == spec.last() {
 		s = s.moved(Finished, now, s.Share, stood)
 		s.Phase = Done
@@ -110,7 +109,7 @@ func (s State) decide(spec Spec, now time.Time) State {
 }
 
 // takeBack takes the canary's share away, a step each time or at once.
-func (s State) takeBack(spec Spec, now time.Time, kind Kind, why string, every time.Duration) State {
+func (s State) takeBack(now time.Time, kind Kind, why string, every time.Duration) State {
 	s.Waits = ""
 	if every == 0 || s.Step == 0 || s.Share == 0 {
 		s = s.moved(kind, now, 0, why)
@@ -118,11 +117,12 @@ func (s State) takeBack(spec Spec, now time.Time, kind Kind, why string, every t
 		return s
 	}
 	s.Phase, s.Step, s.Elapsed = Returning, s.Step-1, 0
-	return s.moved(kind, now, spec.Steps[s.Step], why)
+	return s.moved(kind, now, s.Spec.Steps[s.Step], why)
 }
 
 // goBack takes the steps back for which it is time.
-func (s State) goBack(spec Spec, now time.Time) State {
+func (s State) goBack(now time.Time) State {
+	spec := s.Spec
 	if s.Elapsed < spec.BackEvery {
 		return s
 	}

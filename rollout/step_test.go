@@ -45,11 +45,11 @@ func begun(t *testing.T, spec Spec) *story {
 
 func (y *story) after(d time.Duration, seen Sides) {
 	y.now = y.now.Add(d)
-	y.s = Step(y.spec, y.s, y.now, seen)
+	y.s = Step(y.s, y.now, seen)
 }
 
 func (y *story) act(a Action) error {
-	next, err := Act(y.spec, y.s, a, y.now, "by the test")
+	next, err := Act(y.s, a, y.now, "by the test")
 	y.s = next
 	return err
 }
@@ -302,11 +302,11 @@ func TestMachine(t *testing.T) {
 					counts(n, uint64(float64(n)*rapid.SampledFrom([]float64{0, 0, 0, 0.01, 0.5}).Draw(t, "errors")), rapid.SampledFrom([]time.Duration{20 * time.Millisecond, time.Second}).Draw(t, "took"), spec.P99),
 					counts(m, 0, 20*time.Millisecond, spec.P99),
 				}
-				s = Step(spec, s, now, seen)
+				s = Step(s, now, seen)
 				checkLook(t, spec, before, s, seen)
 			case "act":
 				a := rapid.SampledFrom(Actions()).Draw(t, "action")
-				next, err := Act(spec, s, a, now, "me")
+				next, err := Act(s, a, now, "me")
 				if err != nil && !reflect.DeepEqual(next, s) {
 					t.Fatalf("%s was refused (%v) and done", a, err)
 				}
@@ -375,7 +375,7 @@ func checkState(t *rapid.T, spec Spec, s State) {
 	if len(s.History) == 0 || len(s.History) > keptEvents || s.last().To != s.Share || s.last().Why == "" {
 		t.Fatalf("the last of %d decisions is %+v, and the share %d %%", len(s.History), s.last(), s.Share)
 	}
-	if s.Terms != spec.terms() {
+	if !s.Spec.equal(spec) {
 		t.Fatal("it is of other terms than the config's")
 	}
 	for _, e := range []Evidence{s.OverErrorRate, s.OverP99, s.MoreErrors, s.Slower} {

@@ -7,9 +7,9 @@ import (
 )
 
 // numbers are those of both sides in the step, in words.
-func (s State) numbers(spec Spec) string {
+func (s State) numbers() string {
 	c, o := &s.Seen.Canary, &s.Seen.Stable
-	text := fmt.Sprintf("%s, p99 %s", failed(spec.Backend, c), round(c.Latency.Quantile(p99)))
+	text := fmt.Sprintf("%s, p99 %s", failed(s.Spec.Backend, c), round(c.Latency.Quantile(p99)))
 	if o.Requests == 0 {
 		return text
 	}
