@@ -154,6 +154,10 @@ func TestDecodeEveryField(t *testing.T) {
 						Response: &HeaderChanges{Remove: []string{"X-Old"}},
 					},
 				},
+				Rollout: &Rollout{
+					Backend: "users-v2", Release: "2.1", Steps: []int{5, 25, 100}, Every: ms(300_000), BackEvery: ms(10_000),
+					AbortWhen: &AbortWhen{ErrorRate: 0.02, P99: ms(800), MinRequests: 100, Tolerance: &RolloutTolerance{Errors: 1.5, Latency: 1.1}},
+				},
 				Pin:      &Pin{Header: "X-Canary", Values: map[string]string{"always": "users-v2", "never": "users-v1"}},
 				Sticky:   []StickyPart{"user", "cookie:session", "clientIP"},
 				Timeout:  ms(2000),

@@ -813,7 +813,7 @@ type Route struct {
 	// it is empty.
 	Sticky []StickyPart `yaml:"sticky"`
 	// Rollout moves the weights by outcomes.
-	Rollout *Rollout `yaml:"rollout" later:"automatic rollouts"`
+	Rollout *Rollout `yaml:"rollout"`
 	// Timeout is for the whole request, retries included. 0 means 15s.
 	// An upgraded connection has none: only IdleTimeout ends it.
 	Timeout Duration `yaml:"timeout"`

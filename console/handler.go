@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/rollout"
 )
 
 // Settings come from the environment.
@@ -43,6 +44,8 @@ type Options struct {
 	Keys *keys.Store
 	// Breakers are those of the config. Nil: there is no API for them.
 	Breakers *breakerpolicy.Breakers
+	// Rollouts are those of the routes. Nil: there is no API for them.
+	Rollouts *rollout.Controller
 	// Log is told of what the database cannot answer, and of what operators do.
 	Log *slog.Logger
 }
@@ -55,6 +58,7 @@ type Options struct {
 //	/api/v1/status  what is served, and how each Envoy stands; likewise
 //	/api/v1/keys, /api/v1/tokens/revocations  see keysAPI
 //	/api/v1/breakers  see breakersAPI
+//	/api/v1/rollouts  see rolloutsAPI
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -77,6 +81,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.Breakers != nil {
 		breakersAPI{o.Breakers, o.Log}.register(mux, o.Token)
+	}
+	if o.Rollouts != nil {
+		rolloutsAPI{o.Rollouts, o.Log}.register(mux, o.Token)
 	}
 	return mux
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -120,11 +121,10 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	}
 	defer svc.leave()
 	before := svc.plan.Load()
-	if before != nil {
-		config.Adopt(c, before.Config)
+	if svc.base != nil {
+		config.Adopt(c, svc.base)
 	}
-	form, also := svc.forms.next(xds.FormFor(c), time.Now())
-	next, err := plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also})
+	next, err := svc.compile(c)
 	if err != nil {
 		svc.reloads.done("invalid", err)
 		return err
@@ -144,41 +144,76 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 	}
 	if before != nil && before.Version == next.Version && resources.SameSecrets(svc.resources) {
 		svc.certs.Serve(c, files)
-		svc.keep(ch)
+		svc.accept(ctx, c, ch)
 		svc.unchanged()
 		return nil
 	}
+	settled, err := svc.publish(ctx, next, files, resources)
+	if err != nil {
+		if errors.Is(err, xds.ErrUnsafe) {
+			svc.reloads.done("invalid", err)
+		}
+		return fmt.Errorf("publishing config %s: %w", next.Version, err)
+	}
+	svc.accept(ctx, c, ch)
+	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
+	if len(svc.setAside) > 0 {
+		svc.tellSetAside()
+		return nil
+	}
+	svc.reloads.done("applied", nil)
+	if settled {
+		svc.settle(ctx)
+	}
+	return nil
+}
+
+// compile is the plan for a config, with the weights that its rollouts have now. It
+// takes over what it can from what is served.
+func (svc *service) compile(c *config.Config) (*plan.Plan, error) {
+	before := svc.plan.Load()
+	c = svc.rollouts.Overlay(c)
+	if before != nil {
+		config.Adopt(c, before.Config)
+	}
+	form, also := svc.forms.next(xds.FormFor(c), time.Now())
+	return plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also})
+}
+
+// publish serves a plan in place of the one before it, and tells whether every Envoy
+// runs all of it. On an error what was served before still is.
+func (svc *service) publish(ctx context.Context, next *plan.Plan, files *certs.Set, resources xds.Resources) (settled bool, err error) {
+	before := svc.plan.Load()
 	svc.generations.retire(before, next.DroppedRoutes)
 	svc.judgeBy(ctx, svc.generations.with(next))
 	published, err := svc.xds.Publish(ctx, resources)
 	if err != nil {
 		// Some Envoy may have run a part of it: its requests are judged too.
 		svc.generations.retire(next, next.RoutesNotIn(before))
-		if errors.Is(err, xds.ErrUnsafe) {
-			svc.reloads.done("invalid", err)
-		}
-		return fmt.Errorf("publishing config %s: %w", next.Version, err)
+		return false, err
 	}
 	svc.plan.Store(next)
 	svc.resources = resources
-	svc.certs.Serve(c, files)
-	svc.keep(ch)
+	svc.certs.Serve(next.Config, files)
 	svc.setAside = refusedParts(published.SetAside)
 	svc.router.serve(next)
-	svc.log.Info("config applied", "version", next.Version, "routes", len(c.Routes), "backends", len(c.Backends))
-	if len(published.SetAside) > 0 {
-		// What is served in its stead names the policies of plans before: they
-		// are kept as long as that is so.
-		svc.tellSetAside()
-		return nil
-	}
-	svc.reloads.done("applied", nil)
-	if published.Settled {
-		dropped := svc.generations.settled(time.Now())
-		svc.judgeBy(ctx, svc.generations.with(next))
-		svc.forget(dropped)
-	}
-	return nil
+	// What is served in place of what is set aside names the policies of plans
+	// before: they are kept as long as that is so.
+	return published.Settled && len(published.SetAside) == 0, nil
+}
+
+// settle forgets what no Envoy asks by any more, once all run what is served.
+func (svc *service) settle(ctx context.Context) {
+	dropped := svc.generations.settled(time.Now())
+	svc.judgeBy(ctx, svc.generations.with(svc.plan.Load()))
+	svc.forget(dropped)
+}
+
+// accept remembers a config that is served, and follows its rollouts.
+func (svc *service) accept(ctx context.Context, c *config.Config, ch change) {
+	svc.base = c
+	svc.keep(ch)
+	svc.rollouts.Apply(ctx, c)
 }
 
 // tellSetAside tells what Envoys have refused of what is served.

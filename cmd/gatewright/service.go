@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/breakerpolicy"
+	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/door"
@@ -29,6 +30,7 @@ import (
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/rollout"
 	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -52,6 +54,7 @@ type service struct {
 	limiter       *ratelimit.Limiter
 	limitFiles    *limitFiles // nil: no folder is set
 	breakers      *breakerpolicy.Breakers
+	rollouts      *rollout.Controller
 	judging       judging
 	judge         *authz.Server
 	router        router
@@ -75,6 +78,9 @@ type service struct {
 	applying chan struct{}
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
+	// base is the config that is served, as it was read: the plan's has other weights
+	// where there are rollouts. Only apply and reweigh touch it.
+	base *config.Config
 	// resources are the plan's, with the secrets that are served. Only apply
 	// touches them.
 	resources xds.Resources
@@ -126,7 +132,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Log: svc.log}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Rollouts: svc.rollouts, Log: svc.log}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
@@ -178,6 +184,11 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.breakers, err = breakerpolicy.Open(svc.settings.breakers, svc.log, svc.registry); err != nil {
 		return err
 	}
+	if svc.rollouts, err = rollout.Open(svc.settings.rollout, rollout.Options{
+		File: filepath.Join(p.StateDir, "rollouts.json"), Log: svc.log, Registerer: svc.registry, Clock: time.Now,
+	}); err != nil {
+		return err
+	}
 	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
 		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
 	})
@@ -216,7 +227,7 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended, svc.breakers.Observe).Register(server)
+	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended, svc.breakers.Observe, svc.rollouts.Observe).Register(server)
 	return server
 }
 
@@ -253,6 +264,8 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.revoked.Run(ctx) })
 	group.Go(func() error { return svc.customers.Run(ctx) })
 	group.Go(func() error { return svc.follow(ctx) })
+	group.Go(func() error { return svc.rollouts.Run(ctx) })
+	group.Go(func() error { return svc.followRollouts(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })
@@ -336,6 +349,9 @@ func (svc *service) close() error {
 	}
 	if svc.breakers != nil {
 		errs = append(errs, svc.breakers.Close())
+	}
+	if svc.rollouts != nil {
+		errs = append(errs, svc.rollouts.Close())
 	}
 	if svc.store != nil {
 		errs = append(errs, svc.store.Close())

@@ -17,6 +17,7 @@ import (
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/rollout"
 	"github.com/gatewright/gatewright/store"
 )
 
@@ -34,6 +35,7 @@ type settings struct {
 	ratelimit ratelimit.Settings
 	rules     ratelimit.RuleSettings
 	breakers  breakerpolicy.Settings
+	rollout   rollout.Settings
 }
 
 type processSettings struct {
@@ -63,7 +65,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.authz, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.rollout, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

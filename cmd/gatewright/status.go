@@ -17,6 +17,7 @@ import (
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/ratelimit"
+	"github.com/gatewright/gatewright/rollout"
 	"github.com/gatewright/gatewright/store"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -43,6 +44,8 @@ type statusReport struct {
 	Certificates []certs.Status `json:"certificates"`
 	// RateLimitFiles is how the folder of rate limit configuration stands. Nil: none is set.
 	RateLimitFiles *limitFilesStatus `json:"rateLimitFiles,omitempty"`
+	// Rollouts are where the rollouts are, and so the weights of their routes.
+	Rollouts []rollout.Status `json:"rollouts"`
 	// Shadow is what requirements in shadow have made of requests, by route, since
 	// the process started.
 	Shadow []authz.ShadowStatus `json:"shadow"`
@@ -82,6 +85,7 @@ func (svc *service) status() any {
 	r.KeySets = svc.keySets.Status(time.Now())
 	r.Certificates = svc.certs.Status()
 	r.RateLimitFiles = svc.limitFiles.status()
+	r.Rollouts = svc.rollouts.Status()
 	r.Shadow = svc.judge.ShadowStatus()
 	r.LimitsInShadow = svc.limiter.ShadowStatus()
 	return r
@@ -177,6 +181,11 @@ func printStatus(w io.Writer, r statusReport) error {
 	}
 	if err := printCertificates(w, r.Certificates); err != nil {
 		return err
+	}
+	if len(r.Rollouts) > 0 {
+		if err := printRollouts(w, r.Rollouts); err != nil {
+			return err
+		}
 	}
 	if err := printShadow(w, r.Shadow); err != nil {
 		return err

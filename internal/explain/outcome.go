@@ -24,6 +24,8 @@ type Outcome struct {
 	// caller there, or does not.
 	Pinned string `json:"pinned,omitempty"`
 	Sticky string `json:"sticky,omitempty"`
+	// Rollout says how the shares move by themselves.
+	Rollout string `json:"rollout,omitempty"`
 	// Path and Host are what the backend sees.
 	Path string `json:"path,omitempty"`
 	Host string `json:"host,omitempty"`
@@ -65,6 +67,7 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 		o.Answer = &Answer{Status: r.Respond.Status, Detail: fmt.Sprintf("an answer of the gateway's own, %d bytes", len(r.Respond.Body))}
 		return o
 	}
+	o.Rollout = moves(r)
 	o.send(c, r, asked, side)
 	o.Host, o.Path = asked.Host, path
 	if r.Rewrite != nil {

@@ -114,6 +114,9 @@ func parts(sticky []config.StickyPart) string {
 
 // shares are those of the backends by their weights.
 func shares(r *config.Route) map[string]string {
+	if r.Rollout != nil {
+		return movedShares(r)
+	}
 	sum, out := 0, map[string]string{}
 	for _, to := range r.To {
 		if to.Weight != nil {
