@@ -291,6 +291,64 @@ func TestFleetNewInstance(t *testing.T) {
 	}
 }
 
+// Nobody has asked an instance for long, so it does not look: the first request that
+// comes has it look at once.
+func TestFleetIdleInstance(t *testing.T) {
+	t.Parallel()
+	c := short()
+	c.OpenFor = config.Duration(time.Hour)
+	f := newFleet(t, testenv.StartRedis(t).URL(), patient, c)
+	idle := f.all[2]
+	cell := idle.table.Load().all[0]
+	testenv.Eventually(t, "it looks no more", func() error {
+		cell.asked.Store(idle.now() - idleFor - 1)
+		if idle.now()-cell.reported.Load() < 2*idleEvery {
+			return fmt.Errorf("it has looked")
+		}
+		return nil
+	})
+	for range 10 {
+		fail(t, f.all[0], 1)
+		fail(t, f.all[1], 1)
+	}
+	f.all = f.all[:2]
+	f.untilAll(StateOpen)
+	equal(t, "what it knows", cell.view.Load().State, StateClosed)
+	idle.Admit("r", "users")
+	testenv.Eventually(t, "it knows", func() error {
+		if s := cell.view.Load().State; s != StateOpen {
+			return fmt.Errorf("it is %s", s)
+		}
+		return nil
+	})
+}
+
+// One instance of three has no Redis, and opens alone by what it sees. When it has
+// Redis again, it does as the others, who knew more.
+func TestFleetPartitionedInstance(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartRedis(t)
+	c := short()
+	c.OpenFor = config.Duration(time.Hour)
+	f := newFleet(t, server.URL(), patient, c)
+	proxy := testenv.StartSlow(t, server.Addr)
+	far, _ := open(t, Settings{RedisURL: "redis://" + proxy.Addr, RedisTimeout: leastTimeout}, users(c))
+	one := &fleet{t: t, all: []*Breakers{far}}
+	one.until("it shares the breaker", func(_ int, s Status) bool { return s.Shared })
+	defer f.traffic()()
+
+	proxy.Delay(time.Second)
+	one.until("it is alone", func(_ int, s Status) bool { far.Admit("r", "users"); return !s.Shared })
+	for range 20 {
+		far.Observe(ended(500))
+	}
+	one.until("it is open", func(_ int, s Status) bool { return s.State == StateOpen && !s.Shared })
+	f.untilAll(StateClosed)
+	proxy.Delay(0)
+	one.until("it is closed, as the others", func(_ int, s Status) bool { return s.State == StateClosed && s.Shared })
+	f.untilAll(StateClosed)
+}
+
 // Redis goes, in whichever way, and comes back: nothing opens and nothing closes by
 // that, and nothing is stuck.
 func TestFleetWithoutRedis(t *testing.T) {
