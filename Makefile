@@ -100,6 +100,10 @@ bench-limits: redis ## Measure what a limit costs (ARGS="-redis ADDRESS -rival N
 soak-limits: redis ## What four instances admit together in a minute of full load, beside the bound
 	@$(GO) run ./bench/limits -rounds 0 -many 0 -fleet 60s $(ARGS)
 
+.PHONY: bench-outcomes
+bench-outcomes: ## Measure what it costs to learn how requests have ended (ARGS="-rounds 3 -o FILE")
+	@$(GO) run ./bench/outcomes $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)
