@@ -42,11 +42,20 @@ func TestDecodeEveryField(t *testing.T) {
 			"users-v1": {
 				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
 				Protocol: ProtocolHTTP2, LoadBalancing: Random,
-				HealthCheck:      &HealthCheck{Path: "/healthz?deep=1", Interval: ms(10_000), Timeout: ms(1500), UnhealthyAfter: 4, HealthyAfter: 1},
-				Connections:      &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
-				OutlierDetection: &OutlierDetection{Consecutive5xx: 7, Interval: ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionPercent: 50},
+				HealthCheck: &HealthCheck{Path: "/healthz?deep=1", Interval: ms(10_000), Timeout: ms(1500), UnhealthyAfter: 4, HealthyAfter: 1},
+				Connections: &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
+				OutlierDetection: &OutlierDetection{
+					Consecutive5xx: 7, ConsecutiveGatewayErrors: 3, ConsecutiveLocalErrors: 2,
+					FailurePercentage: &FailurePercentage{Threshold: 60, MinEndpoints: 3, MinRequests: 20},
+					SuccessRate:       &SuccessRate{Deviations: 2.5, MinEndpoints: 4, MinRequests: 40},
+					Interval:          ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionTime: ms(7_200_000), Jitter: ms(10_000), MaxEjectionPercent: 50,
+				},
+				PanicThreshold: new(30),
+				AdaptiveConcurrency: &AdaptiveConcurrency{
+					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
+				},
 			},
-			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5}}},
+			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{

@@ -3,8 +3,9 @@ package config
 import "time"
 
 // DefaultBackoff is the first wait before a repeated attempt, at its longest,
-// where a config says none.
-const DefaultBackoff = 25 * time.Millisecond
+// where a config says none. It is what keeps the repeats of a quiet backend to ten a
+// second: one may always be under way, and on average waits half as long.
+const DefaultBackoff = 200 * time.Millisecond
 
 // longestBackoffs is how many first waits the longest one is by default.
 const longestBackoffs = 10

@@ -1,9 +1,16 @@
 package config
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"time"
+)
 
 // maxConnections is the number that Envoy's users write for "no bound".
 const maxConnections = 1_000_000_000
+
+// maxBudgetInterval bounds what an Envoy remembers of the requests that have begun.
+const maxBudgetInterval = 10 * time.Second
 
 func (c *checker) backend(at *place, b *Backend) {
 	c.name(at, b.Name)
@@ -18,6 +25,12 @@ func (c *checker) backend(at *place, b *Backend) {
 	}
 	if b.OutlierDetection != nil {
 		c.outlierDetection(at.key("outlierDetection"), b.OutlierDetection)
+	}
+	if b.PanicThreshold != nil {
+		c.between(at.key("panicThreshold"), 0, int64(*b.PanicThreshold), 100)
+	}
+	if b.AdaptiveConcurrency != nil {
+		c.adaptiveConcurrency(at.key("adaptiveConcurrency"), b.AdaptiveConcurrency)
 	}
 	if b.Breaker != nil {
 		c.breaker(at.key("breaker"), b.Breaker, b.Name)
@@ -63,6 +76,7 @@ func (c *checker) connections(at *place, n *Connections) {
 		c.must(n.MaxRetries == 0, at, "must not stand beside maxRetries: of the two bounds Envoy keeps one")
 		c.must(budget.Percent == nil || *budget.Percent >= 0 && *budget.Percent <= 100, at.key("percent"), "must be 0 to 100")
 		c.between(at.key("minConcurrent"), 0, int64(budget.MinConcurrent), maxConnections)
+		c.atMost(at.key("interval"), budget.Interval, maxBudgetInterval)
 	}
 }
 
@@ -71,4 +85,44 @@ func (c *checker) outlierDetection(at *place, o *OutlierDetection) {
 	c.atMost(at.key("interval"), o.Interval, maxDuration)
 	c.atMost(at.key("baseEjectionTime"), o.BaseEjectionTime, maxDuration)
 	c.between(at.key("maxEjectionPercent"), 0, int64(o.MaxEjectionPercent), 100)
+	c.between(at.key("consecutiveGatewayErrors"), 0, int64(o.ConsecutiveGatewayErrors), math.MaxUint32)
+	c.between(at.key("consecutiveLocalErrors"), 0, int64(o.ConsecutiveLocalErrors), math.MaxUint32)
+	c.atMost(at.key("maxEjectionTime"), o.MaxEjectionTime, maxDuration)
+	base := Duration(o.BaseEjectionTime.Or(DefaultBaseEjection))
+	c.must(o.MaxEjectionTime == 0 || o.MaxEjectionTime >= base, at.key("maxEjectionTime"), fmt.Sprintf("must be at least the baseEjectionTime, %s", base))
+	c.atMost(at.key("jitter"), o.Jitter, maxDuration)
+	if p := o.FailurePercentage; p != nil {
+		at := at.key("failurePercentage")
+		c.between(at.key("threshold"), 0, int64(p.Threshold), 100)
+		c.enoughToCompare(at, p.MinEndpoints, p.MinRequests)
+	}
+	if r := o.SuccessRate; r != nil {
+		at := at.key("successRate")
+		c.must(r.Deviations >= 0 && r.Deviations <= maxDeviations, at.key("deviations"), fmt.Sprintf("must be 0 to %d", maxDeviations))
+		c.enoughToCompare(at, r.MinEndpoints, r.MinRequests)
+	}
+}
+
+// DefaultBaseEjection is how long an endpoint is ejected for the first time, where a
+// config says nothing.
+const DefaultBaseEjection = 30 * time.Second
+
+// maxDeviations is so much that no endpoint is so far from the others.
+const maxDeviations = 1000
+
+// enoughToCompare are the minima of endpoints and of requests of each.
+func (c *checker) enoughToCompare(at *place, endpoints, requests int) {
+	c.between(at.key("minEndpoints"), 0, int64(endpoints), math.MaxUint32)
+	c.between(at.key("minRequests"), 0, int64(requests), math.MaxUint32)
+}
+
+func (c *checker) adaptiveConcurrency(at *place, a *AdaptiveConcurrency) {
+	c.between(at.key("max"), 0, int64(a.Max), maxConnections)
+	c.between(at.key("min"), 0, int64(a.Min), maxConnections)
+	c.must(a.Max < 0 || a.LeastConcurrency() <= a.MostConcurrency(), at.key("min"), fmt.Sprintf("must be at most the max, %d", a.MostConcurrency()))
+	c.must(a.Percentile >= 0 && a.Percentile <= 100, at.key("percentile"), "must be above 0 and up to 100")
+	c.must(a.Tolerance == nil || *a.Tolerance >= 0 && *a.Tolerance <= 100, at.key("tolerance"), "must be 0 to 100")
+	c.atMost(at.key("interval"), a.Interval, maxDuration)
+	c.atMost(at.key("measureEvery"), a.MeasureEvery, maxDuration)
+	c.between(at.key("measureRequests"), 0, int64(a.MeasureRequests), math.MaxUint32)
 }

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -32,9 +33,10 @@ func (b builder) cluster(backend *config.Backend) *clusterv3.Cluster {
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(clusterBufferLimit),
 		LbPolicy:                      lbPolicy(backend.LoadBalancing),
 		HealthChecks:                  healthChecks(backend.HealthCheck),
-		CircuitBreakers:               b.policies.Thresholds(backend.Connections),
+		CircuitBreakers:               b.policies.Thresholds(backend.Connections, b.retried[backend.Name]),
 		OutlierDetection:              b.policies.OutlierDetection(backend.OutlierDetection),
 		TypedExtensionProtocolOptions: protocolOptions(backend.Protocol),
+		CommonLbConfig:                panicThreshold(backend.PanicThreshold),
 	}
 	if resolvedByDNS(backend) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
@@ -62,6 +64,15 @@ func endpointsName(c *clusterv3.Cluster) string {
 func resolvedByDNS(b *config.Backend) bool {
 	_, err := netip.ParseAddrPort(b.Endpoints[0])
 	return err != nil
+}
+
+// panicThreshold is the share of healthy endpoints below which all are used. Envoy's
+// own, 50 %, needs no word.
+func panicThreshold(percent *int) *clusterv3.Cluster_CommonLbConfig {
+	if percent == nil {
+		return nil
+	}
+	return &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: float64(*percent)}}
 }
 
 func lbPolicy(l config.LoadBalancing) clusterv3.Cluster_LbPolicy {

@@ -62,6 +62,9 @@ const controlTimeout = time.Second
 // The first filter answers preflights, which carry no credential to judge, and
 // tells browsers who may read an answer, a denial included.
 //
+// Those that bound the requests at once of a backend come last: what is denied before
+// is no load of the backend's, and the time that a judgement takes none of its own.
+//
 // The filter that remembers the path is there where some route rewrites one. It
 // decides nothing, so it may come and go with the routes.
 func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
@@ -77,6 +80,7 @@ func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
+	chain = append(chain, b.adaptiveFilters()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
 }
 

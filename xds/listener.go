@@ -69,7 +69,7 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 
 		EarlyHeaderMutationExtensions: b.earlyHeaderMutations(l),
 		HttpFilters:                   b.httpFilters(l),
-		LocalReplyConfig:              localReplies(),
+		LocalReplyConfig:              b.localReplies(),
 		AccessLog:                     b.accessLogs(l),
 		Tracing:                       tracing(),
 	}

@@ -5,6 +5,7 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -43,8 +44,10 @@ func (p problem) json() string {
 // localReplies give Envoy's own failures a body with a reason. The first
 // mapper whose filter fits is used; what none fits (the denials of Check, a
 // route's own response) goes out as it is.
-func localReplies() *hcmv3.LocalReplyConfig {
-	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{
+func (b builder) localReplies() *hcmv3.LocalReplyConfig {
+	overloaded := problem{title: "Service Unavailable", reason: "backend-overloaded",
+		detail: "the backend has as many requests as it may have"}
+	mappers := []*hcmv3.ResponseMapper{
 		refusedConnect(),
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),
@@ -54,14 +57,27 @@ func localReplies() *hcmv3.LocalReplyConfig {
 			detail: "a rate limit of this route is used up"}),
 		replyFor(flags("RLSE"), problem{title: "Service Unavailable", reason: "limit-service-unavailable",
 			detail: "the gateway could not count this request"}),
-		replyFor(flags("UO"), problem{title: "Service Unavailable", reason: "backend-overloaded",
-			detail: "the backend has as many requests as it may have"}),
+		replyFor(flags("UO"), overloaded),
 		replyFor(flags("UH", "NC"), problem{title: "Service Unavailable", reason: "backend-unavailable",
 			detail: "no endpoint of the backend can be used"}),
 		replyFor(flags("UT", "SI", "DI"), problem{title: "Gateway Timeout", reason: "backend-timeout",
 			detail: "the backend did not answer in time"}),
 		replyFor(flags("UF", "UC", "UR", "LR", "URX", "UPE"), problem{title: "Service Unavailable", reason: "backend-failed",
 			detail: "the connection to the backend failed"}),
+	}
+	if b.adaptive != "" {
+		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
+	}
+	return &hcmv3.LocalReplyConfig{Mappers: mappers}
+}
+
+// detailed is an answer of which Envoy says no more than these details.
+func detailed(details string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+		ExtensionFilter: &accesslogv3.ExtensionFilter{
+			Name:       "envoy.access_loggers.extension_filters.cel",
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: mustAny(&celv3.ExpressionFilter{Expression: "response.code_details == '" + details + "'"})},
+		},
 	}}
 }
 

@@ -36,7 +36,7 @@ func build(t *testing.T, c *config.Config) Resources {
 	t.Helper()
 	r, err := Build(c, Policies{
 		Decide:           func(*config.Route, config.RateLimitPlacement) Decision { return Decision{} },
-		Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
+		Thresholds:       func(*config.Connections, bool) *clusterv3.CircuitBreakers { return nil },
 		OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
 	}, Options{})
 	if err != nil {

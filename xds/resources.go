@@ -16,6 +16,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	adaptivev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/adaptive_concurrency/v3"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -80,10 +81,12 @@ type Policies struct {
 	// route, by its address, Check may send its requests to the same backends, and
 	// Strangers is the same.
 	Judged any
-	// Thresholds and OutlierDetection are Envoy's own protections of a
-	// backend (breakerpolicy).
-	Thresholds       func(*config.Connections) *clusterv3.CircuitBreakers
-	OutlierDetection func(*config.OutlierDetection) *clusterv3.OutlierDetection
+	// Thresholds, OutlierDetection and AdaptiveConcurrency are Envoy's own
+	// protections of a backend (breakerpolicy). retried tells that some route asks
+	// it again; AdaptiveConcurrency is asked for backends that have it.
+	Thresholds          func(c *config.Connections, retried bool) *clusterv3.CircuitBreakers
+	OutlierDetection    func(*config.OutlierDetection) *clusterv3.OutlierDetection
+	AdaptiveConcurrency func(*config.AdaptiveConcurrency) *adaptivev3.AdaptiveConcurrency
 }
 
 // Options say how a config is built. The zero value builds it in the form
@@ -105,6 +108,7 @@ type Options struct {
 // it is a bug of this package, caught before an Envoy sees it.
 func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
+	b.retried, b.adaptive = retriedBackends(c), adaptiveBackends(c)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -121,9 +125,16 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	return s.next, errors.Join(s.errs...)
 }
 
+// clusterSource is all that a cluster depends on.
+type clusterSource struct {
+	backend *config.Backend
+	retried bool
+}
+
 // addBackend adds a backend's cluster, and its endpoints where they are served.
 func (b builder) addBackend(s *set, backend *config.Backend) {
-	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == backend }) {
+	from := clusterSource{backend, b.retried[backend.Name]}
+	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == from }) {
 		name := s.next[resource.ClusterType][backend.Name].Message.(*clusterv3.Cluster).GetEdsClusterConfig().GetServiceName()
 		if name == "" || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
 			return
@@ -135,7 +146,7 @@ func (b builder) addBackend(s *set, backend *config.Backend) {
 		s.put(resource.EndpointType, newResource(resource.EndpointType, name, endpoints(name, backend), backend))
 		refers = append(refers, id{resource.EndpointType, name})
 	}
-	s.put(resource.ClusterType, newResource(resource.ClusterType, backend.Name, cluster, backend, refers...))
+	s.put(resource.ClusterType, newResource(resource.ClusterType, backend.Name, cluster, from, refers...))
 }
 
 // tableOfListener is the table that a listener finds its routes in: itself, or
@@ -186,6 +197,8 @@ type builder struct {
 	policies Policies
 	form     Form
 	hosts    hostRoutes
+	retried  map[string]bool // the backends that some route asks again
+	adaptive string          // the names of those with a filter of their own
 	shared   map[placing]func() *placedRoute
 }
 

@@ -33,14 +33,30 @@ func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
 		}},
 		HostSelectionRetryMaxAttempts: 3,
 	}
-	if r.Backoff != nil {
-		p.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{
-			BaseInterval: durationpb.New(r.Backoff.FirstWait()),
-			MaxInterval:  durationpb.New(r.Backoff.LongestWait()),
-		}
-		p.RateLimitedRetryBackOff = retryAfter(r.Backoff.RetryAfter)
+	backoff := r.Backoff
+	if backoff == nil {
+		backoff = &config.Backoff{}
 	}
+	p.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{
+		BaseInterval: durationpb.New(backoff.FirstWait()),
+		MaxInterval:  durationpb.New(backoff.LongestWait()),
+	}
+	p.RateLimitedRetryBackOff = retryAfter(backoff.RetryAfter)
 	return p
+}
+
+// retriedBackends are the names of the backends that some route asks again.
+func retriedBackends(c *config.Config) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range c.Routes {
+		if r.Retry == nil || r.Retry.Attempts == 0 {
+			continue
+		}
+		for _, to := range r.To {
+			out[to.Backend] = true
+		}
+	}
+	return out
 }
 
 // retryOn are the conditions of a retry. Where the config names none, only

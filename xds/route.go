@@ -88,6 +88,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
 	route.TypedPerFilterConfig = filterSettings(r, d, map[string]string{contextBackend: to.Backend})
+	b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
 	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, putHeaders(to.Response)...)
@@ -111,10 +112,13 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 			ResponseHeadersToAdd:    putHeaders(to.Response),
 			ResponseHeadersToRemove: removed(to.Response),
 		}
+		settings := map[string]*anypb.Any{}
 		if d.Needed {
-			member.TypedPerFilterConfig = map[string]*anypb.Any{
-				extAuthzFilter: checkSettings(map[string]string{contextBackend: to.Backend}),
-			}
+			settings[extAuthzFilter] = checkSettings(map[string]string{contextBackend: to.Backend})
+		}
+		b.underAdaptive(settings, to.Backend)
+		if len(settings) > 0 {
+			member.TypedPerFilterConfig = settings
 		}
 		weighted.Clusters = append(weighted.Clusters, member)
 	}

@@ -24,6 +24,7 @@ func (b builder) pinned(base *routev3.Route, r *config.Route, d Decision, p conf
 		route = b.toBackend(route, r, to, d, p)
 		if r.KeptByCaller() { // or else nobody asks
 			route.TypedPerFilterConfig = filterSettings(r, d, map[string]string{contextBackend: to.Backend, contextPinned: "true"})
+			b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
 		}
 		out = append(out, route)
 	}

@@ -30,7 +30,7 @@ func TestTreesChooseTheMostSpecificRoute(t *testing.T) {
 		}
 		b := builder{config: c, hosts: routesByHost(c), policies: Policies{
 			Decide:           func(*config.Route, config.RateLimitPlacement) Decision { return Decision{} },
-			Thresholds:       func(*config.Connections) *clusterv3.CircuitBreakers { return nil },
+			Thresholds:       func(*config.Connections, bool) *clusterv3.CircuitBreakers { return nil },
 			OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
 		}}
 		tree := routeTree("a", inTrees(b.place(c.Routes, nil, config.RateLimitService)), Decision{})

@@ -68,6 +68,8 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 		Judged:           p.judged,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,
+
+		AdaptiveConcurrency: breakerpolicy.AdaptiveConcurrency,
 	}, xds.Options{Form: p.Form, Also: o.Also, Previous: before})
 	if err != nil {
 		return nil, fmt.Errorf("compiling the config: %w", err)
