@@ -13,7 +13,7 @@ import (
 // of a few routes needs, and a search that meets one says so.
 const (
 	maxRivals   = 200
-	maxForRoute = 20_000
+	maxForRoute = 50_000
 	maxForAll   = 2_000_000
 	// least is what each changed route has, however many there are.
 	least = 8
