@@ -16,12 +16,15 @@ import (
 // places for a while and some of a request's are not where others are. Each request is
 // decided by Redis; each user has its capacity, and each of his routes has given what
 // was admitted, neither a token more nor, since what is denied is given back, one less.
+// What instances hold ahead is within the capacity, too.
 func TestClusterReshardUnderLoad(t *testing.T) {
 	t.Parallel()
 	cluster := testenv.StartRedisCluster(t, 10*time.Second)
 	const users, capacity, routes, routeCapacity = 9, 90, 5, 20
 	perUserLimit, perRoute := perUser("per-user", capacity, config.FailLocal), perUser("per-route", routeCapacity, config.FailLocal)
 	perRoute.Key = []config.KeyPart{config.KeyUser, config.KeyRoute}
+	leased := perUser("leased", capacity, config.FailLocal)
+	leased.Consistency = config.Lease
 	var fleet []*Limiter
 	for range 2 {
 		fleet = append(fleet, open(t, Settings{RedisURL: cluster.URL(), RedisTimeout: 10 * time.Second}, nil))
@@ -29,6 +32,7 @@ func TestClusterReshardUnderLoad(t *testing.T) {
 	user := func(i int) string { return fmt.Sprint("u", i) }
 	key := func(user string, route int) []string { return []string{user, fmt.Sprint("r", route)} }
 	var admitted [users][routes]atomic.Int64
+	var ahead [users]atomic.Int64
 	var sent, down atomic.Int64
 	stop := make(chan struct{})
 	var traffic sync.WaitGroup
@@ -45,9 +49,13 @@ func TestClusterReshardUnderLoad(t *testing.T) {
 					{Limit: perUserLimit, Key: []string{user(u)}},
 					{Limit: perRoute, Key: key(user(u), r)},
 				})
+				of := fleet[n%2].Take(context.Background(), []Charge{{Limit: leased, Key: []string{user(u)}}})
 				sent.Add(1)
-				if d.StoreDown {
+				if d.StoreDown || of.StoreDown {
 					down.Add(1)
+				}
+				if of.Allowed {
+					ahead[u].Add(1)
 				}
 				if d.Allowed {
 					admitted[u][r].Add(1)
@@ -92,6 +100,9 @@ func TestClusterReshardUnderLoad(t *testing.T) {
 	for u := range users {
 		if n := of(u); n != capacity {
 			t.Errorf("%s: %d admitted, want exactly %d", user(u), n, capacity)
+		}
+		if n := ahead[u].Load(); n > capacity || n < capacity*3/4 {
+			t.Errorf("%s: %d admitted by leases, want %d or a few less", user(u), n, capacity)
 		}
 		for r := range routes {
 			d := fleet[0].Take(context.Background(), []Charge{{Limit: perRoute, Key: key(user(u), r), Cost: NoCost}})
