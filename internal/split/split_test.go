@@ -3,6 +3,7 @@ package split
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -196,4 +197,21 @@ func TestCookie(t *testing.T) {
 			t.Errorf("%q: %q", header, got)
 		}
 	}
+}
+
+// FuzzCookie: any bytes are read without harm, and what is read is in them.
+func FuzzCookie(f *testing.F) {
+	for _, header := range []string{"", "a=1", `x=2; a="1"; a=3`, ";;=a=", "a", "\xff=\x00; a=\xff", `a="`} {
+		f.Add(header, "a")
+	}
+	f.Fuzz(func(t *testing.T, header, name string) {
+		for value := range Cookies(header, name) {
+			if !strings.Contains(header, name+"="+value) && !strings.Contains(header, name+`="`+value+`"`) {
+				t.Errorf("%q is not a cookie %q of %q", value, name, header)
+			}
+			if Point(value) >= Points {
+				t.Errorf("%q is beyond the line", value)
+			}
+		}
+	})
 }
