@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 		"config", "authz", "keys", "bench/internal/rig", "internal/door", "internal/heap", "internal/telemetry",
 	},
 	"bench/internal/rig": {"internal/testenv"},
+	"bench/outcomes":     {"bench/internal/rig"},
 	"bench/limits":       {"config", "authz", "ratelimit", "bench/internal/rig", "internal/testenv"},
 	"bench/control": {
 		"config", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
