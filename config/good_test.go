@@ -54,8 +54,19 @@ func TestDecodeEveryField(t *testing.T) {
 				AdaptiveConcurrency: &AdaptiveConcurrency{
 					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
 				},
+				Breaker: &Breaker{
+					ErrorRate: percent(0), Window: ms(60_000), MinRequests: 5, OpenFor: ms(2000), Backoff: &BreakerBackoff{Factor: percent(1.5), Max: ms(60_000), Jitter: 0.1},
+					Per: PerRoute, Probes: 3, ProbeLease: ms(5000), Ramp: ms(30_000),
+					Failures: BreakerFailures{
+						Status: []StatusRange{{429, 429}, {500, 599}}, GRPCStatus: []GRPCStatus{"internal"},
+						ConnectFailure: new(bool), Reset: new(bool), Timeout: new(bool), SlowerThan: ms(2000),
+					},
+					Fallback: &BreakerFallback{Respond: &Respond{Status: 200, Body: "[]", Headers: map[string]string{"Content-Type": "application/json"}}},
+					Mode:     ModeEnforce,
+					Webhook:  &Webhook{URL: "http://hooks.internal/breakers", AuthorizationEnv: "PATH", PlainHTTP: true},
+				},
 			},
-			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}},
+			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{

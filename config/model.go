@@ -173,8 +173,8 @@ type Backend struct {
 	// AdaptiveConcurrency finds out how many requests at once the backend serves
 	// without becoming slower, and denies what is more. Nil does not.
 	AdaptiveConcurrency *AdaptiveConcurrency `yaml:"adaptiveConcurrency"`
-	// Breaker stops calls to a backend that fails as a whole.
-	Breaker *Breaker `yaml:"breaker" later:"circuit breakers"`
+	// Breaker stops calls to a backend that fails as a whole. Nil never does.
+	Breaker *Breaker `yaml:"breaker"`
 	// TLS is used towards the backend. Nil is plain text.
 	TLS *BackendTLS `yaml:"tls" later:"TLS to backends"`
 }
@@ -439,7 +439,7 @@ type GRPCStatus string
 // open. Exactly one of its fields is given.
 type BreakerFallback struct {
 	// Backend takes the requests. It has a breaker of its own, or none.
-	Backend string `yaml:"backend" later:"fallback backends"`
+	Backend string `yaml:"backend"`
 	// Respond is a fixed answer. A call of gRPC gets its status alone.
 	Respond *Respond `yaml:"respond"`
 }

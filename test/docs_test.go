@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -102,4 +103,51 @@ routes:
 	if _, err := config.Parse("gateway.yaml", []byte(content)); err != nil {
 		t.Errorf("%v\n%s", err, content)
 	}
+}
+
+// TestBreakerDocumentIsValid: each breaker that the page shows is one, alone.
+func TestBreakerDocumentIsValid(t *testing.T) {
+	t.Setenv("HOOK_AUTHORIZATION", "Bearer sesame")
+	text, err := os.ReadFile("../docs/breakers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) < 5 {
+		t.Fatalf("docs/breakers.md shows %d blocks", len(blocks))
+	}
+	for i, block := range blocks {
+		shown := string(block[1])
+		if strings.HasPrefix(shown, "breaker:") {
+			shown = "backends:\n  orders:\n    endpoints: [10.0.0.5:80]\n    " + strings.ReplaceAll(shown, "\n", "\n    ") + "\n"
+		}
+		content := "listeners: [{name: public, address: 0.0.0.0:8080}]\n" + shown +
+			"\nroutes: [{name: r, match: {path: /}, auth: public, to: [{backend: orders}]}]\n"
+		c, err := config.Parse("gateway.yaml", []byte(content))
+		if err != nil {
+			t.Errorf("block %d: %v\n%s", i+1, err, content)
+			continue
+		}
+		if b := c.Backends["orders"].Breaker; b == nil || i == 0 && !reflect.DeepEqual(sameAsDefaults(b), &config.Breaker{}) {
+			t.Errorf("block %d: %+v", i+1, b)
+		}
+	}
+}
+
+// sameAsDefaults is a breaker without what it says of the defaults again.
+func sameAsDefaults(b *config.Breaker) *config.Breaker {
+	out, none := *b, &config.Breaker{}
+	if b.Rate() == none.Rate() {
+		out.ErrorRate = nil
+	}
+	if b.Over() == none.Over() {
+		out.Window = 0
+	}
+	if b.Least() == none.Least() {
+		out.MinRequests = 0
+	}
+	if b.FirstOpen() == none.FirstOpen() {
+		out.OpenFor = 0
+	}
+	return &out
 }

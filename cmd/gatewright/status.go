@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/ratelimit"
@@ -51,6 +53,8 @@ type statusReport struct {
 	Shadow []authz.ShadowStatus `json:"shadow"`
 	// LimitsInShadow is the same of limits in shadow.
 	LimitsInShadow []ratelimit.ShadowStatus `json:"limitsInShadow"`
+	// Breakers is how each breaker stands.
+	Breakers []breakerpolicy.Status `json:"breakers"`
 }
 
 // wellKept reports whether what was read last is what every Envoy runs.
@@ -88,6 +92,7 @@ func (svc *service) status() any {
 	r.Rollouts = svc.rollouts.Status()
 	r.Shadow = svc.judge.ShadowStatus()
 	r.LimitsInShadow = svc.limiter.ShadowStatus()
+	r.Breakers = svc.breakers.List()
 	return r
 }
 
@@ -190,7 +195,22 @@ func printStatus(w io.Writer, r statusReport) error {
 	if err := printShadow(w, r.Shadow); err != nil {
 		return err
 	}
-	return printLimitsInShadow(w, r.LimitsInShadow)
+	if err := printLimitsInShadow(w, r.LimitsInShadow); err != nil {
+		return err
+	}
+	return printUnusualBreakers(w, r.Breakers)
+}
+
+// printUnusualBreakers shows the breakers that are not closed by themselves.
+func printUnusualBreakers(w io.Writer, all []breakerpolicy.Status) error {
+	usual := func(s breakerpolicy.Status) bool {
+		return s.State == breakerpolicy.StateClosed && s.Forced == breakerpolicy.Auto && s.PassingPercent == 0
+	}
+	all = slices.DeleteFunc(slices.Clone(all), usual)
+	if len(all) == 0 {
+		return nil
+	}
+	return printBreakers(w, all)
 }
 
 func printLimitsInShadow(w io.Writer, all []ratelimit.ShadowStatus) error {

@@ -27,12 +27,18 @@ func (p *Plan) Breakers() map[string]Breaker {
 	}
 	for _, r := range p.Config.Routes {
 		for _, to := range r.To {
-			if b := p.Config.Backends[to.Backend]; b.Breaker != nil && b.Breaker.IsPerRoute() {
-				all[b.Breaker.NameFor(r.Name, to.Backend)] = Breaker{Route: r.Name, Backend: to.Backend, Config: b.Breaker}
-			}
+			p.addPerRoute(all, r, to.Backend)
+			p.addPerRoute(all, r, p.Config.Backends[to.Backend].Fallback())
 		}
 	}
 	return all
+}
+
+// addPerRoute adds the breaker of a route alone in front of a backend, if there is one.
+func (p *Plan) addPerRoute(all map[string]Breaker, r *config.Route, backend string) {
+	if b := p.Config.Backends[backend]; b != nil && b.Breaker != nil && b.Breaker.IsPerRoute() {
+		all[b.Breaker.NameFor(r.Name, backend)] = Breaker{Route: r.Name, Backend: backend, Config: b.Breaker}
+	}
 }
 
 // breakersVersion is what the breakers add to a plan's version; nothing where it has

@@ -73,12 +73,12 @@ func TestRoutesWithABreakerAreJudged(t *testing.T) {
 	}
 }
 
-// TestBreakersByName: one of a backend, or one of each route to it.
+// TestBreakersByName: one of a backend, or one of each route to it, and of each that falls back on it.
 func TestBreakersByName(t *testing.T) {
-	shared, own := &config.Breaker{}, &config.Breaker{Per: config.PerRoute}
+	own := &config.Breaker{Per: config.PerRoute}
+	shared := &config.Breaker{Fallback: &config.BreakerFallback{Backend: "three"}}
 	p, err := Compile(guarded(t, func(c *config.Config) {
 		c.Backends["one"].Breaker, c.Backends["three"].Breaker = shared, own
-		c.Routes[0].To[1].Backend = "three"
 	}), Options{})
 	if err != nil {
 		t.Fatal(err)

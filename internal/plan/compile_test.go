@@ -87,8 +87,9 @@ func allPolicies(p *Plan) map[string]int {
 func drawConfig(t *rapid.T) *config.Config {
 	listener := rapid.SampledFrom([]string{"", ", rateLimit: filter"}).Draw(t, "listener")
 	text := fmt.Sprintf("listeners: [{name: public, address: \"127.0.0.1:8080\"%s}]\n", listener)
-	text += fmt.Sprintf("backends: {one: {endpoints: [\"127.0.0.1:%d\"]}, two: {endpoints: [\"127.0.0.1:9102\"]}}\n",
-		rapid.SampledFrom([]int{9101, 9103}).Draw(t, "port"))
+	breaker := rapid.SampledFrom([]string{"", ", breaker: {}", ", breaker: {minRequests: 5}", ", breaker: {fallback: {respond: {status: 200}}}"}).Draw(t, "breaker")
+	text += fmt.Sprintf("backends: {one: {endpoints: [\"127.0.0.1:%d\"]%s}, two: {endpoints: [\"127.0.0.1:9102\"]}}\n",
+		rapid.SampledFrom([]int{9101, 9103}).Draw(t, "port"), breaker)
 	text += fmt.Sprintf("limits: {slow: {key: [clientIP], tokenBucket: {capacity: %d, refill: 1/s}}}\nroutes:\n",
 		rapid.IntRange(1, 2).Draw(t, "capacity"))
 	names := rapid.Permutation([]string{"r0", "r1", "r2", "r3", "r4"}).Draw(t, "names")
