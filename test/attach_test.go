@@ -23,6 +23,7 @@ listeners:
   - {name: unused, address: "{{listen "unused"}}"}
 backends:
   app: {endpoints: ["{{.app}}"]}
+  fragile: {endpoints: ["{{.app}}"], breaker: {minRequests: 5, window: 1m, openFor: 1h}}
 auth:
 ` + jwtMain + `      forward: {sub: X-User-ID, plan: X-Plan}
 limits:
@@ -35,6 +36,8 @@ routes:
   - {name: beta, match: {methods: [GET], path: "/items/{id}", headers: {X-Beta: "1,2"}, query: {v: "2"}}, auth: {anyOf: [{jwt: main}]}, to: [{backend: app}]}
   - {name: write, match: {hosts: [shop.example], methods: [POST], path: "/items/{id}"}, auth: {anyOf: [{jwt: main, scopes: ["items:write"]}]}, to: [{backend: app}]}
   - {name: region, match: {path: /region}, auth: public, limits: [three-a-day], to: [{backend: app}]}
+  - {name: fragile, match: {path: /fragile}, auth: public, to: [{backend: fragile}]}
+  - {name: several, match: {path: /several}, auth: public, to: [{backend: fragile, weight: 1}, {backend: app, weight: 1}]}
 `
 
 // The listeners of that Envoy, and what they do.
@@ -262,4 +265,26 @@ func TestForeignEnvoyFollowsTheConfig(t *testing.T) {
 		return nil
 	})
 	get(t, url).denied(t, 401, "credential-missing")
+}
+
+// TestForeignEnvoyBreaker: on a route with one backend its breaker is asked, and hears by
+// that Envoy's access logs how requests end, whatever the Envoy calls its cluster. On a
+// route with several nobody knows which one the Envoy has picked.
+func TestForeignEnvoyBreaker(t *testing.T) {
+	t.Parallel()
+	g, _ := startAttached(t)
+	const l = "raw"
+	for range 5 {
+		if r := get(t, g.url(l, "/fragile?status=500")); r.Status != http.StatusInternalServerError {
+			t.Fatal(errStatus(r))
+		}
+	}
+	eventually(t, "the breaker opens", func() error {
+		if r := get(t, g.url(l, "/fragile?status=500")); !isOpen(r) {
+			return errStatus(r)
+		}
+		return nil
+	})
+	get(t, g.url("joined", "/fragile")).denied(t, 503, "circuit-open")
+	get(t, g.url(l, "/several")).ok(t)
 }
