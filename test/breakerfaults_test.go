@@ -1,0 +1,151 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatewright/gatewright/internal/testenv"
+)
+
+// TestProbeHolderIsKilled: a probe whose gateway and Envoy are gone before it has ended
+// is given out again, once, when its lease is over, and nobody is stuck.
+func TestProbeHolderIsKilled(t *testing.T) {
+	t.Parallel()
+	const lease = 3 * time.Second
+	var holder atomic.Int64
+	app := newScripted(t, bad)
+	fleet := guardedFleet(t, testenv.StartRedis(t), app, "minRequests: 20, openFor: 1s, probeLease: 3s")
+	d := drive(t, fleet, "/held", 30*time.Millisecond)
+	d.all(t, wholeFleet, "all are open", wasOpen)
+	holder.Store(-1)
+	app.do(func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 0 {
+			g, err := strconv.Atoi(r.URL.Query().Get("g"))
+			if err != nil {
+				t.Errorf("the probe is %s", r.URL)
+			}
+			holder.Store(int64(g))
+			hangs(n, w, r)
+			return
+		}
+		good(n, w, r)
+	})
+	set := time.Now()
+	eventually(t, "a probe is out", func() error {
+		if holder.Load() < 0 {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	killed := int(holder.Load())
+	fleet[killed].kill()
+	left := slices.DeleteFunc(slices.Clone(wholeFleet), func(i int) bool { return i == killed })
+	d.all(t, left, "the others have closed", wasGood)
+	d.stop()
+	asked := app.since(set)
+	if gap := asked[1].Sub(asked[0]); gap < lease {
+		t.Errorf("the probe was given out again after %v, within its lease of %v", gap, lease)
+	} else {
+		t.Logf("the probe was given out again after %v", gap)
+	}
+}
+
+// TestBreakersWithoutRedis: what is open stays open where Redis is killed, or stands
+// still; each gateway then probes alone, closes and opens by what it sees itself; and
+// with Redis back they are one again.
+func TestBreakersWithoutRedis(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct{ lose, restore func(*testenv.Redis) }{
+		"killed":  {func(r *testenv.Redis) { r.Kill() }, func(r *testenv.Redis) { r.Start() }},
+		"stopped": {func(r *testenv.Redis) { r.Signal(syscall.SIGSTOP) }, func(r *testenv.Redis) { r.Signal(syscall.SIGCONT) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app, redis := newScripted(t, bad), testenv.StartRedis(t)
+			fleet := guardedFleet(t, redis, app, "minRequests: 20, openFor: 4s")
+			d := drive(t, fleet, "/app/", 20*time.Millisecond)
+			d.all(t, wholeFleet, "all are open", wasOpen)
+			fault.lose(redis)
+			lost := time.Now()
+			d.first(t, lost, 10, "what is open stays open", wasOpen)
+			app.do(slow(100 * time.Millisecond))
+			d.all(t, wholeFleet, "each has closed by itself", wasGood)
+			app.do(bad)
+			d.all(t, wholeFleet, "each has opened by itself", wasOpen)
+			app.do(good)
+			d.all(t, wholeFleet, "each has closed again", wasGood)
+			fault.restore(redis)
+			eventually(t, "the word of one gateway counts for all", func() error {
+				fleet[0].run("breaker", "open", "app")
+				for _, g := range fleet {
+					if b := g.breaker("app"); b.State != "open" || b.Forced != "open" {
+						return fmt.Errorf("%+v", b)
+					}
+				}
+				return nil
+			})
+			d.all(t, wholeFleet, "all are open", wasOpen)
+			fleet[2].run("breaker", "auto", "app")
+			d.all(t, wholeFleet, "all have closed", wasGood)
+			d.stop()
+			if n := slices.IndexFunc(d.shots, func(s shot) bool { return s.status == 0 }); n >= 0 {
+				t.Error("a request had no answer")
+			}
+		})
+	}
+}
+
+// TestWhatLeaksAfterTheTrip measures how long after the answer that opens a breaker a
+// gateway of a fleet still lets requests pass, and how many have passed by then: what
+// was in flight, and what came within that time. docs/breakers.md has the numbers.
+func TestWhatLeaksAfterTheTrip(t *testing.T) {
+	t.Parallel()
+	const least, rounds, every = 20, 15, 10 * time.Millisecond // 300 requests a second
+	app := newScripted(t, good)
+	fleet := guardedFleet(t, testenv.StartRedis(t), app, "errorRate: 0, minRequests: 20, window: 1m, openFor: 1h")
+	d := drive(t, fleet, "/app/", every)
+	var delays []time.Duration
+	var leaked []int
+	for range rounds {
+		d.all(t, wholeFleet, "all are closed", wasGood)
+		fleet[0].run("breaker", "close", "app")
+		fleet[0].run("breaker", "auto", "app") // begins to count anew
+		for _, g := range fleet {
+			eventually(t, "it counts", func() error {
+				if b := g.breaker("app"); b.State != "closed" || b.Forced != "auto" || b.Requests < least {
+					return fmt.Errorf("%+v", b)
+				}
+				return nil
+			})
+		}
+		set := time.Now()
+		app.do(bad)
+		d.all(t, wholeFleet, "all are open", wasOpen)
+		tripped, ok := app.answered(set, 1) // errorRate 0: by the first failure
+		if !ok {
+			t.Fatal("the backend has failed nobody")
+		}
+		after := app.since(tripped)
+		leaked = append(leaked, len(after))
+		if n := len(after); n > 0 {
+			delays = append(delays, after[n-1].Sub(tripped))
+		}
+		app.do(good)
+		fleet[1].run("breaker", "close", "app")
+	}
+	d.stop()
+	slices.Sort(delays)
+	slices.Sort(leaked)
+	t.Logf("%d trips of three gateways at %.0f requests/s: the last request that passed came %v after the trip at the median, %v at most; %d requests passed at the median, %d at most",
+		rounds, 3*float64(time.Second)/float64(every), delays[len(delays)/2], delays[len(delays)-1], leaked[len(leaked)/2], leaked[len(leaked)-1])
+	// That of the median is held to what is promised of nearly all: other work on the
+	// machine moves the worst.
+	if promised := 250 * time.Millisecond; delays[len(delays)/2] > promised {
+		t.Errorf("want at most %v", promised)
+	}
+}
