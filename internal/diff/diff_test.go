@@ -142,3 +142,31 @@ in the config:
 		t.Errorf("%s", &b)
 	}
 }
+
+// TestBreakersDiffer: what is said of what fails, also that nothing of a kind does, which
+// is another thing than not to say it.
+func TestBreakersDiffer(t *testing.T) {
+	t.Parallel()
+	with := func(breaker string) *config.Config {
+		return parse(t, `
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+backends: {app: {endpoints: ["10.0.0.1:80"], breaker: `+breaker+`}}
+routes: [{name: r, match: {path: /}, auth: public, to: [{backend: app}]}]
+`)
+	}
+	for _, c := range []struct{ before, after, want string }{
+		{"{}", "{failures: {status: []}}", "backends.app.breaker.failures.status: (not set) → []"},
+		{"{failures: {status: [5xx]}}", "{failures: {status: [5xx, 429]}}", "backends.app.breaker.failures.status: + 429"},
+		{"{failures: {grpcStatus: []}}", "{failures: {grpcStatus: [internal]}}", "backends.app.breaker.failures.grpcStatus: + internal"},
+		{"{}", "{errorRate: 0}", "backends.app.breaker.errorRate: (not set) → 0"},
+		{"{}", "{backoff: {}, mode: enforce}", "backends.app.breaker.backoff: added\nbackends.app.breaker.mode: (not set) → enforce"},
+	} {
+		var got []string
+		for _, f := range Compare(with(c.before), with(c.after)).Fields {
+			got = append(got, f.Path+": "+f.Change)
+		}
+		if text := strings.Join(got, "\n"); text != c.want {
+			t.Errorf("%s to %s: %q, want %q", c.before, c.after, text, c.want)
+		}
+	}
+}

@@ -268,6 +268,10 @@ func (f *comparison) lists(path string, a, b reflect.Value) {
 		}
 		return
 	}
+	if hasDefault(a.Type()) && a.IsNil() != b.IsNil() {
+		f.add(path, "%s → %s", shownOrUnset(a), shownOrUnset(b))
+		return
+	}
 	x, y := texts(a), texts(b)
 	for _, v := range y {
 		if !slices.Contains(x, v) {
@@ -279,6 +283,19 @@ func (f *comparison) lists(path string, a, b reflect.Value) {
 			f.add(path, "- %s", v)
 		}
 	}
+}
+
+// hasDefault tells a list that says something else where it is empty than where it is
+// not there.
+func hasDefault(t reflect.Type) bool {
+	return t == reflect.TypeFor[[]config.StatusRange]() || t == reflect.TypeFor[[]config.GRPCStatus]()
+}
+
+func shownOrUnset(list reflect.Value) string {
+	if list.IsNil() {
+		return unset
+	}
+	return shown(list)
 }
 
 func isNamedList(t reflect.Type) bool {
