@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -148,4 +149,41 @@ func TestWhatLeaksAfterTheTrip(t *testing.T) {
 	if promised := 250 * time.Millisecond; delays[len(delays)/2] > promised {
 		t.Errorf("want at most %v", promised)
 	}
+}
+
+// TestProbeOfAClientThatLeaves: it says nothing of the backend, and the next request is
+// the probe, at once and not when the lease is over.
+func TestProbeOfAClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	app := newScripted(t, good)
+	g := guard(t, app, "minRequests: 5, openFor: 500ms, probeLease: 1h")
+	g.run("breaker", "open", "app")
+	opens(t, g, "/held")
+	app.do(hangs)
+	asked := app.requests()
+	g.run("breaker", "auto", "app")
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	eventually(t, "a request is the probe", func() error {
+		done := make(chan error, 1)
+		go func() { done <- ask(ctx, g.url("public", "/held"), header{"X-Run", "a"}) }()
+		for app.requests() == asked {
+			select {
+			case err := <-done:
+				return err
+			case <-time.After(time.Millisecond):
+			}
+		}
+		go func() { left <- <-done }()
+		return nil
+	})
+	if r := get(t, g.url("public", "/app/")); !isOpen(r) {
+		t.Errorf("beside the probe: %v", errStatus(r))
+	}
+	app.do(good)
+	leave()
+	if err := <-left; err == nil {
+		t.Error("a backend that hangs has answered")
+	}
+	closes(t, g, "/app/")
 }

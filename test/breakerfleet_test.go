@@ -148,7 +148,6 @@ func (d *barrage) first(t *testing.T, after time.Time, n int, what string, is fu
 
 func wasOpen(s shot) bool { return s.open }
 func wasGood(s shot) bool { return s.status == http.StatusOK }
-func wasBad(s shot) bool  { return s.status == http.StatusInternalServerError }
 
 var wholeFleet = []int{0, 1, 2}
 
@@ -326,4 +325,29 @@ func transitionsTo(g *gateway, state string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestRefusingBackend: one that takes no connection is probed as any other, and its
+// breaker closes when it takes them again.
+func TestRefusingBackend(t *testing.T) {
+	t.Parallel()
+	app := newScripted(t, good)
+	fleet := guardedFleet(t, testenv.StartRedis(t), app, "minRequests: 20, openFor: 1s")
+	d := drive(t, fleet, "/app/", 30*time.Millisecond)
+	d.all(t, wholeFleet, "all are closed", wasGood)
+	app.refuse()
+	d.all(t, wholeFleet, "all are open", wasOpen)
+	const turns = `gatewright_breaker_transitions_total{breaker="app",to="half-open"}`
+	eventually(t, "it has been probed twice", func() error {
+		if n := inFleet(fleet, turns); n < 2 {
+			return fmt.Errorf("%d times", n)
+		}
+		return nil
+	})
+	app.accept()
+	d.all(t, wholeFleet, "all have closed", wasGood)
+	d.stop()
+	if turned, sent := inFleet(fleet, turns), inFleet(fleet, `gatewright_breaker_requests_total{breaker="app",result="probe"}`); turned != sent {
+		t.Errorf("half-open %d times, and %d probes", turned, sent)
+	}
 }
