@@ -228,8 +228,9 @@ func (b *Breakers) Observe(o outcome.Outcome) {
 		}
 		return
 	}
-	if c := t.find(o.Route, o.Backend); c != nil {
-		c.observe(c.law.Load().failures.judge(&o), o.Duration, b.now())
+	c := t.find(o.Route, o.Backend)
+	if c != nil && c.observe(c.law.Load().failures.judge(&o), o.Duration, b.now()) {
+		b.wake()
 	}
 }
 

@@ -166,10 +166,11 @@ func (c *cell) cancel(probe string, now int64) (wake bool) {
 	return c.hasten(now)
 }
 
-// observe takes in how a request has ended that was no probe.
-func (c *cell) observe(v verdict, took time.Duration, now int64) {
+// observe takes in how a request has ended that was no probe. wake: by what is known
+// here the breaker is to open.
+func (c *cell) observe(v verdict, took time.Duration, now int64) (wake bool) {
 	if v == void {
-		return
+		return false
 	}
 	t := tally{Total: 1}
 	if v == failed {
@@ -179,7 +180,7 @@ func (c *cell) observe(v verdict, took time.Duration, now int64) {
 	defer c.mu.Unlock()
 	view := c.view.Load()
 	if view.State != StateClosed || view.Gen > 0 && now-took.Milliseconds() < view.since {
-		return // it was admitted in an older generation
+		return false // it was admitted in an older generation
 	}
 	l := c.law.Load()
 	c.counts.ended(v)
@@ -189,6 +190,7 @@ func (c *cell) observe(v verdict, took time.Duration, now int64) {
 		c.owed = c.owed.since(now-l.rules.Window, l.rules.Slot).add(now, l.rules.Slot, t)
 	}
 	c.news.Store(true)
+	return v == failed && view.Forced == "" && l.rules.tooMany(view.now.and(c.pending.sum())) && c.hasten(now)
 }
 
 // concludeProbe takes in how a probe has ended, whichever instance has given it out.

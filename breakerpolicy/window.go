@@ -19,6 +19,11 @@ type tally struct {
 	Failed int64 `json:"f"`
 }
 
+// and is the sum of two.
+func (t tally) and(other tally) tally {
+	return tally{t.Total + other.Total, t.Failed + other.Failed}
+}
+
 // window is slots in their order, of which none is empty. Slots of several lengths
 // may be in it, after a change of the definition.
 type window []slot
