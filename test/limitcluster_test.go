@@ -72,25 +72,29 @@ func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster, gateways, users := onCluster(t)
 	killed := masterOf(cluster, users[0].tag())
-	lost := map[string]bool{}
+	lost, was := map[string]bool{}, map[string]*testenv.RedisServer{}
 	for _, u := range users {
-		lost[u.name] = masterOf(cluster, u.tag()) == killed
+		was[u.name] = masterOf(cluster, u.tag())
+		lost[u.name] = was[u.name] == killed
 	}
 	lost["/both"] = masterOf(cluster, "route=both") == killed
 	l := startThrong(t, gateways, users, "/one", "/both")
-	l.metric("gatewright_ratelimit_instances", "2")
+	l.metric("gatewright_ratelimit_instances", is("2"))
 	l.more(500)
 	killed.Kill()
-	l.metric("gatewright_ratelimit_store_up", "0")
+	l.metric("gatewright_ratelimit_store_errors_total", not("0")) // each gateway has found out
 	eventually(t, "the replica takes over", func() error {
 		if masterOf(cluster, users[0].tag()) == killed {
 			return fmt.Errorf("it has not")
 		}
 		return nil
 	})
-	l.metric("gatewright_ratelimit_store_up", "1")
+	l.metric("gatewright_ratelimit_store_up", is("1"))
 	l.more(500)
 	took := l.end().Seconds()
+	for _, u := range users { // a machine that is too busy may fail over others, too
+		lost[u.name] = lost[u.name] || masterOf(cluster, u.tag()) != was[u.name]
+	}
 	l.admits(users, took, lost)
 }
 
@@ -149,5 +153,5 @@ func TestClusterReshard(t *testing.T) {
 			t.Errorf("no command was answered with %s: the test proves nothing of it", name)
 		}
 	}
-	l.metric("gatewright_ratelimit_store_errors_total", "0")
+	l.metric("gatewright_ratelimit_store_errors_total", is("0"))
 }

@@ -105,15 +105,22 @@ func (l *throng) end() time.Duration {
 	return took
 }
 
-// metric waits until a metric of each gateway has this value.
-func (l *throng) metric(name, value string) {
+// metric waits until a metric of each gateway has a value that is wanted.
+func (l *throng) metric(name string, wanted func(value string) bool) {
 	l.t.Helper()
 	for _, g := range l.gateways {
-		eventually(l.t, name+" is "+value, func() error {
-			if m := g.metrics(); !strings.Contains(m, "\n"+name+" "+value+"\n") {
-				return fmt.Errorf("it is %s", only(m, name))
+		eventually(l.t, name+" is as it should be", func() error {
+			_, rest, _ := strings.Cut(g.metrics(), "\n"+name+" ")
+			if value, _, _ := strings.Cut(rest, "\n"); !wanted(value) {
+				return fmt.Errorf("it is %q", value)
 			}
 			return nil
 		})
 	}
+}
+
+func is(want string) func(string) bool { return func(value string) bool { return value == want } }
+
+func not(unwanted string) func(string) bool {
+	return func(value string) bool { return value != "" && value != unwanted }
 }
