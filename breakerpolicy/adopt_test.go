@@ -1,7 +1,6 @@
 package breakerpolicy
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/gatewright/gatewright/internal/testenv"
@@ -97,30 +96,40 @@ func TestAdoptForced(t *testing.T) {
 
 // Whatever stands under a breaker's key in Redis: it is overwritten, and no error.
 func TestForeignValues(t *testing.T) {
+	const fields = `gen = 5, state = 'open', since = 0, ['until'] = 0, trips = 0, streak = 0, heard = 0, silent = 0, resumed = 0, `
 	server := testenv.StartRedis(t)
-	good, err := json.Marshal(machine{Gen: 5, State: StateOpen})
-	if err != nil {
-		t.Fatal(err)
+	pack := func(table string) string {
+		value, err := server.Client.Eval(t.Context(), "return cmsgpack.pack("+table+")", nil).Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
 	}
-	for _, value := range []string{
-		"", "x", "{}", "[]", "null", "7", `{"gen":"5"}`, string(good[:len(good)-1]),
-		`{"gen":5,"state":"ajar","since":0,"until":0,"trips":0,"streak":0,"tripped":{"n":0,"f":0},"heard":0,"silent":0,"resumed":0}`,
-		`{"gen":5,"state":"open","since":0,"until":0,"trips":0,"streak":0,"tripped":{"n":0,"f":0},"heard":0,"silent":0,"resumed":0,"slots":[1]}`,
-		`{"gen":5,"state":"open","since":0,"until":0,"trips":0,"streak":0,"tripped":{"n":0,"f":0},"heard":0,"silent":0,"resumed":0,"slots":7}`,
-		`{"gen":5,"state":"open","since":0,"until":0,"trips":0,"streak":0,"tripped":[],"heard":0,"silent":0,"resumed":0}`,
-		`{"gen":5,"state":"half-open","since":0,"until":0,"trips":0,"streak":0,"tripped":{"n":0,"f":0},"heard":0,"silent":0,"resumed":0,"probe":{"id":"x"}}`,
-		`{"gen":5,"state":"half-open","since":0,"until":0,"trips":0,"streak":0,"tripped":{"n":0,"f":0},"heard":0,"silent":0,"resumed":0,"wanted":"x"}`,
+	good := pack("{" + fields + "tripped = {n = 0, f = 0}}")
+	for name, value := range map[string]string{
+		"nothing": "", "text": "x", "JSON": "{}", "zeros": "\x00\x00", "cut": good[:len(good)-1], "more behind": good + "x",
+		"a number": pack("7"), "a list": pack("{}"), "a text for a number": pack("{gen = '5'}"),
+		"a state that there is not": pack("{" + fields + "tripped = {n = 0, f = 0}, state = 'ajar'}"),
+		"slots that are a number":   pack("{" + fields + "tripped = {n = 0, f = 0}, slots = 7}"),
+		"slots that are cut":        pack("{" + fields + "tripped = {n = 0, f = 0}, slots = {1, 2}}"),
+		"slots of texts":            pack("{" + fields + "tripped = {n = 0, f = 0}, slots = {1, 2, 'x'}}"),
+		"no counts":                 pack("{" + fields + "tripped = {}}"),
+		"half a probe":              pack("{" + fields + "tripped = {n = 0, f = 0}, probe = {id = 'x'}}"),
+		"half a wish":               pack("{" + fields + "tripped = {n = 0, f = 0}, wanted = 'x'}"),
 	} {
 		s := stageInRedis(t, server.Client, "b")
 		server.Do("SET", redisKey("b"), value)
 		a := s.ends("A", 5, 1)
-		equal(t, value+": it is", a.Gen, 0)
-		equal(t, value+": it has counted", a.Now, tally{5, 1})
-		equal(t, value+": it is kept", s.kept().Slots.sum(), tally{5, 1})
+		equal(t, name+": it is", a.Gen, 0)
+		equal(t, name+": it has counted", a.Now, tally{5, 1})
+		equal(t, name+": it is kept", s.kept().Slots.sum(), tally{5, 1})
 	}
+	server.Do("SET", redisKey("b"), good)
+	s := stageInRedis(t, server.Client, "b")
+	equal(t, "ours", s.say("A", report{}).Gen, 5)
+	s.gen = 0
 	server.Do("DEL", redisKey("b"))
 	server.Do("LPUSH", redisKey("b"), "x")
-	s := stageInRedis(t, server.Client, "b")
 	s.ends("A", 5, 1)
 	equal(t, "of a list: it is kept", s.kept().Slots.sum(), tally{5, 1})
 }

@@ -9,6 +9,10 @@
 --
 -- Returns for each key the reply, as JSON. All numbers are integers below 2^53, and
 -- those in JSON have at most 14 digits, which cjson writes without loss.
+--
+-- The value of a key is the machine as MessagePack, which takes a third of the time
+-- of JSON. Its slots are one list of numbers: when each begins, its total, its
+-- failures, and so on with the next.
 
 local HOLD_FOR, WANT_FOR, SILENCE, TAKEOVER_FOR = 1000, 1000, 3000, 15000
 local MILLION = 1000000
@@ -39,9 +43,9 @@ local function ours(m)
   if not numbers(m, 'gen', 'since', 'until', 'trips', 'streak', 'heard', 'silent', 'resumed') then return false end
   if m.state ~= 'closed' and m.state ~= 'open' and m.state ~= 'half-open' then return false end
   if not numbers(m.tripped, 'n', 'f') then return false end
-  if m.slots and type(m.slots) ~= 'table' then return false end
-  for _, s in ipairs(m.slots or {}) do
-    if not numbers(s, 'at', 'n', 'f') then return false end
+  if m.slots and (type(m.slots) ~= 'table' or #m.slots % 3 ~= 0) then return false end
+  for _, n in ipairs(m.slots or {}) do
+    if type(n) ~= 'number' then return false end
   end
   if m.wanted and not numbers(m, 'asked') then return false end
   return not m.probe or numbers(m.probe, 'ends') and type(m.probe.id) == 'string' and type(m.probe.by) == 'string'
@@ -56,28 +60,37 @@ local function read(key)
     redis.call('DEL', key)
   end
   if type(value) == 'string' then
-    local decoded, m = pcall(cjson.decode, value)
-    if decoded and ours(m) then return m end
+    local decoded, m, more = pcall(cmsgpack.unpack, value)
+    if decoded and more == nil and ours(m) then return m end
   end
   return {gen = 0, state = 'closed', since = 0, ['until'] = 0, trips = 0, streak = 0, tripped = {n = 0, f = 0}, heard = 0, silent = 0, resumed = 0}
 end
 
 local function sum(slots)
   local n, f = 0, 0
-  for _, s in ipairs(slots or {}) do n, f = n + s.n, f + s.f end
+  slots = slots or {}
+  for i = 1, #slots, 3 do n, f = n + slots[i + 1], f + slots[i + 2] end
   return {n = n, f = f}
+end
+
+-- since is slots without those that end at a time or before.
+local function since(slots, at, length)
+  local i = 1
+  while slots[i] and slots[i] + length <= at do i = i + 3 end
+  if i == 1 then return slots end
+  return {unpack(slots, i)}
 end
 
 -- add counts what has ended at a time, in a slot of a length.
 local function add(slots, at, length, n, f)
   if n <= 0 then return end
   at = at - fmod(at, length)
-  local i = #slots
-  while i > 0 and slots[i].at > at do i = i - 1 end
-  if i > 0 and slots[i].at == at then
-    slots[i].n, slots[i].f = slots[i].n + n, slots[i].f + f
+  local i = #slots - 2
+  while i > 0 and slots[i] > at do i = i - 3 end
+  if i > 0 and slots[i] == at then
+    slots[i + 1], slots[i + 2] = slots[i + 1] + n, slots[i + 2] + f
   else
-    table.insert(slots, i + 1, {at = at, n = n, f = f})
+    for j, number in ipairs({at, n, f}) do table.insert(slots, i + 2 + j, number) end
   end
 end
 
@@ -101,7 +114,7 @@ end
 local function move(m, back)
   for _, field in ipairs({'since', 'until', 'heard', 'silent', 'resumed'}) do m[field] = m[field] - back end
   if m.asked then m.asked = m.asked - back end
-  for _, s in ipairs(m.slots or {}) do s.at = s.at - back end
+  for i = 1, #(m.slots or {}), 3 do m.slots[i] = m.slots[i] - back end
   if m.probe then m.probe.ends = m.probe.ends - back end
 end
 
@@ -167,8 +180,7 @@ end
 
 local function count(m, r, now)
   if m.state ~= 'closed' then return nil end
-  local slots = m.slots or {}
-  while slots[1] and slots[1].at + r.rules.slot <= now - r.rules.window do table.remove(slots, 1) end
+  local slots = since(m.slots or {}, now - r.rules.window, r.rules.slot)
   if r.gen == m.gen then
     for _, c in ipairs(r.counts or {}) do
       if c.at < r.rules.window then add(slots, now - c.at, r.rules.slot, c.n, c.f) end
@@ -236,7 +248,7 @@ for i, key in ipairs(KEYS) do
   adopt(m, r.offer, now)
   local made = obey(m, r, now) or conclude(m, r, now) or count(m, r, now) or awake(m, r, now)
   local granted, yield = grant(m, r, now)
-  redis.call('SET', key, cjson.encode(m), 'PX', floor(keep(m, r, now)))
+  redis.call('SET', key, cmsgpack.pack(m), 'PX', floor(keep(m, r, now)))
   replies[i] = reply(m, now, granted, yield, made)
 end
 return replies

@@ -19,8 +19,8 @@ const (
 // given, in milliseconds, and none is ever earlier than one before, since a clock
 // that is set back moves all times with it.
 //
-// The zero value is closed, in generation 0. It is kept as JSON in Redis, where
-// breaker.lua does the same.
+// The zero value is closed, in generation 0. In Redis it is kept by these
+// names, and breaker.lua does the same.
 type machine struct {
 	Gen   int64 `json:"gen"`
 	State State `json:"state"`

@@ -14,9 +14,9 @@ import (
 const (
 	// redisPrefix begins every key: ours, and the version of the values' format.
 	redisPrefix = "gw:br:1:"
-	// mostTogether is how many breakers a call of the script answers: at some 20 µs
-	// each, others that use this Redis wait for a millisecond at most.
-	mostTogether = 50
+	// mostTogether is how many breakers a call of the script answers: at some 30 µs
+	// each, others that use this Redis wait for less than a millisecond.
+	mostTogether = 25
 )
 
 //go:embed breaker.lua

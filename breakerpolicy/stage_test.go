@@ -26,6 +26,19 @@ type stage struct {
 	ids   int
 }
 
+// keptAsJSON is a breaker's value in Redis, as machine is read from JSON.
+const keptAsJSON = `
+local value = redis.call('GET', KEYS[1])
+if not value then return nil end
+local m = cmsgpack.unpack(value)
+local flat = m.slots
+m.slots = nil
+for i = 1, #(flat or {}), 3 do
+  m.slots = m.slots or {}
+  table.insert(m.slots, {at = flat[i], n = flat[i + 1], f = flat[i + 2]})
+end
+return cjson.encode(m)`
+
 // firstTime is in the age of milliseconds with 13 digits, as Redis' own clock is.
 const firstTime = 1_790_000_000_000
 
@@ -59,12 +72,12 @@ func stageInRedis(t testing.TB, client redis.UniversalClient, name string) *stag
 	r.clock = func() int64 { return s.clock }
 	s.store = r
 	s.kept = func() (m machine) {
-		text, err := client.Get(context.Background(), redisKey(s.name)).Bytes()
+		text, err := client.Eval(context.Background(), keptAsJSON, []string{redisKey(s.name)}).Text()
 		if errors.Is(err, redis.Nil) {
 			return machine{}
 		}
 		if err == nil {
-			err = json.Unmarshal(text, &m)
+			err = json.Unmarshal([]byte(text), &m)
 		}
 		if err != nil {
 			t.Fatal(err)
