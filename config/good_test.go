@@ -119,7 +119,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Plans: map[string]*LimitPlan{"gold": {TokenBucket: &TokenBucket{Capacity: 500, Refill: Rate{100, time.Second}}}}},
 			"per-stranger": {Name: "per-stranger", Key: []KeyPart{KeyClientIP}, TokenBucket: &TokenBucket{Capacity: 5, Refill: Rate{5, time.Hour}}, Consistency: Lease},
 			"searches": {
-				Name: "searches", Key: []KeyPart{KeyTenant}, SlidingWindow: &SlidingWindow{1000, ms(60_000)},
+				Name: "searches", Consistency: Sync, Key: []KeyPart{KeyTenant}, SlidingWindow: &SlidingWindow{1000, ms(60_000)},
 				Plans: map[string]*LimitPlan{"gold": {SlidingWindow: &SlidingWindow{5000, ms(60_000)}}},
 			},
 			"logins": {
@@ -127,11 +127,11 @@ func TestDecodeEveryField(t *testing.T) {
 				Plans: map[string]*LimitPlan{"staff": {SlidingLog: &SlidingWindow{100, ms(3_600_000)}}},
 			},
 			"calls": {
-				Name: "calls", Key: []KeyPart{KeyUser}, FixedWindow: &SlidingWindow{100, ms(60_000)},
+				Name: "calls", Consistency: Lease, Key: []KeyPart{KeyUser}, FixedWindow: &SlidingWindow{100, ms(60_000)},
 				Plans: map[string]*LimitPlan{"gold": {FixedWindow: &SlidingWindow{200, ms(60_000)}}},
 			},
 			"exports": {
-				Name: "exports", Key: []KeyPart{KeyTenant}, Quota: &Quota{1000, PerMonth, "Europe/Vienna"},
+				Name: "exports", Consistency: Lease, Key: []KeyPart{KeyTenant}, Quota: &Quota{1000, PerMonth, "Europe/Vienna"},
 				Plans: map[string]*LimitPlan{"gold": {Quota: &Quota{maxExact, PerMonth, "Europe/Vienna"}}},
 			},
 			"uploads": {

@@ -731,7 +731,8 @@ type Limit struct {
 	// Callers of no plan, or of one that is not here, have the limit's own
 	// algorithm. Only for a limit whose key tells callers or customers apart.
 	Plans map[string]*LimitPlan `yaml:"plans"`
-	// Consistency is how instances share the limit. The empty string means exact.
+	// Consistency is how instances share the limit. The empty string means exact,
+	// as a SlidingLog and Concurrency must be.
 	Consistency Consistency `yaml:"consistency"`
 	// OnStoreFailure is what happens while Redis cannot answer. The empty
 	// string means local.

@@ -149,7 +149,7 @@ func nearOn(t interface{ Cleanup(func()) }, s leasingStore, leaser leaser, clock
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	l := &Limiter{local: newMemory(1000), denials: newDenials(), metrics: newMetrics(), log: quiet}
 	l.shared, l.live = sharedOn(s, l.metrics), &live{}
-	l.near = &near{leases: newLeases(leaser, clock, 1000), views: newViews(l.shared, clock)}
+	l.near = &near{leases: newLeases(leaser, l.shared, clock, 1000), views: newViews(l.shared, clock)}
 	t.Cleanup(l.shared.only.close)
 	return l
 }

@@ -29,15 +29,23 @@ type leaser interface {
 	lease(ctx context.Context, instance string, asked []renewal) ([]renewed, error)
 }
 
+// answerer is a store that is asked as requests ask it.
+type answerer interface {
+	// answer does calls in order. An error says that each may have been done or not.
+	answer(ctx context.Context, calls []call) ([][]Result, error)
+}
+
 // leases decides requests from tokens that were taken from Redis before. It is
 // safe for concurrent use. A goroutine renews the shares, run.
 //
 // What may be admitted from a bucket is its level in Redis and the tokens that
 // are out with instances, which Redis counts: level + out ≤ capacity, always. A
 // token leaves out only when it is said to be spent, is given back, or when its
-// lease has ended, which an instance that spends it knows before.
+// lease has ended, which an instance that spends it knows before. In a window all
+// that was taken counts, spent or not: see ahead.
 type leases struct {
-	store    leaser
+	store    leaser   // of buckets
+	windows  answerer // of windows
 	instance string
 	now      func() int64 // microseconds, of a clock that does not jump
 	shares   *table[share]
@@ -50,17 +58,16 @@ type leases struct {
 	closed atomic.Bool
 }
 
-func newLeases(store leaser, now func() int64, most int) *leases {
+func newLeases(store leaser, windows answerer, now func() int64, most int) *leases {
 	return &leases{
-		store: store, instance: rand.Text()[:13], now: now,
+		store: store, windows: windows, instance: rand.Text()[:13], now: now,
 		shares: newTable[share](most), due: make(chan struct{}, 1),
 	}
 }
 
 // claim implements keeper.
 func (ls *leases) claim(_ context.Context, it item) claim {
-	bucket, ok := it.Definition.(Bucket)
-	if !ok || ls.closed.Load() {
+	if ls.closed.Load() {
 		return claim{}
 	}
 	home := ls.shares.home(it.key)
@@ -71,7 +78,7 @@ func (ls *leases) claim(_ context.Context, it item) claim {
 		home.mu.Unlock()
 		return claim{}
 	}
-	s.bucket, s.keep, s.used = bucket, it.keep, now
+	s.ask(it, now)
 	c := claim{known: true, share: s}
 	switch tokens := s.spendable(now); {
 	case it.Cost > 0 && it.Cost <= tokens:
@@ -110,8 +117,7 @@ func (ls *leases) conclude(it item, c claim, spent bool) {
 
 // told implements keeper.
 func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
-	bucket, ok := it.Definition.(Bucket)
-	if said == nil || !ok || ls.closed.Load() || it.Cost <= 0 || it.Cost > bucket.capacity {
+	if said == nil || ls.closed.Load() || it.Cost <= 0 || it.Cost > it.most() {
 		return
 	}
 	now, home := ls.now(), ls.shares.home(it.key)
@@ -122,17 +128,18 @@ func (ls *leases) told(it item, _ claim, said *Result, charged bool) {
 			home.mu.Unlock()
 			return
 		}
-		s = &share{key: it.key}
+		s = &share{key: it.key, by: it.Definition}
 		home.of[it.key] = s
 	}
-	s.bucket, s.keep, s.used = bucket, it.keep, now
+	s.ask(it, now)
 	s.learn(said.Remaining, now)
+	s.ahead.learn(*said, now)
 	switch {
 	case charged:
 		s.note(it.Cost, now)
 		s.emptyUntil = 0
 	case !said.Allowed:
-		s.emptyUntil, s.emptyCost = now+max(said.RetryAfter.Microseconds(), s.pace()), it.Cost
+		s.denied(*said, it.Cost, now)
 	}
 	queue := s.low(now)
 	s.queued = s.queued || queue

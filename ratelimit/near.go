@@ -55,7 +55,7 @@ func newNear(store *shared) *near {
 	ctx, stop := context.WithCancel(context.Background())
 	start := time.Now()
 	now := func() int64 { return time.Since(start).Microseconds() }
-	n := &near{leases: newLeases(store, now, defaultMaxShares), views: newViews(store, now), stop: stop}
+	n := &near{leases: newLeases(store, store, now, defaultMaxShares), views: newViews(store, now), stop: stop}
 	n.running.Go(func() { n.leases.run(ctx) })
 	n.running.Go(func() { n.views.run(ctx) })
 	return n
@@ -73,10 +73,12 @@ func (n *near) close() {
 
 // of is the keeper of a limit; nil where the store decides each request.
 func (n *near) of(l *config.Limit) keeper {
-	switch l.Consistency {
-	case config.Lease:
+	switch {
+	case l.SlidingLog != nil || l.Concurrency != nil: // config.Load refuses another consistency
+		return nil
+	case l.Consistency == config.Lease:
 		return n.leases
-	case config.Sync:
+	case l.Consistency == config.Sync:
 		return n.views
 	}
 	return nil

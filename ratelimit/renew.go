@@ -26,9 +26,33 @@ func (ls *leases) flush(ctx context.Context) {
 	ls.queue.flush(leaseBatch, func(batch []*share) { ls.renew(ctx, batch) })
 }
 
-// renew renews shares by one call. They are queued, so that nobody else renews
-// or forgets them.
+// renew renews shares: those of buckets by one call, and those of windows by
+// another. They are queued, so that nobody else renews or forgets them.
 func (ls *leases) renew(ctx context.Context, batch []*share) {
+	var buckets, windows []*share
+	for _, s := range batch {
+		if ls.ofWindow(s) {
+			windows = append(windows, s)
+		} else {
+			buckets = append(buckets, s)
+		}
+	}
+	if len(buckets) > 0 {
+		ls.renewBuckets(ctx, buckets)
+	}
+	if len(windows) > 0 {
+		ls.renewWindows(ctx, windows)
+	}
+}
+
+func (ls *leases) ofWindow(s *share) bool {
+	home := ls.shares.home(s.key)
+	home.mu.Lock()
+	defer home.mu.Unlock()
+	return isWindow(s.by)
+}
+
+func (ls *leases) renewBuckets(ctx context.Context, batch []*share) {
 	asked, terms := make([]renewal, len(batch)), make([]uint32, len(batch))
 	sent := ls.now()
 	for i, s := range batch {
@@ -53,6 +77,32 @@ func (ls *leases) renew(ctx context.Context, batch []*share) {
 	}
 }
 
+// renewWindows gives back what windows that are over have not spent, and takes anew.
+func (ls *leases) renewWindows(ctx context.Context, batch []*share) {
+	calls, last := make([]call, 0, 2*len(batch)), make([]int, len(batch))
+	sent := ls.now()
+	for i, s := range batch {
+		home := ls.shares.home(s.key)
+		home.mu.Lock()
+		calls = s.ahead.renew(s, calls, s.idle(sent) || ls.closed.Load(), sent)
+		last[i] = len(calls) - 1
+		home.mu.Unlock()
+	}
+	results, err := ls.windows.answer(ctx, calls)
+	now := ls.now()
+	for i, s := range batch {
+		home := ls.shares.home(s.key)
+		home.mu.Lock()
+		s.queued = false
+		if err != nil {
+			s.pacedUntil = now + leaseRest.Microseconds()
+		} else {
+			s.ahead.settle(s, calls[last[i]].items[0].Demand, results[last[i]][0], sent, now)
+		}
+		home.mu.Unlock()
+	}
+}
+
 // sweep looks at the next few shards: what is idle is given back, and what has
 // nothing left to say is forgotten.
 func (ls *leases) sweep(shards int) {
@@ -64,11 +114,11 @@ func (ls *leases) sweep(shards int) {
 		home.mu.Lock()
 		for key, s := range home.of {
 			switch {
-			case s.queued || !s.idle(now) && !s.ending(now):
-			case now < s.listed || !s.idle(now):
+			case s.queued:
+			case s.due(now):
 				s.queued = true
 				due = append(due, s)
-			case s.reserved == 0 && now >= s.emptyUntil:
+			case s.forgettable(now):
 				delete(home.of, key)
 			}
 		}
@@ -87,7 +137,7 @@ func (ls *leases) close(ctx context.Context) {
 		home := &ls.shares.shards[i]
 		home.mu.Lock()
 		for _, s := range home.of {
-			if ls.now() < s.listed && !s.queued {
+			if s.holding(ls.now()) && !s.queued {
 				s.queued = true
 				ls.enqueue(s)
 			}

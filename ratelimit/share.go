@@ -14,29 +14,32 @@ const (
 	// demandPeriod is what demand is counted by: a share is what was spent in
 	// this period and the one before.
 	demandPeriod = 100 * time.Millisecond
-	// shareOfCapacity is the part of a bucket that one instance may hold.
+	// shareOfCapacity is the part of a limit that one instance may hold.
 	shareOfCapacity = 4
 	// longestPace is how long an instance waits at most before it asks a bucket
 	// again that had less than was wanted.
 	longestPace = 10 * time.Millisecond
 )
 
-// share is what this process holds of one bucket in Redis: tokens that were taken
-// from its level and are not yet spent. The store counts at least as many as out,
-// until it has been told that they are spent or given back. Times are of the
-// process' clock, in microseconds. The shard's mutex guards it.
+// share is what this process holds of one limit in Redis: tokens that were taken
+// there and are not yet spent. Of a bucket the store counts at least as many as out,
+// until it has been told that they are spent or given back; in a window they count
+// like any that are spent (ahead.go). Times are of the process' clock, in
+// microseconds. The shard's mutex guards it.
 type share struct {
-	key    string
-	bucket Bucket
-	keep   int64
+	key  string
+	by   Definition // a Bucket, or a window that can be taken of ahead
+	keep int64
 
 	tokens   int64  // may be spent, before until
 	reserved int64  // taken for requests that are not decided yet
 	until    int64  // from here on all are lost
 	term     uint32 // counts the losses: what was reserved in an earlier term is gone
 
-	// beside is what the store has beside all leases, as it was last told.
+	// beside is what a bucket in the store has beside all leases, as it was last told;
+	// ahead is what is known of a window.
 	beside State
+	ahead  ahead
 
 	demand     [2]int64 // tokens taken in this period, and in the one before
 	period     int64
@@ -50,6 +53,14 @@ type share struct {
 	listed int64 // until then the store may have a lease of this share
 }
 
+// ask notes that a request is here, by whose definition the limit is what it is now.
+func (s *share) ask(it item, now int64) {
+	if isWindow(s.by) && !sameWindows(s.by, it.Definition) {
+		s.ahead.change(s) // what was taken is counted in what is no window now
+	}
+	s.by, s.keep, s.used = it.Definition, it.keep, now
+}
+
 // idle says that nobody has asked for the key in a while.
 func (s *share) idle(now int64) bool { return now-s.used >= leaseIdle.Microseconds() }
 
@@ -58,14 +69,41 @@ func (s *share) ending(now int64) bool {
 	return s.tokens+s.reserved > 0 && now >= s.until-leaseTTL.Microseconds()/2
 }
 
+// due says that the store is to hear of the share, whether it is asked for or not.
+func (s *share) due(now int64) bool {
+	if isWindow(s.by) {
+		return s.ahead.due(s, now)
+	}
+	if s.idle(now) {
+		return now < s.listed
+	}
+	return s.ending(now)
+}
+
+// forgettable says that there is nothing to know of the share, and nothing to tell.
+func (s *share) forgettable(now int64) bool {
+	return s.idle(now) && !s.due(now) && s.reserved == 0 && now >= s.emptyUntil
+}
+
+// holding says that the store may count something that could be given back.
+func (s *share) holding(now int64) bool {
+	return now < s.listed || isWindow(s.by) && s.tokens+s.ahead.back > 0
+}
+
 // empty says that the store is known not to have cost tokens.
 func (s *share) empty(cost, now int64) bool {
-	return cost > s.bucket.capacity || now < s.emptyUntil && cost >= s.emptyCost
+	switch s.by.(type) {
+	case slidingWindow: // more than another one waits for longer than that one
+		return cost > s.by.most() || now < s.emptyUntil && cost == s.emptyCost
+	default:
+		return cost > s.by.most() || now < s.emptyUntil && cost >= s.emptyCost
+	}
 }
 
 // spendable loses the tokens of a lease that has ended, and says what is left.
 func (s *share) spendable(now int64) int64 {
 	if now >= s.until && (s.tokens > 0 || s.reserved > 0) {
+		s.ahead.lose(s.tokens) // of a bucket it counts as spent
 		s.tokens, s.reserved = 0, 0
 		s.term++
 	}
@@ -94,7 +132,7 @@ func (s *share) target() int64 {
 	if recent < 2 {
 		return 0
 	}
-	return min(recent, s.bucket.capacity/shareOfCapacity)
+	return min(recent, s.by.most()/shareOfCapacity)
 }
 
 // low says that the share is to be renewed before it runs out.
@@ -105,29 +143,46 @@ func (s *share) low(now int64) bool {
 // pace is the time in which a bucket that was found short gets a part of its
 // tokens again.
 func (s *share) pace() int64 {
-	return min(longestPace.Microseconds(), ceilDiv(s.bucket.full(), 4*s.bucket.rate))
+	if b, ok := s.by.(Bucket); ok {
+		return min(longestPace.Microseconds(), ceilDiv(b.full(), 4*b.rate))
+	}
+	return longestPace.Microseconds()
+}
+
+// denied takes in that the store has denied a request of a cost.
+func (s *share) denied(said Result, cost, now int64) {
+	s.emptyUntil, s.emptyCost = now+max(said.RetryAfter.Microseconds(), s.pace()), cost
+	if isWindow(s.by) {
+		s.emptyUntil = s.ahead.denied(said, now)
+	}
 }
 
 // result is what a request is told that was decided here. What remains is what
 // this process knows of: others may have taken since.
 func (s *share) result(allowed bool, cost, now int64) Result {
-	current := s.bucket.at(s.beside, now)
-	current.Level = min(current.Level+s.tokens*s.bucket.unit, s.bucket.full())
-	r := s.bucket.result(current, true, cost, now)
+	b, ok := s.by.(Bucket)
+	if !ok {
+		return s.ahead.result(s, allowed, cost, now)
+	}
+	current := b.at(s.beside, now)
+	current.Level = min(current.Level+s.tokens*b.unit, b.full())
+	r := b.result(current, true, cost, now)
 	switch {
 	case allowed:
-	case cost > s.bucket.capacity:
+	case cost > b.capacity:
 		r.Allowed, r.RetryAfter = false, Never
 	default:
 		r.Allowed = false
-		r.RetryAfter = micros(uint64(s.emptyUntil - now + max(ceilDiv((cost-s.emptyCost)*s.bucket.unit, s.bucket.rate), 0)))
+		r.RetryAfter = micros(uint64(s.emptyUntil - now + max(ceilDiv((cost-s.emptyCost)*b.unit, b.rate), 0)))
 	}
 	return r
 }
 
-// learn keeps how many tokens the store has beside all leases.
+// learn keeps how many tokens a bucket in the store has beside all leases.
 func (s *share) learn(remaining, now int64) {
-	s.beside = State{Level: min(remaining, s.bucket.capacity) * s.bucket.unit, Unit: s.bucket.unit, Last: now}
+	if b, ok := s.by.(Bucket); ok {
+		s.beside = State{Level: min(remaining, b.capacity) * b.unit, Unit: b.unit, Last: now}
+	}
 }
 
 // renewal is what the store is asked for one share.
@@ -154,7 +209,7 @@ type renewed struct {
 // has.
 func (s *share) renew(number uint64, idle bool, now int64) renewal {
 	s.spendable(now)
-	r := renewal{key: s.key, bucket: s.bucket, keep: s.keep, number: number}
+	r := renewal{key: s.key, bucket: s.by.(Bucket), keep: s.keep, number: number}
 	switch {
 	case idle:
 		r.back, s.tokens = s.tokens, 0

@@ -71,13 +71,18 @@ func (v *view) conclude(cost int64, term uint32, spent bool, now int64) {
 	case !spent && !told:
 		v.seen.add(v.by, -cost, now)
 	case !spent && term == v.term-1: // else nobody knows any more which slot has it
-		v.seen.add(v.by, -cost, now)
 		v.back += cost
+		if !isWindow(v.by) { // what is seen may be the next window
+			v.seen.add(v.by, -cost, now)
+		}
 	}
 }
 
 // due says that there is something to tell.
 func (v *view) due() bool { return v.unsent > 0 || v.back > 0 }
+
+// speaks says that there is something to tell or, of a bucket, to look at.
+func (v *view) speaks() bool { return v.reserved > 0 || v.due() || !isWindow(v.by) }
 
 // send is what there is to tell, in an exchange: also what is reserved, which else
 // would not be told in time. The last call asks for what is left.
@@ -92,14 +97,15 @@ func (v *view) send(to []call, busy chan struct{}) []call {
 	return append(to, call{op: opForce, items: []item{{key: v.key, Demand: Demand{Definition: v.by, Cost: v.sent, keep: v.keep}}}})
 }
 
-// received ends an exchange with what Redis said, nil where nobody knows.
+// received ends an exchange with what Redis said, nil where nobody knows. It does not
+// learn by looking that a window is over: Redis' clock may be set back before something
+// is charged in the next one, and it would not know then that it had begun.
 func (v *view) received(said *Result, now int64) {
-	if said == nil {
-		if v.sent > 0 {
-			v.unsent += v.sent
-			v.since = v.sentSince
-		}
-	} else {
+	switch {
+	case said == nil && v.sent > 0:
+		v.unsent += v.sent
+		v.since = v.sentSince
+	case said != nil && (v.sent > 0 || !isWindow(v.asked)):
 		v.at = said.At
 		v.learn(*said, now)
 	}
@@ -111,7 +117,11 @@ func (v *view) learn(said Result, now int64) {
 	if v.seen == nil {
 		v.seen = newSight(v.asked)
 	}
-	v.seen.learn(v.asked, said, v.reserved+v.unsent-v.back, now)
+	owed := v.reserved + v.unsent
+	if !isWindow(v.asked) { // of which a window that is over gives nothing back
+		owed -= v.back
+	}
+	v.seen.learn(v.asked, said, owed, now)
 	v.stale = false
 }
 

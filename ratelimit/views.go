@@ -29,8 +29,7 @@ const (
 
 // syncer is a store that views are exchanged with.
 type syncer interface {
-	// answer does calls in order. An error says that each may have been done or not.
-	answer(ctx context.Context, calls []call) ([][]Result, error)
+	answerer
 	// up says whether the store is asked at all.
 	up() bool
 }
@@ -94,12 +93,22 @@ func (vs *views) look(home *tableShard[view], it item) (claim, *view) {
 		}
 		return claim{}, v
 	}
+	decide := func() (claim, *view) { // by Redis, which is to know of all that was taken
+		if v.busy != nil || v.untold() > 0 {
+			return exchange()
+		}
+		return v.ask(it, now), nil
+	}
 	v.by, v.keep, v.used = it.Definition, it.keep, now
 	switch {
 	case v.asking:
 		return claim{wait: v.busy}, nil
-	case closed || v.stale || v.overdue(now) || v.seen.dim(v.by, now):
+	case closed || v.overdue(now):
 		return exchange()
+	case cost > v.by.most():
+		return claim{known: true, view: v, Result: v.seen.result(v.by, false, cost, now)}, nil
+	case v.stale || v.seen.dim(v.by, now):
+		return decide()
 	case v.untold() == 0 && v.busy == nil && !v.queued && vs.queue.waiting.Load() >= int64(vs.maxUnsent):
 		return v.ask(it, now), nil
 	case v.seen.holds(v.by, cost, now):
@@ -108,10 +117,7 @@ func (vs *views) look(home *tableShard[view], it item) (claim, *view) {
 		}
 		return claim{known: true, view: v, term: v.term, Result: v.take(cost, now)}, nil
 	case !v.seen.denies(v.by, cost, now):
-		if v.untold() > 0 || v.busy != nil {
-			return exchange()
-		}
-		return v.ask(it, now), nil
+		return decide()
 	}
 	if !v.queued && v.busy == nil && v.seen.old(now) {
 		v.queued = true
@@ -144,13 +150,14 @@ func (vs *views) told(it item, c claim, said *Result, charged bool) {
 	close(v.busy)
 	v.busy = nil
 	now := vs.now()
+	if said != nil && isWindow(v.asked) && (said.Allowed && !charged || said.RetryAfter == Never) {
+		said = nil // it may be given back yet, or is as a look: see received
+	}
 	switch {
 	case said != nil:
 		v.learn(*said, now)
 		if !said.Allowed {
 			v.seen.denied(*said, max(it.Cost, 0), now)
-		} else if !charged {
-			v.seen.add(v.asked, max(it.Cost, 0), now) // it may be given back yet
 		}
 	case v.seen == nil && home.of[it.key] == v:
 		delete(home.of, it.key)
@@ -189,13 +196,14 @@ func (vs *views) flush(ctx context.Context) {
 
 // exchange tells the store what was spent of some views, and takes in what is left.
 // What a call that failed has told may be told twice: too strict, and never too loose.
-// Views of which the store is asked already are left out.
+// Views of which the store is asked already are left out, and those that have nothing
+// to say.
 func (vs *views) exchange(ctx context.Context, batch []*view) {
 	calls, told, last := make([]call, 0, len(batch)), make([]*view, 0, len(batch)), make([]int, 0, len(batch))
 	for _, v := range batch {
 		home := vs.views.home(v.key)
 		home.mu.Lock()
-		if v.busy == nil {
+		if v.busy == nil && v.speaks() {
 			calls = v.send(calls, make(chan struct{}))
 			told, last = append(told, v), append(last, len(calls)-1)
 		} else {
