@@ -440,7 +440,8 @@ type GRPCStatus string
 type BreakerFallback struct {
 	// Backend takes the requests. It has a breaker of its own, or none.
 	Backend string `yaml:"backend"`
-	// Respond is a fixed answer. A call of gRPC gets its status alone.
+	// Respond is a fixed answer. A call of gRPC gets UNAVAILABLE all the same: it
+	// could read nothing else.
 	Respond *Respond `yaml:"respond"`
 }
 
