@@ -52,11 +52,7 @@ func (c *checker) rolloutBackend(at *place, r *Route) {
 		c.obey(at, "must be a backend of the route, in to or a mirror"+c.report.suggestion("; ", r.Rollout.Backend, sorted(known)))
 		return
 	}
-	if !isSide {
-		c.notYet(at, "rollouts of mirrors")
-		return
-	}
-	c.must(stable > 0, at, "must stand beside another backend of the route with a weight above 0, which gets what the canary does not")
+	c.must(!isSide || stable > 0, at, "must stand beside another backend of the route with a weight above 0, which gets what the canary does not")
 	c.must(stable <= maxStableWeights, at, fmt.Sprintf("must stand beside weights of at most %d together", int64(maxStableWeights)))
 }
 

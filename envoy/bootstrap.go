@@ -4,6 +4,7 @@ package envoy
 
 import (
 	"fmt"
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -98,6 +99,12 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 				controlCluster(o.CallCluster, control, o.ControlTLS),
 			},
 		},
+		// Copies of requests for canaries that are judged by them take a hop through
+		// listeners that only Envoy itself can reach.
+		BootstrapExtensions: []*corev3.TypedExtensionConfig{{
+			Name:        "envoy.bootstrap.internal_listener",
+			TypedConfig: mustAny(&internallistenerv3.InternalListener{}),
+		}},
 		OverloadManager: overloadManager(),
 		LayeredRuntime:  layeredRuntime(),
 	}

@@ -472,3 +472,105 @@ func TestRepliesThatAreNotTheScripts(t *testing.T) {
 		t.Errorf("%+v, %v", v.total, err)
 	}
 }
+
+// TestLeastRights: a user of Redis needs no more than docs/redis.md says, over TLS.
+func TestLeastRights(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "redis.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rights, found := strings.Cut(string(page), "ACL SETUSER gatewright on >PASSWORD ")
+	if !found {
+		t.Fatal("docs/redis.md says no rights")
+	}
+	rights, _, _ = strings.Cut(rights, "\n")
+	server := testenv.StartRedisTLS(t, strings.Fields(rights)...)
+	s := Settings{RedisURL: server.URL()}
+	s.Redis.CA, s.Redis.Cert, s.Redis.Key = server.CA, server.Cert, server.Key
+	c, err := Open(s, Options{Log: slog.New(slog.DiscardHandler), Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.Apply(t.Context(), gateway(t, fromTen))
+	serve(c, 10, 0)
+	look(t, c)
+	if s, err := c.Do(t.Context(), "users", Pause, "by me"); err != nil || s.Canary.Requests != 10 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestInACluster: each rollout is on one node, whichever that is.
+func TestInACluster(t *testing.T) {
+	t.Parallel()
+	cluster := testenv.StartRedisCluster(t, 5*time.Second)
+	cfg, err := config.Parse("gateway.yaml", []byte(manyRollouts()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, cluster.URL(), "", newClock()), open(t, cluster.URL(), "", newClock())
+	testenv.Eventually(t, "the cluster answers", func() error {
+		a.Apply(t.Context(), cfg)
+		return a.look(t.Context())
+	})
+	b.Apply(t.Context(), cfg)
+	for _, s := range b.Status() {
+		if s.Phase != Running || s.Percent != 10 {
+			t.Errorf("%s is %s at %d %%", s.Route, s.Phase, s.Percent)
+		}
+	}
+	if len(b.Status()) != 20 {
+		t.Errorf("%d rollouts", len(b.Status()))
+	}
+}
+
+func manyRollouts() string {
+	text := `
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+backends: {v1: {endpoints: ["10.0.0.1:80"]}, v2: {endpoints: ["10.0.0.2:80"]}}
+routes:
+`
+	for i := range 20 {
+		text += fmt.Sprintf("- {name: r%d, match: {path: /%d}, auth: public, to: [{backend: v1, weight: 1}, {backend: v2, weight: 1}], rollout: {backend: v2, steps: [10], every: 1m}}\n", i, i)
+	}
+	return text
+}
+
+// TestDark: of a mirror as the canary, copies are its requests and the percentage moves.
+func TestDark(t *testing.T) {
+	t.Parallel()
+	for _, mirror := range []string{"mirror: {backend: v2, percent: 3}", "mirrors: [{backend: v3, percent: 7}, {backend: v2}]"} {
+		cfg, err := config.Parse("gateway.yaml", []byte(`
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+backends: {v1: {endpoints: ["10.0.0.1:80"]}, v2: {endpoints: ["10.0.0.2:80"]}, v3: {endpoints: ["10.0.0.3:80"]}}
+routes:
+  - {name: users, match: {path: /users}, auth: public, to: [{backend: v1}], `+mirror+`, rollout: {backend: v2, steps: [20, 100], every: 1m}}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := open(t, "", "", newClock())
+		c.Apply(t.Context(), cfg)
+		for i, m := range c.Overlay(cfg).Routes[0].AllMirrors() {
+			want := 20.0
+			if m.Backend != "v2" {
+				want = *cfg.Routes[0].AllMirrors()[i].Percent
+			}
+			if m.Percent == nil || *m.Percent != want {
+				t.Errorf("%s: %s gets %v, want %g", mirror, m.Backend, m.Percent, want)
+			}
+		}
+		answer := outcome.Outcome{Backend: "v2", Upstream: true, Status: 200, FirstByte: 1}
+		for _, route := range []string{config.DarkName("users"), config.DarkName("users"), config.DarkName("others"), "others"} {
+			answer.Route = route
+			c.Observe(answer)
+		}
+		answer.Route, answer.Backend = "users", "v1"
+		c.Observe(answer)
+		look(t, c)
+		if s := c.one(t); !s.Dark || s.Canary.Requests != 2 || s.Stable.Requests != 1 {
+			t.Errorf("%s: %+v", mirror, s)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func Specs(c *config.Config) map[string]Spec {
 func newSpec(r *config.Route) Spec {
 	o := r.Rollout
 	s := Spec{
-		Route: r.Name, Backend: o.Backend, Release: o.Release, Dark: !sendsTo(r, o.Backend),
+		Route: r.Name, Backend: o.Backend, Release: o.Release, Dark: r.DarkCanary() != "",
 		Steps: o.Steps, Every: time.Duration(o.Every), BackEvery: time.Duration(o.BackEvery),
 		MinRequests: DefaultMinRequests, ErrorTolerance: DefaultErrorTolerance, LatencyTolerance: DefaultLatencyTolerance,
 	}
@@ -111,8 +111,3 @@ func (s Spec) stepUpTo(share int) int {
 
 // last is the index of the last step.
 func (s Spec) last() int { return len(s.Steps) - 1 }
-
-// sendsTo tells whether requests of a route go to a backend, and not just copies.
-func sendsTo(r *config.Route, backend string) bool {
-	return slices.ContainsFunc(r.To, func(d *config.Destination) bool { return d.Backend == backend })
-}

@@ -47,6 +47,9 @@ func (s *stats) watch(routes []*config.Route, specs map[string]Spec) {
 			}
 		}
 		next[r.Name] = w
+		if spec.Dark {
+			next[config.DarkName(r.Name)] = w // the copies
+		}
 	}
 	s.byRoute.Store(&next)
 }

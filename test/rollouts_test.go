@@ -39,18 +39,22 @@ routes:
 
 const adminToken = "of the operators"
 
-// canarySide is a backend that fails some of its requests.
+// canarySide is a backend that fails some of its requests, or answers none.
 type canarySide struct {
 	addr     string
 	failing  atomic.Uint64 // how many of a thousand
+	hanging  atomic.Bool
 	requests atomic.Int64
 }
 
 func startSide(t *testing.T) *canarySide {
 	t.Helper()
 	s := &canarySide{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
+		if s.hanging.Load() {
+			<-r.Context().Done()
+		}
 		if rand.Uint64N(1000) < s.failing.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
@@ -242,16 +246,18 @@ func TestRolloutDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
 	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindSubmatch(text)
-	if example == nil || commands == nil {
-		t.Fatal("docs/rollouts.md shows nothing")
+	if len(examples) != 2 || commands == nil {
+		t.Fatalf("docs/rollouts.md shows %d examples", len(examples))
 	}
+	example := examples[0]
 	v1, v2 := backend(t, "v1"), backend(t, "v2")
-	g := start(t, setup{config: `
+	const around = `
 listeners: [{name: public, address: "{{listen "public"}}"}]
 backends: {users-v1: {endpoints: ["{{.v1}}"]}, users-v2: {endpoints: ["{{.v2}}"]}}
-` + string(example[1]), values: map[string]string{"v1": v1.Addr(), "v2": v2.Addr()}, env: []string{"GATEWRIGHT_ADMIN_TOKEN=" + adminToken}})
+`
+	g := start(t, setup{config: around + string(example[1]), values: map[string]string{"v1": v1.Addr(), "v2": v2.Addr()}, env: []string{"GATEWRIGHT_ADMIN_TOKEN=" + adminToken}})
 	says := map[string]string{"list": "users-v2  5 %", "pause": "is paused: users-v2 gets 5 %", "resume": "is running: users-v2 gets 5 %", "promote": "is done: users-v2 gets 100 %", "abort": "is aborted: users-v2 gets 0 %"}
 	ran := 0
 	for line := range strings.Lines(string(commands[1])) {
@@ -267,6 +273,15 @@ backends: {users-v1: {endpoints: ["{{.v1}}"]}, users-v2: {endpoints: ["{{.v2}}"]
 	if ran != len(says) {
 		t.Errorf("%d commands were run", ran)
 	}
+	g.write(around + string(examples[1][1]))
+	eventually(t, "the dark canary gets copies", func() error {
+		out := string(g.run("rollout", "list"))
+		if !strings.Contains(out, "users-v2  1 % as copies") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	g.write(around + string(example[1]))
 	if out := string(g.run("explain", g.file, "--url", "http://a/api/v1/users/1")); !strings.Contains(out, "to users-v2 (what its rollout gives it)") || !strings.Contains(out, "users-v2 gets 5, 25, 50, 100 %, each for 5m, while it stands") {
 		t.Errorf("explain says %s", out)
 	}
@@ -392,4 +407,67 @@ func TestARolloutSurvives(t *testing.T) {
 	if n := a.toCanary(v1, v2, 100); n < 100 || v1.requests.Load() > before {
 		t.Errorf("of 100 requests to the one that was restarted, %d went to the canary", n)
 	}
+}
+
+const dark = `
+listeners:
+  - {name: public, address: "{{listen "public"}}"}
+backends:
+  v1: {endpoints: ["{{.v1}}"]}
+  v2: {endpoints: ["{{.v2}}"]}
+routes:
+  - name: users
+    match: {path: /users/**}
+    auth: public
+    to: [{backend: v1}]
+    mirror: {backend: v2}
+    timeout: 2s
+    rollout: {backend: v2, steps: [50, 100], every: 3s, abortWhen: {errorRate: 0.02, minRequests: 20}}
+`
+
+// TestADarkCanary gets copies of requests, more and more of them while it stands, and
+// none when it does not: by errors, or by not answering at all. No client notices.
+func TestADarkCanary(t *testing.T) {
+	t.Parallel()
+	v1, v2 := startSide(t), startSide(t)
+	g := start(t, setup{config: dark, values: map[string]string{"v1": v1.addr, "v2": v2.addr}, env: []string{"GATEWRIGHT_ADMIN_TOKEN=" + adminToken}})
+	steadily(t, 100, g.url("public", "/users/1"))
+	s := g.reaches("done", 100)
+	if len(s.Decisions) != 4-1 {
+		t.Errorf("%d decisions: %+v", len(s.Decisions), s.Decisions)
+	}
+	for _, d := range s.Decisions[1:] {
+		t.Logf("%d to %d %%: %s", d.From, d.To, d.Why)
+		if !strings.Contains(d.Why, "v2 failed 0 of") {
+			t.Errorf("%s", d.Why)
+		}
+	}
+	if m := g.metrics(); strings.Contains(m, "gatewright-dark") || strings.Contains(m, `backend="v2",code=`) {
+		t.Error("copies are counted as requests of clients")
+	}
+
+	v2.failing.Store(300)
+	g.run("rollout", "abort", "users")
+	g.run("rollout", "resume", "users")
+	s = g.reaches("aborted", 0)
+	if !strings.Contains(s.Why, "it failed ") {
+		t.Errorf("why: %s", s.Why)
+	}
+	eventually(t, "no copy is sent", func() error {
+		before := v2.requests.Load()
+		time.Sleep(200 * time.Millisecond)
+		if n := v2.requests.Load() - before; n > 0 {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+
+	v2.failing.Store(0)
+	v2.hanging.Store(true)
+	g.run("rollout", "resume", "users")
+	s = g.reaches("aborted", 0)
+	if !strings.Contains(s.Why, "it failed ") {
+		t.Errorf("why: %s", s.Why)
+	}
+	hammer(t, 100, func() (reply, error) { return try(http.MethodGet, g.url("public", "/users/1")) })
 }

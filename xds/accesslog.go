@@ -45,17 +45,17 @@ func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
 				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.logLine(l)},
 			}},
 		}),
-		accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l)),
+		accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l.Name)),
 	}
 }
 
 // outcomeLog is the access log stream. It has the names of backends that were asked,
 // and, where that may count against them, of those that had nobody to ask. The status
 // of a gRPC call is in a trailer, or in the headers of an answer that has nothing else.
-func (b builder) outcomeLog(l *config.Listener) *grpclogv3.HttpGrpcAccessLogConfig {
+func (b builder) outcomeLog(name string) *grpclogv3.HttpGrpcAccessLogConfig {
 	log := &grpclogv3.HttpGrpcAccessLogConfig{
 		CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
-			LogName:             l.Name,
+			LogName:             name,
 			GrpcService:         controlService(),
 			TransportApiVersion: corev3.ApiVersion_V3,
 			BufferFlushInterval: durationpb.New(outcomeFlush),

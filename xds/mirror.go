@@ -13,11 +13,15 @@ import (
 // mirrors are the copies of a route's requests. A copy goes out when the
 // request has been judged, with the same identity headers, and with the host
 // that the backend would see, not with Envoy's "-shadow" behind it.
-func mirrors(of []*config.Mirror) []*routev3.RouteAction_RequestMirrorPolicy {
+func mirrors(r *config.Route) []*routev3.RouteAction_RequestMirrorPolicy {
 	var out []*routev3.RouteAction_RequestMirrorPolicy
-	for _, m := range of {
+	for _, m := range r.AllMirrors() {
+		cluster := m.Backend
+		if cluster == r.DarkCanary() {
+			cluster = config.DarkName(r.Name)
+		}
 		out = append(out, &routev3.RouteAction_RequestMirrorPolicy{
-			Cluster:                       m.Backend,
+			Cluster:                       cluster,
 			RuntimeFraction:               &corev3.RuntimeFractionalPercent{DefaultValue: share(m.Percent)},
 			DisableShadowHostSuffixAppend: true,
 		})

@@ -114,6 +114,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	for _, backend := range c.Backends {
 		b.addBackend(&s, backend)
 	}
+	b.addDark(&s)
 	for _, l := range c.Listeners {
 		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, append(b.tableOfListener(l), secretsOfListener(l)...)...))
 	}

@@ -169,7 +169,7 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 		HedgePolicy: hedgePolicy(r.Hedge),
 
 		UpgradeConfigs:        upgrades(r.Upgrades),
-		RequestMirrorPolicies: mirrors(r.AllMirrors()),
+		RequestMirrorPolicies: mirrors(r),
 	}
 	rewritten(action, r)
 	if p == config.RateLimitFilter {

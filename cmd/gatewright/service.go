@@ -227,8 +227,17 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.log, svc.registry, svc.outcomes.Observe, svc.ended, svc.breakers.Observe, svc.rollouts.Observe).Register(server)
+	outcome.NewServer(svc.log, svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe).Register(server)
 	return server
+}
+
+// ofClients is a sink that hears of no copy of a request.
+func ofClients(sink outcome.Sink) outcome.Sink {
+	return func(o outcome.Outcome) {
+		if !config.IsDarkName(o.Route) {
+			sink(o)
+		}
+	}
 }
 
 // ended releases a request that was counted as in flight, whichever gateway has

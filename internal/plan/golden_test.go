@@ -196,7 +196,7 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 	}
 	if scoped := hcm.GetScopedRoutes(); scoped != nil {
 		scoped.ConfigSpecifier = &hcmv3.ScopedRoutes_ScopedRouteConfigurationsList{ScopedRouteConfigurationsList: inlineScopes(r)}
-	} else {
+	} else if hcm.GetRds() != nil { // else it has its routes in itself
 		table := r[resource.RouteType][hcm.GetRds().GetRouteConfigName()].Message.(*routev3.RouteConfiguration)
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
 	}
