@@ -129,7 +129,7 @@ backends:
   rude: {endpoints: ["{{.rude}}"]}
   gone: {endpoints: ["{{.gone}}"]}
   narrow: {endpoints: ["{{.app}}"], connections: {maxRequests: 1, maxPending: 1}}
-  nobody: {endpoints: ["nobody.invalid:80"]}
+  nobody: {endpoints: ["nobody.invalid:80"], breaker: {}} # told of though nobody is there to be asked
   health: {endpoints: ["{{.health}}"], protocol: grpc}
   chat: {endpoints: ["{{.chat}}"]}
 auth:
@@ -260,7 +260,7 @@ func TestHowRequestsEnd(t *testing.T) {
 			defer tap.judgeFails.Store(false)
 			asks("/unjudged")(t)
 		}, status: 503, flags: outcome.Denied},
-		{route: "nobody", backend: "", ask: asks("/nobody"), attempts: 1, status: 503, flags: outcome.NoHealthy, answers: true},
+		{route: "nobody", backend: "nobody", ask: asks("/nobody"), attempts: 1, status: 503, flags: outcome.NoHealthy, answers: true},
 		{route: "ours", backend: "", ask: asks("/ours"), status: 500},
 		{route: "mirrored", backend: "app", ask: asks("/mirrored"), upstream: true, attempts: 1, status: 200, firstByte: true, answers: true},
 	} {

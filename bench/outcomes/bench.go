@@ -16,10 +16,12 @@ import (
 	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
-// The config: so many routes, each to one of the backends.
+// The config: so many routes, each to one of the backends, all of which have a
+// breaker; and some of them with a canary beside it, in a rollout.
 const (
 	routes   = 100
 	backends = 5
+	rollouts = 10
 )
 
 func routeName(i int) string   { return fmt.Sprintf("get-users-%d", i) }
@@ -30,11 +32,16 @@ func gatewayConfig() []byte {
 	var out strings.Builder
 	out.WriteString("listeners: [{name: public, address: 127.0.0.1:8080}]\nbackends:\n")
 	for i := range backends {
-		fmt.Fprintf(&out, "  %s: {endpoints: [127.0.0.1:%d]}\n", backendName(i), 9100+i)
+		fmt.Fprintf(&out, "  %s: {endpoints: [127.0.0.1:%d], breaker: {}}\n", backendName(i), 9100+i)
 	}
 	out.WriteString("routes:\n")
 	for i := range routes {
-		fmt.Fprintf(&out, "  - {name: %s, match: {path: /users/%d}, auth: public, to: [{backend: %s}]}\n", routeName(i), i, backendName(i%backends))
+		stable, canary := backendName(i%backends), backendName((i+1)%backends)
+		to := fmt.Sprintf("to: [{backend: %s}]", stable)
+		if i < rollouts {
+			to = fmt.Sprintf("to: [{backend: %s, weight: 100}, {backend: %s, weight: 0}], rollout: {backend: %s, steps: [50, 100], every: 1h}", stable, canary, canary)
+		}
+		fmt.Fprintf(&out, "  - {name: %s, match: {path: /users/%d}, auth: public, %s}\n", routeName(i), i, to)
 	}
 	return []byte(out.String())
 }
