@@ -51,9 +51,6 @@ func TestDecodeEveryField(t *testing.T) {
 					Interval:          ms(60_000), BaseEjectionTime: ms(5_400_000), MaxEjectionTime: ms(7_200_000), Jitter: ms(10_000), MaxEjectionPercent: 50,
 				},
 				PanicThreshold: new(30),
-				AdaptiveConcurrency: &AdaptiveConcurrency{
-					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
-				},
 				Breaker: &Breaker{
 					ErrorRate: percent(0), Window: ms(60_000), MinRequests: 5, OpenFor: ms(2000), Backoff: &BreakerBackoff{Factor: percent(1.5), Max: ms(60_000), Jitter: 0.1},
 					Per: PerRoute, Probes: 3, ProbeLease: ms(5000), Ramp: ms(30_000),
@@ -66,7 +63,13 @@ func TestDecodeEveryField(t *testing.T) {
 					Webhook:  &Webhook{URL: "http://hooks.internal/breakers", AuthorizationEnv: "PATH", PlainHTTP: true},
 				},
 			},
-			"chat":     {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
+			"chat": {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
+			"busy": {
+				Name: "busy", Endpoints: []string{"10.0.0.7:9000"},
+				AdaptiveConcurrency: &AdaptiveConcurrency{
+					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
+				},
+			},
 			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
 		},
 		Auth: Providers{

@@ -75,6 +75,7 @@ func (c *checker) target(at *place, r *Route) {
 	if r.Rollout != nil {
 		c.rollout(at.key("rollout"), r)
 	}
+	c.countedElsewhere(at.key("to"), r)
 	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
 	c.atMost(at.key("idleTimeout"), r.IdleTimeout, maxDuration)
 	c.upgrades(at, r)

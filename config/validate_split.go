@@ -77,6 +77,20 @@ func (c *checker) pin(route *place, r *Route) {
 	}
 }
 
+// countedElsewhere holds a route whose requests Check may send to another of its
+// backends to have none whose requests at once Envoy counts: it counts them where it
+// has picked itself.
+func (c *checker) countedElsewhere(at *place, r *Route) {
+	if !r.KeptByCaller() && !r.PinnedByClaim() {
+		return
+	}
+	for i, d := range r.To {
+		if b := c.cfg.Backends[d.Backend]; b != nil && b.AdaptiveConcurrency != nil {
+			c.obey(at.index(i).key("backend"), "has adaptiveConcurrency, which counts a request for the side that Envoy has picked: pin and sticky must not depend on the caller, who may be on another")
+		}
+	}
+}
+
 // sticky holds what a route keeps callers by to something that requests of the
 // route can have.
 func (c *checker) sticky(route *place, r *Route) {

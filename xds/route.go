@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,7 +65,7 @@ func answeringItself(route *routev3.Route, r *config.Route, d Decision) *routev3
 		route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
 		route.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
 	}
-	route.TypedPerFilterConfig = filterSettings(r, d, nil)
+	route.TypedPerFilterConfig = filterSettings(r, d, "")
 	return route
 }
 
@@ -87,7 +86,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	action := b.routeAction(r, p)
 	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, map[string]string{contextBackend: to.Backend})
+	route.TypedPerFilterConfig = filterSettings(r, d, to.Backend)
 	b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
@@ -126,24 +125,31 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 	keepTogether(action, weighted, r)
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, nil)
+	route.TypedPerFilterConfig = filterSettings(r, d, "")
 	return route
 }
 
 // filterSettings are a route's settings of the filters in front of it: what
 // Check is told, the picked backend where it is known already, or that it need
 // not be asked.
-func filterSettings(r *config.Route, d Decision, picked map[string]string) map[string]*anypb.Any {
+func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
 	settings := unjudged()
 	if d.Needed {
-		context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
-		maps.Copy(context, picked)
-		settings[extAuthzFilter] = checkSettings(context)
+		settings[extAuthzFilter] = checkSettings(checkContext(r, d, backend))
 	}
 	if r.CORS != nil {
 		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
 	return settings
+}
+
+// checkContext is what Check is told of a route.
+func checkContext(r *config.Route, d Decision, backend string) map[string]string {
+	context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
+	if backend != "" {
+		context[contextBackend] = backend
+	}
+	return context
 }
 
 // unjudged are the settings of a route that makes no call. They are the caller's

@@ -20,11 +20,12 @@ func (b builder) pinned(base *routev3.Route, r *config.Route, d Decision, p conf
 	for _, value := range sortedKeys(r.Pin.Values) {
 		route := cloneRoute(base)
 		route.Match.Headers = append(route.Match.Headers, pinMatch(r.Pin, value))
-		to := destination(r, r.Pin.Values[value])
-		route = b.toBackend(route, r, to, d, p)
-		if r.KeptByCaller() { // or else nobody asks
-			route.TypedPerFilterConfig = filterSettings(r, d, map[string]string{contextBackend: to.Backend, contextPinned: "true"})
-			b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
+		backend := r.Pin.Values[value]
+		route = b.toBackend(route, r, destination(r, backend), d, p)
+		if r.KeptByCaller() { // or else it does not matter to Check
+			context := checkContext(r, d, backend)
+			context[contextPinned] = "true"
+			route.TypedPerFilterConfig[extAuthzFilter] = checkSettings(context)
 		}
 		out = append(out, route)
 	}
