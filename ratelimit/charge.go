@@ -37,13 +37,14 @@ func (c Charge) tokens() int64 {
 type basket struct {
 	items  []item
 	limits []*config.Limit // of each item
+	known  []*knownLimit   // what these come to
 	of     []int           // the item of each charge
 }
 
 // newBasket fails on a limit that config.Load would have refused.
 func newBasket(charges []Charge, limits *knownLimits) (*basket, error) {
 	n := len(charges)
-	b := &basket{items: make([]item, 0, n), limits: make([]*config.Limit, 0, n), of: make([]int, n)}
+	b := &basket{items: make([]item, 0, n), limits: make([]*config.Limit, 0, n), known: make([]*knownLimit, 0, n), of: make([]int, n)}
 	for i, c := range charges {
 		known, err := limits.limit(c.Limit)
 		if err != nil {
@@ -53,7 +54,7 @@ func newBasket(charges []Charge, limits *knownLimits) (*basket, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.of[i] = b.add(c.Limit, item{
+		b.of[i] = b.add(c.Limit, known, item{
 			key:    bucketKey(c.Limit, c.Key, c.Allowance),
 			Demand: Demand{Definition: d, Cost: c.tokens(), keep: known.keep},
 		})
@@ -74,7 +75,7 @@ func (b *basket) each(verdicts []verdict) []verdict {
 }
 
 // add returns the place of the item, or of the one with its key.
-func (b *basket) add(limit *config.Limit, it item) int {
+func (b *basket) add(limit *config.Limit, known *knownLimit, it item) int {
 	for i := range b.items {
 		if b.items[i].key == it.key {
 			b.items[i].Cost = saturatingSum(b.items[i].Cost, it.Cost)
@@ -84,6 +85,7 @@ func (b *basket) add(limit *config.Limit, it item) int {
 	}
 	b.items = append(b.items, it)
 	b.limits = append(b.limits, limit)
+	b.known = append(b.known, known)
 	return len(b.items) - 1
 }
 

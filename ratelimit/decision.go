@@ -194,15 +194,15 @@ func (l *Limiter) count(b *basket, verdicts []verdict, allowed bool) {
 	for i, v := range verdicts {
 		switch {
 		case b.limits[i].InShadow() && !v.Allowed:
-			l.decided(b.limits[i], resultShadowDenied)
+			b.known[i].count(l.metrics, b.limits[i], resultShadowDenied)
 		case b.limits[i].InShadow() && v.counted:
-			l.decided(b.limits[i], resultShadowAllowed)
+			b.known[i].count(l.metrics, b.limits[i], resultShadowAllowed)
 		case !v.Allowed:
-			l.decided(b.limits[i], resultDenied)
+			b.known[i].count(l.metrics, b.limits[i], resultDenied)
 		case allowed && v.counted:
-			l.decided(b.limits[i], resultAllowed)
+			b.known[i].count(l.metrics, b.limits[i], resultAllowed)
 		case allowed:
-			l.decided(b.limits[i], resultStoreAllowed)
+			b.known[i].count(l.metrics, b.limits[i], resultStoreAllowed)
 		}
 	}
 }

@@ -105,24 +105,22 @@ func costOf(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) 
 
 // keyValues is the values of the limit's key, in its order.
 func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) ([]string, error) {
-	given := make(map[config.KeyPart]string, len(entries))
-	for _, e := range entries {
+	values := make([]string, len(limit.Key))
+	for i, e := range entries {
 		part := config.KeyPart(e.GetKey())
-		if !slices.Contains(limit.Key, part) {
+		at := slices.Index(limit.Key, part)
+		if at < 0 {
 			return nil, status.Errorf(codes.InvalidArgument, "limit %q has no key part %q, only %s",
 				limit.Name, clipped(e.GetKey()), joined(limit.Key))
 		}
-		if _, twice := given[part]; twice {
+		// There are no more entries before this one than the key has parts.
+		if slices.ContainsFunc(entries[:i], func(before *commonv3.RateLimitDescriptor_Entry) bool { return before.GetKey() == e.GetKey() }) {
 			return nil, status.Errorf(codes.InvalidArgument, "limit %q: two entries for key part %q", limit.Name, part)
 		}
-		given[part] = e.GetValue()
-	}
-	if ip, ok := given[config.KeyClientIP]; ok {
-		given[config.KeyClientIP] = ClientIPKey(ip, limit.ClientPrefix())
-	}
-	values := make([]string, len(limit.Key))
-	for i, part := range limit.Key {
-		values[i] = given[part]
+		values[at] = e.GetValue()
+		if part == config.KeyClientIP {
+			values[at] = ClientIPKey(values[at], limit.ClientPrefix())
+		}
 	}
 	return values, nil
 }

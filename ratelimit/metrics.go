@@ -85,15 +85,18 @@ func (m *metrics) asked(requests int, took time.Duration, err error) {
 
 // decided counts one decision of one limit.
 func (l *Limiter) decided(limit *config.Limit, r result) {
-	known, err := l.limits.limit(limit)
-	if err != nil { // then nothing was decided
-		return
+	if known, err := l.limits.limit(limit); err == nil { // else nothing was decided
+		known.count(l.metrics, limit, r)
 	}
-	counter := known.decided[r].Load()
+}
+
+// count counts one decision of the limit.
+func (k *knownLimit) count(m *metrics, limit *config.Limit, r result) {
+	counter := k.decided[r].Load()
 	if counter == nil {
-		c := l.metrics.decisions.WithLabelValues(limit.Name, r.String())
+		c := m.decisions.WithLabelValues(limit.Name, r.String())
 		counter = &c
-		known.decided[r].Store(counter)
+		k.decided[r].Store(counter)
 	}
 	(*counter).Inc()
 }

@@ -262,6 +262,7 @@ func (b *basket) only(places []int) *basket {
 	for _, at := range places {
 		part.items = append(part.items, b.items[at])
 		part.limits = append(part.limits, b.limits[at])
+		part.known = append(part.known, b.known[at])
 	}
 	return part
 }
