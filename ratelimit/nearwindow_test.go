@@ -404,3 +404,44 @@ func (m *windowMachine) lose(*rapid.T, int) {
 	m.store.clear()
 	m.losses++
 }
+
+// What is taken while an exchange is under way is not forgotten with its answer; and
+// what was told of a request that another limit has denied is given back, once.
+func TestSyncTellsEachTokenOnce(t *testing.T) {
+	limits := map[string]config.Limit{
+		"bucket":  {TokenBucket: &config.TokenBucket{Capacity: 10, Refill: config.Rate{Events: 1, Per: day}}},
+		"fixed":   {FixedWindow: &config.SlidingWindow{Limit: 10, Window: config.Duration(time.Hour)}},
+		"sliding": {SlidingWindow: &config.SlidingWindow{Limit: 10, Window: config.Duration(time.Hour)}},
+		"quota":   {Quota: &config.Quota{Limit: 10, Per: config.PerDay}},
+	}
+	onEachStore(t, func(t *testing.T, s storeUnderTest) {
+		s.clock.Store(1_700_000_000_000_000)
+		for name, limit := range limits {
+			t.Run(name, func(t *testing.T) {
+				s.clear()
+				limit.Name, limit.Key, limit.Consistency = "l", []config.KeyPart{config.KeyUser}, config.Sync
+				store := &during{leasingStore: asLeasing{s}}
+				l := nearOn(t, store, store, func() int64 { return 0 })
+				l.near.views.store = &faultyAnswerer{leasingStore: store}
+				ctx, exact := context.Background(), perUser("exact", 1, config.FailDeny)
+				admit := func(want bool, limits ...*config.Limit) {
+					t.Helper()
+					if d := l.Take(ctx, charges(limits...)); d.Allowed != want || d.StoreDown {
+						t.Errorf("%+v, want allowed %t", d, want)
+					}
+				}
+				admit(true, &limit, exact)
+				admit(true, &limit)
+				store.before = func() { admit(true, &limit) }
+				l.near.views.flush(ctx)
+				store.before = func() { l.near.views.flush(ctx) }
+				admit(false, &limit, exact) // told meanwhile
+				l.near.views.flush(ctx)     // and given back
+				for range 7 {
+					admit(true, &limit)
+				}
+				admit(false, &limit)
+			})
+		}
+	})
+}
