@@ -96,7 +96,7 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 	if len(b.items) == 1 {
 		return l.askNearOne(ctx, b)
 	}
-	claims, ok := l.claims(ctx, b)
+	claims, over, ok := l.claims(ctx, b)
 	if !ok {
 		return l.concludeShared(b, l.without(ctx, b, unknown(b)), true)
 	}
@@ -104,7 +104,7 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 	verdicts, down := make([]verdict, len(b.items)), false
 	if len(rest) > 0 && !denied {
 		var said []verdict
-		said, down = l.askShared(ctx, b.only(rest))
+		said, down = l.askSharedUntil(ctx, b.only(rest), over)
 		tell(b, claims, rest, said, down)
 		if said == nil {
 			l.settle(b, claims, false)
@@ -133,7 +133,8 @@ func (l *Limiter) askNear(ctx context.Context, b *basket) (Decision, []verdict) 
 func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdict) {
 	keeper, it := l.near.of(b.limits[0]), b.items[0]
 	c := keeper.claim(ctx, it)
-	for over := (<-chan time.Time)(nil); c.wait != nil; c = keeper.claim(ctx, it) {
+	over := (<-chan time.Time)(nil)
+	for ; c.wait != nil; c = keeper.claim(ctx, it) {
 		if over = l.await(ctx, c.wait, over); over == nil {
 			return l.concludeShared(b, l.without(ctx, b, unknown(b)), true)
 		}
@@ -145,7 +146,7 @@ func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdic
 		}
 		return l.concludeShared(b, []verdict{{Result: c.Result, counted: true}}, false)
 	}
-	said, down := l.askShared(ctx, b)
+	said, down := l.askSharedUntil(ctx, b, over)
 	if said != nil && !down {
 		keeper.told(it, c, &said[0].Result, said[0].Allowed)
 	} else {
@@ -156,10 +157,10 @@ func (l *Limiter) askNearOne(ctx context.Context, b *basket) (Decision, []verdic
 
 // claims is what is known of each item: nothing is waited for any more. While it
 // waits, it keeps nobody waiting. It is not ok when that took as long as a request
-// may wait for the store.
-func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, ok bool) {
+// may wait for the store; over is when that will be, where it waited.
+func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, over <-chan time.Time, ok bool) {
 	claims = make([]claim, len(b.items))
-	for over := (<-chan time.Time)(nil); ; {
+	for {
 		wait := l.claimEach(ctx, b, claims)
 		if wait == nil {
 			break
@@ -171,7 +172,7 @@ func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, ok boo
 			}
 		}
 		if over = l.await(ctx, wait, over); over == nil {
-			return nil, false
+			return nil, nil, false
 		}
 	}
 	for i, c := range claims {
@@ -179,7 +180,25 @@ func (l *Limiter) claims(ctx context.Context, b *basket) (claims []claim, ok boo
 			l.metrics.askedNear(b.limits[i], c.known)
 		}
 	}
-	return claims, true
+	return claims, over, true
+}
+
+// askSharedUntil is askShared for a request that has waited for the store already,
+// and waits no longer than until over. What comes after it is charged all the same,
+// as by any call that took too long: too strict by a request, and never too loose. A
+// request that has not waited has no over.
+func (l *Limiter) askSharedUntil(ctx context.Context, b *basket, over <-chan time.Time) (verdicts []verdict, down bool) {
+	if over == nil {
+		return l.askShared(ctx, b)
+	}
+	taken := make(chan outcome, 1)
+	l.shared.returning.Go(func() { taken <- l.shared.take(context.Background(), b.items) })
+	select {
+	case t := <-taken:
+		return l.verdictsOf(ctx, b, t)
+	case <-over:
+		return l.without(ctx, b, unknown(b)), true
+	}
 }
 
 // claimEach claims items, up to one that has to be waited for.

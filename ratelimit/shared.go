@@ -39,7 +39,7 @@ type shared struct {
 	masters map[string]*master // by address
 	found   atomic.Bool        // masters has one
 
-	returning sync.WaitGroup // what is being given back
+	returning sync.WaitGroup // what is being given back, or was asked for by who has gone on
 }
 
 // master is a server of a cluster.

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // faultySyncer is a store whose exchanges may be lost on the way there or back.
@@ -332,6 +333,53 @@ func TestSyncWaitsNoLongerThanForRedis(t *testing.T) {
 	if d := l.Take(context.Background(), charges(limit)); !d.Allowed || d.StoreDown || d.Remaining != 8 {
 		t.Errorf("%+v, want 8 left after that", d)
 	}
+}
+
+// Who has waited for an exchange and then has to ask Redis for another limit waits no
+// longer for both than for one.
+func TestSyncAndExactWaitNoLongerThanForRedis(t *testing.T) {
+	clock := new(atomic.Int64)
+	asks, goes := make(chan struct{}), make(chan struct{})
+	store := &during{leasingStore: newLeaseModel(clock.Load)}
+	store.before = func() {
+		store.before = func() { asks <- struct{}{}; <-goes } // for the second
+		asks <- struct{}{}
+		<-goes
+	}
+	l := nearOn(t, store, store, clock.Load)
+	l.shared.timeout = 500 * time.Millisecond
+	synced, exact := perUser("l", 10, config.FailDeny), perUser("exact", 10, config.FailDeny)
+	synced.Consistency = config.Sync
+	var both sync.WaitGroup
+	both.Go(func() { l.Take(context.Background(), charges(synced)) })
+	<-asks // the first for the key is with Redis
+	var d Decision
+	ctx := &reading{context.Background(), make(chan struct{}, 10)}
+	both.Go(func() { d = l.Take(ctx, charges(synced, exact)) })
+	<-ctx.left // the second waits for the first
+	goes <- struct{}{}
+	<-asks // the second is with Redis, which answers when nobody waits any more
+	both.Wait()
+	if !d.Unavailable || !d.StoreDown {
+		t.Errorf("%+v, want what the limit does without Redis", d)
+	}
+	goes <- struct{}{}
+	l.shared.returning.Wait()
+}
+
+// reading is the context of a call that says when it waits.
+type reading struct {
+	context.Context
+	left chan struct{}
+}
+
+func (r *reading) LeaveReading() { r.left <- struct{}{} }
+
+func (r *reading) Value(key any) any {
+	if inline.IsKey(key) {
+		return r
+	}
+	return nil
 }
 
 // What is known to be denied is looked at again after a second: a clock that was set
