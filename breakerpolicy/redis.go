@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/gatewright/gatewright/internal/redisclient"
 )
 
 const (
@@ -46,7 +48,7 @@ func (r *redisStore) exchange(ctx context.Context, by string, asked []ask) []ans
 	r.send(ctx, groups, func(g *group) { g.command(ctx, "evalsha", r.script.Hash(), r.time(), by) })
 	var again []*group
 	for _, g := range groups {
-		if r.elsewhere(ctx, g.sent.Err()) {
+		if redisclient.Elsewhere(ctx, r.cluster, g.sent.Err()) {
 			again = append(again, g)
 		}
 	}
@@ -141,26 +143,6 @@ func (a *reply) read(text string) error {
 		return errForeign
 	}
 	return nil
-}
-
-// elsewhere says whether an error is that nothing was done, and it can be in
-// another way. Where another server of the cluster has the slot, the cluster is
-// looked at anew, in the background.
-func (r *redisStore) elsewhere(ctx context.Context, err error) bool {
-	switch {
-	case err == nil:
-		return false
-	case redis.HasErrorPrefix(err, "NOSCRIPT"):
-		return true
-	case r.cluster == nil:
-		return false
-	}
-	moved := redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "TRYAGAIN") ||
-		errors.Is(err, redis.ErrClosed) // the server's place in the client is another's
-	if moved {
-		r.cluster.ReloadState(ctx)
-	}
-	return moved
 }
 
 // time is the script's clock argument: none, but in tests.

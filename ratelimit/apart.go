@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/gatewright/gatewright/internal/redisclient"
 )
 
 // While a slot is moved from one server to another, some of its keys are here and
@@ -16,9 +18,7 @@ import (
 // isSevered says whether an error is of keys that may be in several places. One that
 // is still MOVED when all redirections are used up is of a slot which was moved to a
 // server that it is being moved from again.
-func isSevered(err error) bool {
-	return redis.HasErrorPrefix(err, "TRYAGAIN") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "MOVED")
-}
+func isSevered(err error) bool { return redisclient.Moving(err) }
 
 // several says whether calls have more than one key.
 func several(calls []call) bool {

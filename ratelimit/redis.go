@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -85,7 +84,7 @@ func (r *redisStore) exchange(ctx context.Context, to redis.UniversalClient, cal
 		switch err := g.sent.Err(); {
 		case isSevered(err) && !redis.HasErrorPrefix(err, "MOVED") && several(g.calls):
 			severed = append(severed, g)
-		case r.elsewhere(ctx, err):
+		case redisclient.Elsewhere(ctx, r.cluster, err):
 			again = append(again, g)
 		default:
 			g.answer(replies)
@@ -196,26 +195,6 @@ func (g *group) place(i int) int {
 		return i
 	}
 	return g.at[i]
-}
-
-// elsewhere says whether an error is that nothing was done, and it can be in
-// another way. Where another server of the cluster has the slot, the cluster is
-// looked at anew, in the background.
-func (r *redisStore) elsewhere(ctx context.Context, err error) bool {
-	switch {
-	case err == nil:
-		return false
-	case redis.HasErrorPrefix(err, "NOSCRIPT"):
-		return true
-	case r.cluster == nil:
-		return false
-	}
-	moved := redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "TRYAGAIN") ||
-		errors.Is(err, redis.ErrClosed) // the server's place in the client is another's
-	if moved {
-		r.cluster.ReloadState(ctx)
-	}
-	return moved
 }
 
 // time is the script's clock argument: none, but in tests.

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // TestMain is main's way into a child, of which this program is the parent.
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(childVariable); kind != "" {
-		exitOn(runChild(kind))
+		rig.ExitOn(runChild(kind))
 		return
 	}
 	os.Exit(m.Run())

@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // options are how much is measured. Each is a flag.
@@ -57,25 +57,11 @@ func (o options) validate() error {
 
 func main() {
 	if kind := os.Getenv(childVariable); kind != "" {
-		exitOn(runChild(kind))
+		rig.ExitOn(runChild(kind))
 		return
 	}
 	o := fullSize()
-	o.register(flag.CommandLine)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		exitOn(fmt.Errorf("unexpected argument %q", flag.Arg(0)))
-	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	exitOn(report(ctx, o, os.Stdout, os.Stderr))
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "check:", err)
-		os.Exit(1)
-	}
+	rig.Main(o.register, func(ctx context.Context) error { return report(ctx, o, os.Stdout, os.Stderr) })
 }
 
 func report(ctx context.Context, o options, stdout, progress io.Writer) error {
@@ -83,9 +69,5 @@ func report(ctx context.Context, o options, stdout, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.output == "" {
-		_, err = io.WriteString(stdout, text)
-		return err
-	}
-	return os.WriteFile(o.output, []byte(text), 0o600)
+	return rig.Write(text, o.output, stdout)
 }

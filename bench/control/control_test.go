@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatewright/gatewright/bench/internal/rig"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -16,7 +17,7 @@ import (
 // TestMain is main's way into a child, of which this program is the parent.
 func TestMain(m *testing.M) {
 	if asked := os.Getenv(childVariable); asked != "" {
-		exitOn(runChild(asked, os.Stdout))
+		rig.ExitOn(runChild(asked, os.Stdout))
 		return
 	}
 	os.Exit(m.Run())

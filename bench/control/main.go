@@ -9,37 +9,20 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 func main() {
 	if asked := os.Getenv(childVariable); asked != "" {
-		exitOn(runChild(asked, os.Stdout))
+		rig.ExitOn(runChild(asked, os.Stdout))
 		return
 	}
 	o := fullSize()
-	o.register(flag.CommandLine)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		exitOn(fmt.Errorf("unexpected argument %q", flag.Arg(0)))
-	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	// A second Ctrl-C ends this process at once, and the kernel its children.
-	context.AfterFunc(ctx, cancel)
-	exitOn(report(ctx, o, os.Stdout, os.Stderr))
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "control:", err)
-		os.Exit(1)
-	}
+	rig.Main(o.register, func(ctx context.Context) error { return report(ctx, o, os.Stdout, os.Stderr) })
 }
 
 // report measures and prints the table of what could be measured, also after an

@@ -13,10 +13,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"regexp"
-	"syscall"
 	"time"
+
+	"github.com/gatewright/gatewright/bench/internal/rig"
 )
 
 // options are how much is measured, and beside what. Each is a flag.
@@ -94,21 +94,7 @@ func (o options) validate() error {
 
 func main() {
 	o := fullSize()
-	o.register(flag.CommandLine)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		exitOn(fmt.Errorf("unexpected argument %q", flag.Arg(0)))
-	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	exitOn(report(ctx, o, os.Stdout, os.Stderr))
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "limits:", err)
-		os.Exit(1)
-	}
+	rig.Main(o.register, func(ctx context.Context) error { return report(ctx, o, os.Stdout, os.Stderr) })
 }
 
 func report(ctx context.Context, o options, stdout, progress io.Writer) error {
@@ -120,9 +106,5 @@ func report(ctx context.Context, o options, stdout, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.output == "" {
-		_, err = io.WriteString(stdout, text)
-		return err
-	}
-	return os.WriteFile(o.output, []byte(text), 0o600)
+	return rig.Write(text, o.output, stdout)
 }
