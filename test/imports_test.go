@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"bench/outcomes":     {"bench/internal/rig"},
 	"bench/limits":       {"config", "authz", "ratelimit", "bench/internal/rig", "internal/testenv"},
 	"bench/control": {
-		"config", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
+		"config", "bench/internal/rig", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",
 	},
 }
 
