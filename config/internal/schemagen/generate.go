@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -15,18 +16,25 @@ import (
 const schemaID = "https://github.com/gatewright/gatewright/config/schema.json"
 
 // Generate is the JSON Schema of the config language: its shape from the Go
-// types, its descriptions from the comments in the model's file.
-func Generate(modelFile string) ([]byte, error) {
+// types, its descriptions from the comments in the model's files, a pattern of
+// filepath.Glob.
+func Generate(modelFiles string) ([]byte, error) {
 	r := &jsonschema.Reflector{
 		FieldNameTag:               "yaml",
 		RequiredFromJSONSchemaTags: true, // none has any: see tagged
 		ExpandedStruct:             true,
 		Mapper:                     notation,
 	}
+	files, err := filepath.Glob(modelFiles)
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no file of the model is at %s", modelFiles)
+	}
 	// The comment map is keyed by the package's path joined with the file's
 	// folder, so that path is the one of this folder.
-	if err := r.AddGoComments("github.com/gatewright/gatewright/config/internal/schemagen", modelFile, jsonschema.WithFullComment()); err != nil {
-		return nil, fmt.Errorf("reading comments of the model: %w", err)
+	for _, file := range files {
+		if err := r.AddGoComments("github.com/gatewright/gatewright/config/internal/schemagen", file, jsonschema.WithFullComment()); err != nil {
+			return nil, fmt.Errorf("reading comments of the model: %w", err)
+		}
 	}
 	for name, comment := range r.CommentMap {
 		r.CommentMap[name] = forAuthors.Replace(strings.Join(strings.Fields(comment), " "))

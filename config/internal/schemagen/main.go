@@ -10,7 +10,7 @@ import (
 // The model, whose comments become descriptions, and the schema, as seen from
 // this folder.
 const (
-	modelFile  = "../../model.go"
+	modelFiles = "../../model*.go"
 	schemaFile = "../../schema.json"
 )
 
@@ -22,7 +22,7 @@ func main() {
 }
 
 func write() error {
-	schema, err := Generate(modelFile)
+	schema, err := Generate(modelFiles)
 	if err != nil {
 		return err
 	}

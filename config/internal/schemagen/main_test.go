@@ -9,7 +9,7 @@ import (
 )
 
 func TestSchemaIsCurrent(t *testing.T) {
-	want, err := Generate(modelFile)
+	want, err := Generate(modelFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestSchemaIsCurrent(t *testing.T) {
 // TestSchemaSaysWhatEditorsShow: each field has a description, where the model
 // has a comment, and what is not built says so.
 func TestSchemaSaysWhatEditorsShow(t *testing.T) {
-	data, err := Generate(modelFile)
+	data, err := Generate(modelFiles)
 	if err != nil {
 		t.Fatal(err)
 	}

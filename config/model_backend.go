@@ -1,0 +1,194 @@
+package config
+
+// Backend is a service that routes forward to.
+type Backend struct {
+	// Name is the key under which the backend stands in the file.
+	Name string `yaml:"-"`
+	// Endpoints are host:port. A host name is resolved by Envoy, and followed;
+	// a backend has either addresses or host names, not both.
+	Endpoints []string `yaml:"endpoints" required:"true"`
+	// Protocol is what the backend speaks. The empty string means http1.
+	Protocol Protocol `yaml:"protocol"`
+	// LoadBalancing picks the endpoint. The empty string means round_robin.
+	LoadBalancing LoadBalancing `yaml:"loadBalancing"`
+	// HealthCheck probes each endpoint. Nil probes none.
+	HealthCheck *HealthCheck `yaml:"healthCheck"`
+	// Connections bound what one Envoy opens to the backend. Nil and zero
+	// fields are the defaults that breakerpolicy documents.
+	Connections *Connections `yaml:"connections"`
+	// OutlierDetection ejects endpoints that fail. Nil ejects none.
+	OutlierDetection *OutlierDetection `yaml:"outlierDetection"`
+	// PanicThreshold is the share of its endpoints, in percent, below which so few
+	// are healthy and not ejected that all are used again, whatever their health: few
+	// would break down under what all are for. Left out, it is 50. 0 never does: where
+	// none is left, requests get 503.
+	PanicThreshold *int `yaml:"panicThreshold"`
+	// AdaptiveConcurrency finds out how many requests at once the backend serves
+	// without becoming slower, and denies what is more. Nil does not.
+	AdaptiveConcurrency *AdaptiveConcurrency `yaml:"adaptiveConcurrency"`
+	// Breaker stops calls to a backend that fails as a whole. Nil never does.
+	Breaker *Breaker `yaml:"breaker"`
+	// TLS is used towards the backend. Nil is plain text.
+	TLS *BackendTLS `yaml:"tls" later:"TLS to backends"`
+}
+
+// Protocol is what a backend speaks.
+type Protocol string
+
+// The protocols of a backend. The empty string means http1.
+const (
+	ProtocolHTTP1 Protocol = "http1"
+	ProtocolHTTP2 Protocol = "http2"
+	ProtocolGRPC  Protocol = "grpc"
+)
+
+// SpeaksHTTP2 tells a backend that is spoken to in HTTP/2, as gRPC needs.
+func (b *Backend) SpeaksHTTP2() bool {
+	return b.Protocol == ProtocolHTTP2 || b.Protocol == ProtocolGRPC
+}
+
+// LoadBalancing names an algorithm that picks an endpoint.
+type LoadBalancing string
+
+// The algorithms of Envoy. The empty string means round_robin.
+const (
+	RoundRobin   LoadBalancing = "round_robin"
+	LeastRequest LoadBalancing = "least_request"
+	Random       LoadBalancing = "random"
+	RingHash     LoadBalancing = "ring_hash"
+	Maglev       LoadBalancing = "maglev"
+)
+
+// HealthCheck is an active HTTP probe of each endpoint.
+type HealthCheck struct {
+	// Path is requested by GET; a 200 is healthy.
+	Path string `yaml:"path" required:"true"`
+	// Interval is the time between probes. 0 means 5s.
+	Interval Duration `yaml:"interval"`
+	// Timeout is how long a probe may take. 0 means 1s.
+	Timeout Duration `yaml:"timeout"`
+	// UnhealthyAfter is how many probes fail before an endpoint is taken out.
+	// 0 means 3.
+	UnhealthyAfter int `yaml:"unhealthyAfter"`
+	// HealthyAfter is how many probes pass before it is put back. 0 means 2.
+	HealthyAfter int `yaml:"healthyAfter"`
+}
+
+// Connections are the bounds that one Envoy keeps towards a backend
+// (Envoy's circuit_breakers thresholds).
+type Connections struct {
+	// Max is the number of connections. 0 means the default.
+	Max int `yaml:"max"`
+	// MaxPending is the number of requests that wait for a connection.
+	MaxPending int `yaml:"maxPending"`
+	// MaxRequests is the number of requests in flight.
+	MaxRequests int `yaml:"maxRequests"`
+	// MaxRetries is the number of retries in flight. At most one of it and
+	// RetryBudget is given.
+	MaxRetries int `yaml:"maxRetries"`
+	// RetryBudget bounds the retries in flight by the requests in flight.
+	RetryBudget *RetryBudget `yaml:"retryBudget"`
+}
+
+// RetryBudget lets retries be a share of all that goes to a backend, so that a
+// backend that fails is not asked several times as much. It is the backend's, and
+// all routes to it share it: Envoy keeps none for a route. A backend that some route
+// asks again has the default one, unless it has MaxRetries.
+type RetryBudget struct {
+	// Percent is how many of the requests that have begun within Interval, or are
+	// still in flight, may be retries at once, 0 to 100. Left out, it is 20.
+	Percent *float64 `yaml:"percent"`
+	// MinConcurrent is how many retries there may always be at once, their waits
+	// included. 0 means 1.
+	MinConcurrent int `yaml:"minConcurrent"`
+	// Interval is for how long a request counts at least. 0 means 100ms: as long as
+	// the first retry waits on average, so that of the requests of a second, too,
+	// no more than Percent are retries.
+	Interval Duration `yaml:"interval"`
+}
+
+// AdaptiveConcurrency bounds the requests at once by how long they take: when
+// they take longer than those of a backend without load, there are too many.
+// Each Envoy measures by itself, for each listener.
+type AdaptiveConcurrency struct {
+	// Max and Min are what the bound is never above and below. 0 means 1000 and 3.
+	// Min is also how many requests there may be while the time without load is
+	// measured.
+	Max int `yaml:"max"`
+	Min int `yaml:"min"`
+	// Percentile is the one of the times within Interval that counts, above 0 and up
+	// to 100. 0 means 90.
+	Percentile float64 `yaml:"percentile"`
+	// Interval is how often the bound moves. 0 means 100ms.
+	Interval Duration `yaml:"interval"`
+	// MeasureEvery is how often the time without load is measured anew. 0 means 60s.
+	MeasureEvery Duration `yaml:"measureEvery"`
+	// MeasureRequests is of how many requests it is taken. 0 means 50.
+	MeasureRequests int `yaml:"measureRequests"`
+	// Tolerance is how much longer than without load requests may take, in percent,
+	// before the bound is lowered. Left out, it is 25.
+	Tolerance *float64 `yaml:"tolerance"`
+}
+
+// OutlierDetection ejects an endpoint after failures seen on live traffic: it gets
+// no requests until its time is over. What cannot be reached counts as a 5xx.
+type OutlierDetection struct {
+	// Consecutive5xx is the run of 5xx that ejects. 0 means 5.
+	Consecutive5xx int `yaml:"consecutive5xx"`
+	// ConsecutiveGatewayErrors is the run of 502, 503 and 504 that ejects. 0 is
+	// none: they are among the 5xx.
+	ConsecutiveGatewayErrors int `yaml:"consecutiveGatewayErrors"`
+	// ConsecutiveLocalErrors is the run of failures to connect, resets and timeouts
+	// that ejects. 0 is none of its own: they are among the 5xx. Otherwise they no
+	// longer are, and answers with a 5xx are counted by themselves.
+	ConsecutiveLocalErrors int `yaml:"consecutiveLocalErrors"`
+	// FailurePercentage ejects the endpoints of which more than a share of the
+	// requests fail. Nil ejects none for that.
+	FailurePercentage *FailurePercentage `yaml:"failurePercentage"`
+	// SuccessRate ejects the endpoints that do worse than the others. Nil ejects
+	// none for that.
+	SuccessRate *SuccessRate `yaml:"successRate"`
+	// Interval is the time between sweeps. 0 means 10s.
+	Interval Duration `yaml:"interval"`
+	// BaseEjectionTime is multiplied by the number of ejections. 0 means 30s.
+	BaseEjectionTime Duration `yaml:"baseEjectionTime"`
+	// MaxEjectionTime is the longest. 0 means 5m, or BaseEjectionTime if that is
+	// longer.
+	MaxEjectionTime Duration `yaml:"maxEjectionTime"`
+	// Jitter is how much longer an ejection may last, at random, so that the Envoys of
+	// a fleet do not come back as one. 0 is no longer.
+	Jitter Duration `yaml:"jitter"`
+	// MaxEjectionPercent is how much of the backend may be ejected. 0 means
+	// 10, Envoy's default; at least one endpoint can always be ejected.
+	MaxEjectionPercent int `yaml:"maxEjectionPercent"`
+}
+
+// FailurePercentage looks at the share of an endpoint's requests that fail, in each
+// sweep.
+type FailurePercentage struct {
+	// Threshold is the share that ejects, in percent. 0 means 85.
+	Threshold int `yaml:"threshold"`
+	// MinEndpoints is how many endpoints must have MinRequests in an interval for any
+	// to be ejected. 0 means 5 and 50.
+	MinEndpoints int `yaml:"minEndpoints"`
+	MinRequests  int `yaml:"minRequests"`
+}
+
+// SuccessRate compares the endpoints with each other, in each sweep.
+type SuccessRate struct {
+	// Deviations is how many standard deviations below the mean of all an endpoint
+	// is ejected. 0 means 1.9.
+	Deviations float64 `yaml:"deviations"`
+	// MinEndpoints is how many endpoints must have MinRequests in an interval for any
+	// to be ejected. 0 means 5 and 100.
+	MinEndpoints int `yaml:"minEndpoints"`
+	MinRequests  int `yaml:"minRequests"`
+}
+
+// BackendTLS is TLS from Envoy to a backend.
+type BackendTLS struct {
+	// CA is the path of the PEM bundle that verifies the backend.
+	CA string `yaml:"ca"`
+	// ServerName is sent as SNI and must be in the certificate.
+	ServerName string `yaml:"serverName"`
+}

@@ -1,0 +1,76 @@
+package config
+
+// Listener is one address that Envoy accepts connections on.
+type Listener struct {
+	// Name is unique among listeners; logs and metrics use it.
+	Name string `yaml:"name" required:"true"`
+	// Address is an IP address and a port, as 0.0.0.0:8080 or [::]:8080.
+	Address string `yaml:"address" required:"true"`
+	// TLS terminates TLS on this listener. Nil is plain text.
+	TLS *ListenerTLS `yaml:"tls"`
+	// HTTP3 offers HTTP/3 beside HTTP/1.1 and HTTP/2.
+	HTTP3 bool `yaml:"http3" later:"HTTP/3"`
+	// RateLimit says who asks for limits on this listener. The default,
+	// "service", is Gatewright's own Check: one call a request for identity
+	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
+	// standard RateLimitService.
+	RateLimit RateLimitPlacement `yaml:"rateLimit"`
+	// TrustedHops is how many proxies are in front of this listener. Nil means
+	// Config.TrustedHops.
+	TrustedHops *int `yaml:"trustedHops"`
+}
+
+// RateLimitPlacement is where the limits of a listener's routes are asked for.
+type RateLimitPlacement string
+
+// The placements a listener can choose. The empty string means "service".
+const (
+	RateLimitService RateLimitPlacement = "service"
+	RateLimitFilter  RateLimitPlacement = "filter"
+)
+
+// ListenerTLS is how a listener terminates TLS. It offers HTTP/2 and HTTP/1.1 by
+// ALPN. Paths are relative as JWKS.File is; the files are read again when they
+// change, and what cannot be used then changes nothing.
+type ListenerTLS struct {
+	// Certificates are chosen by the name that a client asks for (SNI): the one
+	// that has it among its DNS names, else the one that has a wildcard for it,
+	// else the first, which also serves who asks for no name.
+	Certificates []*Certificate `yaml:"certificates" required:"true"`
+	// ClientCA is the path of the PEM bundle of the authorities whose client
+	// certificates are taken. Empty asks for none.
+	ClientCA string `yaml:"clientCA"`
+	// ClientCRL is the path of a PEM bundle of revocation lists: one of each
+	// authority in ClientCA. A certificate that one of them names is refused.
+	ClientCRL string `yaml:"clientCRL"`
+	// ClientCertificate is whether a client must show a certificate. The empty
+	// string means optional. Only with ClientCA.
+	ClientCertificate ClientCertificateMode `yaml:"clientCertificate"`
+	// ForwardClientCertificate tells backends of the client's certificate in the
+	// header X-Forwarded-Client-Cert, as Envoy writes it: hash, subject, URI and
+	// DNS names. A client's own such header is taken away on every listener.
+	ForwardClientCertificate bool `yaml:"forwardClientCertificate"`
+	// MinVersion is the lowest TLS version accepted, "1.2" (default) or "1.3".
+	MinVersion string `yaml:"minVersion"`
+}
+
+// ClientCertificateMode is whether a client must show a certificate.
+type ClientCertificateMode string
+
+// The modes. In both, a certificate that the listener's authorities do not
+// vouch for ends the handshake: optional is whether there is one, not whether it
+// is good.
+const (
+	ClientCertificateOptional ClientCertificateMode = "optional"
+	ClientCertificateRequired ClientCertificateMode = "required"
+)
+
+// Certificate is a PEM certificate chain, the server's own certificate first,
+// and its key, by path.
+type Certificate struct {
+	// Name is the path of the chain as it stands in the file: it is what logs,
+	// metrics and xDS call the certificate by.
+	Name string `yaml:"-"`
+	Cert string `yaml:"cert" required:"true"`
+	Key  string `yaml:"key" required:"true"`
+}
