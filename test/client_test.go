@@ -106,12 +106,13 @@ func (r reply) ok(t testing.TB) reply {
 
 // echo is what a demo backend says that it received.
 type echo struct {
-	Backend string              `json:"backend"`
-	Method  string              `json:"method"`
-	Path    string              `json:"path"`
-	Query   string              `json:"query"`
-	Host    string              `json:"host"`
-	Headers map[string][]string `json:"headers"`
+	Backend  string              `json:"backend"`
+	Method   string              `json:"method"`
+	Path     string              `json:"path"`
+	Query    string              `json:"query"`
+	Host     string              `json:"host"`
+	Protocol string              `json:"protocol"`
+	Headers  map[string][]string `json:"headers"`
 }
 
 // echo reads the body as a demo backend's.

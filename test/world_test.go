@@ -22,10 +22,19 @@ type service struct {
 // backend starts a demo backend for a test.
 func backend(t testing.TB, name string) service {
 	t.Helper()
+	return backendThat(t, name, func(http.ResponseWriter, *http.Request) bool { return false })
+}
+
+// backendThat starts a demo backend that is first asked whether it answers a
+// request in another way.
+func backendThat(t testing.TB, name string, answers func(http.ResponseWriter, *http.Request) bool) service {
+	t.Helper()
 	b, last := demo.NewBackend(name), &atomic.Pointer[http.Header]{}
 	s, err := demo.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		last.Store(&r.Header)
-		b.ServeHTTP(w, r)
+		if !answers(w, r) {
+			b.ServeHTTP(w, r)
+		}
 	}))
 	if err != nil {
 		t.Fatal(err)

@@ -133,8 +133,8 @@ func rewritten(r *config.Route, to, path string) string {
 	return xds.RewrittenPath(r.Match.Path, to, plain) + path[len(plain):]
 }
 
-// location is where a redirect leads. Our listeners have no TLS of their own
-// yet, so that a redirect that names no scheme stays at http.
+// location is where a redirect leads. One that names no scheme keeps that of the
+// request, which is http where no listener has TLS.
 func location(c *config.Config, r *config.Route, asked Asked, path string) string {
 	scheme, host := r.Redirect.Scheme, r.Redirect.Host
 	if scheme == "" {
