@@ -28,6 +28,7 @@ func TestDecodeEveryField(t *testing.T) {
 	want := &Config{
 		Listeners: []*Listener{
 			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)},
+			{Name: "balanced", Address: "[::]:8081", TrustedProxies: []string{}, ProxyProtocol: &ProxyProtocol{From: []string{"10.0.0.0/8"}, Optional: true}},
 			{Name: "secure", Address: "[::]:8443", TLS: &ListenerTLS{
 				Certificates: []*Certificate{
 					{Name: "../certs/edge.crt", Cert: "testdata/certs/edge.crt", Key: "testdata/certs/edge.key"},
@@ -37,7 +38,7 @@ func TestDecodeEveryField(t *testing.T) {
 				ForwardClientCertificate: true, MinVersion: "1.3",
 			}},
 		},
-		TrustedHops: 2,
+		TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		Backends: map[string]*Backend{
 			"users-v1": {
 				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
@@ -242,7 +243,8 @@ func TestDecodeEveryField(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
 	}
-	for _, field := range unset(reflect.ValueOf(*want)) {
+	beside := &Config{TrustedHops: 2} // which cannot stand beside the rest: TestProxiesOf
+	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {
 		t.Errorf("no value in the test for %s", field)
 	}
 }

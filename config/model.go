@@ -31,6 +31,11 @@ type Config struct {
 	// has appended. 0 believes only the connection. With more, nobody but those
 	// proxies may be able to connect.
 	TrustedHops int `yaml:"trustedHops"`
+	// TrustedProxies are the networks of the proxies in front of the gateway, in the
+	// place of their number: what X-Forwarded-For says is believed where one of them
+	// has connected, and the client is the last one in it who is none of them. Each
+	// is an address, or a prefix as 10.0.0.0/8.
+	TrustedProxies []string `yaml:"trustedProxies"`
 	// Backends are the services behind the gateway, by name.
 	Backends map[string]*Backend `yaml:"backends"`
 	// Auth holds the identity providers that routes may require.

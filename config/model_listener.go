@@ -18,6 +18,27 @@ type Listener struct {
 	// TrustedHops is how many proxies are in front of this listener. Nil means
 	// Config.TrustedHops.
 	TrustedHops *int `yaml:"trustedHops"`
+	// TrustedProxies are the networks of the proxies in front of this listener, in
+	// the place of TrustedHops: each an address, or a prefix as 10.0.0.0/8. Nil
+	// means Config.TrustedProxies, unless TrustedHops is said here; an empty list
+	// believes nobody.
+	TrustedProxies []string `yaml:"trustedProxies"`
+	// ProxyProtocol takes the address of the client from a header in front of each
+	// connection, in which a load balancer of TCP says it. Nil reads none.
+	ProxyProtocol *ProxyProtocol `yaml:"proxyProtocol"`
+}
+
+// ProxyProtocol is how a listener reads PROXY protocol headers, of version 1 and 2
+// (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt). Whom a header names
+// has connected, to all that looks at addresses: logs, limits, TrustedHops and
+// TrustedProxies. What else a header of version 2 has is not looked at.
+type ProxyProtocol struct {
+	// From are the networks of the load balancers, as in TrustedProxies. Whoever
+	// connects from elsewhere is closed: a header from there could name anybody.
+	From []string `yaml:"from" required:"true" hint:"say which networks the load balancers are in"`
+	// Optional takes connections that begin without a header, too, as from whom
+	// they come. Otherwise those are closed.
+	Optional bool `yaml:"optional"`
 }
 
 // RateLimitPlacement is where the limits of a listener's routes are asked for.

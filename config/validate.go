@@ -26,6 +26,7 @@ func validate(cfg *Config, r *report, served func(path string) bool) {
 	top := new(place)
 	c.listeners(top.key("listeners"))
 	c.trustedHops(top.key("trustedHops"), cfg.TrustedHops)
+	c.trustedProxies(top.key("trustedProxies"), cfg.TrustedProxies, cfg.TrustedHops > 0)
 	for _, name := range sorted(cfg.Backends) {
 		c.backend(top.key("backends").key(name), cfg.Backends[name])
 	}

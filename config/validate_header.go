@@ -126,7 +126,7 @@ func (c *checker) matchedHeaderRule(name string) string {
 	case TakenFromEveryone(name):
 		return "must not be a header that the gateway or Envoy sets: clients cannot send it"
 	case OfProxies(name) && !c.cfg.TrustsProxies():
-		return "must not be a header of proxies while trustedHops is 0: nobody can send it"
+		return "must not be a header of proxies while neither trustedHops nor trustedProxies says of any: nobody can send it"
 	}
 	return headerNameRule(name)
 }

@@ -31,9 +31,7 @@ func (c *checker) listener(at *place, l *Listener) {
 	if l.TLS != nil {
 		c.listenerTLS(at.key("tls"), l.TLS)
 	}
-	if l.TrustedHops != nil {
-		c.trustedHops(at.key("trustedHops"), *l.TrustedHops)
-	}
+	c.proxiesBefore(at, l)
 }
 
 // boundAddresses are the addresses of the valid listeners, by port.

@@ -20,12 +20,12 @@ import (
 // Envoy itself adds to a client's X-Forwarded-For, and passes on what it has no
 // use for, as X-Forwarded-Host. Where no proxy is believed the backend is to see
 // what Envoy knows, and no more.
-func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensionConfig {
+func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.TypedExtensionConfig {
 	m := &earlyv3.HeaderMutation{}
-	for _, prefix := range takenPrefixes(b.config.HopsOf(l)) {
+	for _, prefix := range takenPrefixes(p.believed()) {
 		m.Mutations = append(m.Mutations, withoutPrefix(prefix))
 	}
-	for _, name := range takenHeaders(b.config, b.config.HopsOf(l)) {
+	for _, name := range takenHeaders(b.config, p.believed()) {
 		m.Mutations = append(m.Mutations, without(name))
 	}
 	m.Mutations = append(m.Mutations, setTreePath())
@@ -42,27 +42,24 @@ func (b builder) earlyHeaderMutations(l *config.Listener) []*corev3.TypedExtensi
 // clients.
 func Takes(c *config.Config, name string) bool {
 	name = strings.ToLower(name)
-	hops := 0
-	if c.TrustsProxies() {
-		hops = 1
-	}
-	return slices.Contains(takenHeaders(c, hops), name) ||
-		slices.ContainsFunc(takenPrefixes(hops), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	believed := c.TrustsProxies()
+	return slices.Contains(takenHeaders(c, believed), name) ||
+		slices.ContainsFunc(takenPrefixes(believed), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// takenHeaders are the headers that are taken out of every request where so many
-// proxies are believed, in lower case.
-func takenHeaders(c *config.Config, hops int) []string {
+// takenHeaders are the headers that are taken out of every request where proxies
+// are believed or none is, in lower case.
+func takenHeaders(c *config.Config, proxies bool) []string {
 	all := lowerSorted(slices.Concat(IdentityHeaders(c), config.TracingHeaders(), []string{config.TraceIDHeader}))
-	if hops == 0 {
+	if !proxies {
 		all = append(all, config.ProxyHeaders...)
 	}
 	return all
 }
 
 // takenPrefixes are how further ones begin.
-func takenPrefixes(hops int) []string {
-	if hops == 0 {
+func takenPrefixes(proxies bool) []string {
+	if !proxies {
 		return append(slices.Clone(config.OwnPrefixes), config.ProxyPrefix)
 	}
 	return config.OwnPrefixes

@@ -67,8 +67,14 @@ const controlTimeout = time.Second
 //
 // The filter that remembers the path is there where some route rewrites one. It
 // decides nothing, so it may come and go with the routes.
-func (b builder) httpFilters(l *config.Listener) []*hcmv3.HttpFilter {
+//
+// Where networks are believed, the one that says who the client is goes before all
+// that could look at it.
+func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter {
 	var chain []*hcmv3.HttpFilter
+	if len(p.networks) > 0 {
+		chain = append(chain, clientAddress())
+	}
 	if b.form == Scoped {
 		chain = append(chain, otherScope())
 	}

@@ -33,20 +33,34 @@ func (b builder) listener(l *config.Listener) *listenerv3.Listener {
 		Name:                          l.Name,
 		Address:                       socketAddress(l.Address),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(listenerBufferLimit),
-		FilterChains: []*listenerv3.FilterChain{{
-			TransportSocket: transportSocket(l),
+		ListenerFilters:               listenerFilters(l),
+		ListenerFiltersTimeout:        listenerFiltersTimeout(l),
+		FilterChains:                  b.filterChains(l),
+	}
+}
+
+// filterChains are those of a listener: one for each kind of peer, of whom other
+// things are believed (proxies.go).
+func (b builder) filterChains(l *config.Listener) []*listenerv3.FilterChain {
+	var out []*listenerv3.FilterChain
+	for _, p := range b.peers(l) {
+		out = append(out, &listenerv3.FilterChain{
+			Name:             p.name,
+			FilterChainMatch: p.match,
+			TransportSocket:  transportSocket(l),
 			Filters: []*listenerv3.Filter{{
 				Name:       "envoy.filters.network.http_connection_manager",
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(b.connectionManager(l))},
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(b.connectionManager(l, p))},
 			}},
-		}},
+		})
 	}
+	return out
 }
 
 // connectionManager is the HTTP side of a listener. The first block makes the
 // judge, the routes, the logs and the backend see one and the same path and
 // host: each line closes a bypass that envoy-facts measured open.
-func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionManager {
+func (b builder) connectionManager(l *config.Listener, p peerKind) *hcmv3.HttpConnectionManager {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: l.Name,
 
@@ -55,7 +69,7 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
 		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
 		UseRemoteAddress:             wrapperspb.Bool(true),
-		XffNumTrustedHops:            uint32(b.config.HopsOf(l)),
+		XffNumTrustedHops:            uint32(p.hops),
 		InternalAddressConfig:        nobodyIsInternal(),
 
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
@@ -67,13 +81,14 @@ func (b builder) connectionManager(l *config.Listener) *hcmv3.HttpConnectionMana
 		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
 		ServerName:            "gatewright",
 
-		EarlyHeaderMutationExtensions: b.earlyHeaderMutations(l),
-		HttpFilters:                   b.httpFilters(l),
+		EarlyHeaderMutationExtensions: b.earlyHeaderMutations(l, p),
+		HttpFilters:                   b.httpFilters(l, p),
 		LocalReplyConfig:              b.localReplies(),
 		AccessLog:                     b.accessLogs(l),
 		Tracing:                       tracing(),
 	}
 	forwardClientCertificate(m, l)
+	believeNetworks(m, p)
 	if b.form == Scoped {
 		m.RouteSpecifier = scopedRoutes()
 	} else {

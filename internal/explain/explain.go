@@ -122,7 +122,7 @@ func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
 		case slices.Contains(tracing, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: each trace begins at the gateway")
 		case config.OfProxies(name) && xds.Takes(c, name):
-			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only proxies that trustedHops counts may set it")
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only proxies may set it that trustedHops or trustedProxies says")
 		case xds.Takes(c, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: only the gateway may set it")
 		default:

@@ -188,8 +188,16 @@ func staticAt(t *testing.T, r xds.Resources, control string) *bootstrapv3.Bootst
 func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listenerv3.Listener {
 	t.Helper()
 	l = proto.Clone(l).(*listenerv3.Listener)
-	withStaticSecrets(t, l.GetFilterChains()[0].GetTransportSocket())
-	filter := l.GetFilterChains()[0].GetFilters()[0]
+	for _, chain := range l.GetFilterChains() {
+		withStaticSecrets(t, chain.GetTransportSocket())
+		withStaticRoutes(t, chain.GetFilters()[0], r)
+	}
+	return l
+}
+
+// withStaticRoutes has a connection manager its routes in itself.
+func withStaticRoutes(t *testing.T, filter *listenerv3.Filter, r xds.Resources) {
+	t.Helper()
 	hcm := &hcmv3.HttpConnectionManager{}
 	if err := filter.GetTypedConfig().UnmarshalTo(hcm); err != nil {
 		t.Fatal(err)
@@ -205,7 +213,6 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 		t.Fatal(err)
 	}
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
-	return l
 }
 
 // withStaticSecrets has a listener's TLS look for its secrets in the bootstrap.

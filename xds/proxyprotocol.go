@@ -1,0 +1,39 @@
+package xds
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// listenerFilters read what stands before a connection's own bytes, before its
+// filter chain is chosen.
+func listenerFilters(l *config.Listener) []*listenerv3.ListenerFilter {
+	if l.ProxyProtocol == nil {
+		return nil
+	}
+	// From where a header is believed is for the filter chains to say (proxies.go):
+	// a connection from elsewhere has none.
+	return []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.proxy_protocol", &proxyprotocolv3.ProxyProtocol{
+		AllowRequestsWithoutProxyProtocol: l.ProxyProtocol.Optional,
+	})}
+}
+
+// listenerFiltersTimeout bounds how long they wait for their bytes, as long as for
+// the headers of a request.
+func listenerFiltersTimeout(l *config.Listener) *durationpb.Duration {
+	if l.ProxyProtocol == nil {
+		return nil
+	}
+	return durationpb.New(headersTimeout)
+}
+
+func listenerFilter(name string, m proto.Message) *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       name,
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: mustAny(m)},
+	}
+}
