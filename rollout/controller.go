@@ -122,6 +122,7 @@ func (c *Controller) Apply(ctx context.Context, cfg *config.Config) {
 		if before, ok := c.specs[route]; !ok || !before.equal(spec) {
 			c.unsaid[route] = true
 		}
+		c.metrics.begin(route)
 	}
 	for route := range c.known {
 		if _, ok := specs[route]; !ok {

@@ -24,6 +24,14 @@ func newMetrics() metrics {
 	}
 }
 
+// begin shows a rollout's decisions from 0 on: the increase to a first one, as of a
+// canary that is taken back, is seen by nobody otherwise.
+func (m metrics) begin(route string) {
+	for _, k := range Kinds() {
+		m.decisions.WithLabelValues(route, string(k))
+	}
+}
+
 var (
 	percentDesc = prometheus.NewDesc("gatewright_rollout_percent", "What the canary of a rollout gets now, in percent.", []string{"route", "backend"}, nil)
 	phaseDesc   = prometheus.NewDesc("gatewright_rollout_phase", "1 for the phase that a rollout is in: running, paused, returning, aborted, done or unknown.", []string{"route", "backend", "phase"}, nil)

@@ -115,6 +115,10 @@ func newServerMetrics(t *tracker, reg prometheus.Registerer) serverMetrics {
 			Help: "Responses that an Envoy has refused, by resource type.",
 		}, []string{"type"}),
 	}
+	for _, t := range Types { // from 0 on: the increase to a first one is seen by nobody otherwise
+		m.acks.WithLabelValues(shortType(t))
+		m.nacks.WithLabelValues(shortType(t))
+	}
 	reg.MustRegister(m.connected, m.acks, m.nacks)
 	return m
 }
