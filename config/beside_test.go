@@ -25,9 +25,9 @@ listeners: [{name: secure, address: 0.0.0.0:8443, tls: {certificates: [{cert: ed
 routes: [{name: r, match: {path: /}, auth: public, respond: {status: 200}}]
 `
 	parse := func(served ...string) error {
-		_, err := ParseBeside(folder, "f.yaml", []byte(text), func(path string) bool {
+		_, err := ParseBeside(folder, "f.yaml", []byte(text), Beside{Served: func(path string) bool {
 			return slices.Contains(served, filepath.Base(path))
-		})
+		}})
 		return err
 	}
 	if err := parse(); err != nil {

@@ -104,7 +104,9 @@ func TestModelTags(t *testing.T) {
 			seen[typ] = true
 			for i := range typ.NumField() {
 				check(typ, typ.Field(i))
-				visit(typ.Field(i).Type, check)
+				if typ.Field(i).Tag.Get("yaml") != "-" { // what the file does not say
+					visit(typ.Field(i).Type, check)
+				}
 			}
 		default:
 		}

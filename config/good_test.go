@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/transcoding"
 )
 
 // TestGoodFiles loads each file of testdata/good: what is just inside a rule.
@@ -238,7 +241,16 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "inside", Match: Match{Path: "/inside"}, Auth: &RouteAuth{AnyOf: []*Requirement{{JWT: "main"}}},
 				To: []*Destination{{Backend: "users-v1"}}, Pin: &Pin{Claim: "group", Values: map[string]string{"testers": "users-v1"}},
 			},
+			{
+				Name: "rest", Match: Match{Path: "/api/v1/**"}, Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
+				GRPCTranscode: &GRPCTranscode{
+					Descriptor: "testdata/orders.pb", Services: []string{"shop.v1.Orders"}, Unbound: true, UnknownQuery: UnknownQueryIgnore, IgnoreQuery: []string{"trace"},
+					Streams: StreamLines, ProtoNames: true, EnumNumbers: true, EnumsAnyCase: true, DefaultValues: true, ErrorDetails: true, MaxRequest: 65536, MaxResponse: 1048576,
+					Set: shopSet(t),
+				},
+			},
 		},
+		Contents: []Content{{Path: "testdata/orders.pb", Data: read(t, "testdata/orders.pb")}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
@@ -247,6 +259,25 @@ func TestDecodeEveryField(t *testing.T) {
 	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {
 		t.Errorf("no value in the test for %s", field)
 	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// shopSet is what is read of testdata/orders.pb.
+func shopSet(t *testing.T) *transcoding.Set {
+	t.Helper()
+	set, problems := transcoding.Read(read(t, "testdata/orders.pb"), transcoding.Options{Services: []string{"shop.v1.Orders"}, AllTypes: true, Unbound: true})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return set
 }
 
 // differ says where two values differ: a whole config is no help to read.
@@ -308,7 +339,7 @@ func collect(v reflect.Value, set, all map[string]bool) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
-			if name := f.Tag.Get("yaml"); name == "" || f.Tag.Get("later") != "" {
+			if name := f.Tag.Get("yaml"); name == "" || f.Tag.Get("later") != "" || name == "-" && f.Name != "Name" {
 				continue
 			}
 			name := strings.TrimPrefix(v.Type().String(), "config.") + "." + f.Name

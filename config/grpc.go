@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // GRPCMatch is a gRPC service and method. Both left out is every gRPC call.
 type GRPCMatch struct {
@@ -15,6 +18,12 @@ type GRPCMatch struct {
 // media types of the protocol, and not those of gRPC-Web, which is another one
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 const grpcContentType = `application/grpc([+;].*)?`
+
+// isGRPC matches it.
+var isGRPC = regexp.MustCompile("^" + grpcContentType + "$")
+
+// IsGRPC tells a content type of gRPC.
+func IsGRPC(contentType string) bool { return isGRPC.MatchString(contentType) }
 
 // contentType is a header's name as Match.Headers of a gRPC match has it.
 const contentType = "Content-Type"
@@ -55,3 +64,6 @@ func (m *Match) spellOut() {
 	}
 	m.Headers = headers
 }
+
+// callsGRPC tells a route whose backends are called by gRPC.
+func (r *Route) callsGRPC() bool { return r.Match.GRPC != nil || r.GRPCTranscode != nil }

@@ -25,7 +25,6 @@ func wholeLanguage(t *testing.T) string {
 var notYet = []string{
 	"listeners[1].http3",
 	"backends.orders.tls",
-	"routes[1].grpcTranscode",
 	"routes[2].compress",
 }
 
@@ -71,7 +70,6 @@ func TestSupportedLanguageLoads(t *testing.T) {
 	prune(t, root, top.key("listeners").index(1), "http3")
 	prune(t, root, top.key("backends").key("orders"), "tls")
 	routes := top.key("routes")
-	prune(t, root, routes.index(1), "grpcTranscode")
 	prune(t, root, routes.index(2), "compress")
 
 	pruned, err := yaml.Marshal(&document)

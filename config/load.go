@@ -30,22 +30,20 @@ func Read(path string) ([]byte, error) {
 
 // Parse is Load for the content of a file that was already read. file is its
 // path: it stands in faults, and paths in the content are relative to its
-// folder. Nothing is read but to see that the files named in the content are
-// there. The error is Faults, and the Config nil where there is one.
+// folder. Of the files named in the content those are read whose content is a part
+// of the config (Config.Contents); of the others it is seen that they are there.
+// The error is Faults, and the Config nil where there is one.
 func Parse(file string, data []byte) (*Config, error) {
 	return ParseIn(filepath.Dir(file), file, data)
 }
 
 // ParseIn is Parse for a content to whose paths another folder is their own.
 func ParseIn(folder, file string, data []byte) (*Config, error) {
-	return ParseBeside(folder, file, data, func(string) bool { return false })
+	return ParseBeside(folder, file, data, Beside{})
 }
 
-// ParseBeside is ParseIn while a gateway is served. served tells of the path of a
-// file of certificates that what was read from it is in use and stays so: such a
-// file may be bad by now, or gone, without that all else of the config had to
-// wait until it is good again.
-func ParseBeside(folder, file string, data []byte, served func(path string) bool) (*Config, error) {
+// ParseBeside is ParseIn while a gateway is served.
+func ParseBeside(folder, file string, data []byte, beside Beside) (*Config, error) {
 	root, faults := readDocument(file, data)
 	if root == nil {
 		return nil, faults
@@ -57,7 +55,7 @@ func ParseBeside(folder, file string, data []byte, served func(path string) bool
 	for _, route := range cfg.Routes {
 		route.Match.spellOut()
 	}
-	validate(cfg, r, served)
+	validate(cfg, r, beside)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -77,6 +75,11 @@ func (c *Config) resolvePaths(folder string) {
 	}
 	for _, i := range c.Auth.Introspection {
 		resolve(&i.CA)
+	}
+	for _, r := range c.Routes {
+		if r.GRPCTranscode != nil {
+			resolve(&r.GRPCTranscode.Descriptor)
+		}
 	}
 	for _, l := range c.Listeners {
 		if l.TLS == nil {

@@ -50,6 +50,9 @@ type Config struct {
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`
+
+	// Contents are the files whose content is a part of the config, as it is served.
+	Contents []Content `yaml:"-"`
 }
 
 // RateLimitHeaders is a family of headers that tell of limits. Retry-After is told

@@ -40,8 +40,8 @@ type Route struct {
 	// Hedge sends slow requests a second time. A backend then serves some of
 	// them twice, so they must do no harm when they are. Nil never does.
 	Hedge *Hedge `yaml:"hedge"`
-	// GRPCTranscode turns REST into gRPC.
-	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode" later:"REST to gRPC transcoding"`
+	// GRPCTranscode turns REST into gRPC. Nil does not.
+	GRPCTranscode *GRPCTranscode `yaml:"grpcTranscode"`
 	// Rewrite changes path and host before the backend.
 	Rewrite *Rewrite `yaml:"rewrite"`
 	// Request and Response change headers on the way.
@@ -230,12 +230,6 @@ type Hedge struct {
 	// OnPerTryTimeout repeats an attempt that takes longer than the
 	// retry's perTryTimeout, and does not cut it. It must be true.
 	OnPerTryTimeout bool `yaml:"onPerTryTimeout" required:"true"`
-}
-
-// GRPCTranscode names the descriptor set and the services in it.
-type GRPCTranscode struct {
-	Descriptor string   `yaml:"descriptor" required:"true"`
-	Services   []string `yaml:"services" required:"true"`
 }
 
 // Rewrite is the path and host that the backend sees.

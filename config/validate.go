@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/transcoding"
 )
 
 // validate judges a decoded Config by the rules that types cannot say, and
@@ -16,12 +18,14 @@ import (
 //
 // A rule keeps silent where decoding could not take what was written: there is
 // a fault already, and a second one about the gap it left would only mislead.
-func validate(cfg *Config, r *report, served func(path string) bool) {
+func validate(cfg *Config, r *report, beside Beside) {
 	c := &checker{
-		cfg: cfg, report: r, served: served, now: time.Now(),
+		cfg: cfg, report: r, beside: beside, now: time.Now(),
 		bound:      boundAddresses(cfg),
 		identity:   identityHeaders(cfg),
 		keyHeaders: keyHeaders(cfg),
+		contents:   map[string]readContent{},
+		sets:       map[setKey]*transcoding.Set{},
 	}
 	top := new(place)
 	c.listeners(top.key("listeners"))
@@ -59,10 +63,13 @@ type checker struct {
 	// identity are the headers that carry identity to backends, and keyHeaders
 	// those that API keys come in, in lower case.
 	identity, keyHeaders map[string]bool
-	// served tells of files that are in use as they were, see ParseBeside; now is
-	// when certificates must be valid.
-	served func(path string) bool
+	// beside is what is served; now is when certificates must be valid.
+	beside Beside
 	now    time.Time
+	// contents are the files that were read, by path, and sets what was read of
+	// descriptor sets.
+	contents map[string]readContent
+	sets     map[setKey]*transcoding.Set
 }
 
 // obey reports the rule that the value at a place breaks, if any: the functions

@@ -41,14 +41,14 @@ func (c *checker) grpcBackends(at *place, r *Route) {
 
 func (c *checker) grpcBackend(at *place, r *Route, backend string) {
 	protocol := new(place).key("backends").key(backend).key("protocol")
-	if b := c.cfg.Backends[backend]; r.Match.GRPC != nil && b != nil && !b.SpeaksHTTP2() && c.report.trusted(protocol) {
+	if b := c.cfg.Backends[backend]; r.callsGRPC() && b != nil && !b.SpeaksHTTP2() && c.report.trusted(protocol) {
 		c.obey(at, "must have protocol grpc or http2: the route is for gRPC")
 	}
 }
 
 // grpcFallback holds the fallback of a route's backend for gRPC to speak it, too.
 func (c *checker) grpcFallback(at *place, r *Route, fallback string) {
-	if b := c.cfg.Backends[fallback]; r.Match.GRPC != nil && b != nil && !b.SpeaksHTTP2() {
+	if b := c.cfg.Backends[fallback]; r.callsGRPC() && b != nil && !b.SpeaksHTTP2() {
 		c.obey(at, "falls back on "+quoted(fallback)+", which must have protocol grpc or http2: the route is for gRPC")
 	}
 }

@@ -60,6 +60,7 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(r.CORS == nil, at.key("cors"), rule)
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
+		c.must(r.GRPCTranscode == nil, at.key("grpcTranscode"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
 		c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
 		return
@@ -90,6 +91,9 @@ func (c *checker) target(at *place, r *Route) {
 	}
 	if r.Rewrite != nil {
 		c.rewrite(at.key("rewrite"), r)
+	}
+	if r.GRPCTranscode != nil {
+		c.grpcTranscode(at.key("grpcTranscode"), r)
 	}
 	c.mirrors(at, r)
 }

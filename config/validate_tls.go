@@ -22,7 +22,7 @@ func (c *checker) listenerTLS(at *place, t *ListenerTLS) {
 		}
 		c.must(!first[pair.Cert], at.key("cert"), "is listed twice")
 		first[pair.Cert] = true
-		if c.served(pair.Cert) && c.served(pair.Key) {
+		if c.beside.served(pair.Cert) && c.beside.served(pair.Key) {
 			continue
 		}
 		if _, problem := pki.ReadPair(pair.Cert, pair.Key, c.now); problem != nil {
@@ -42,7 +42,7 @@ func (c *checker) clients(at *place, t *ListenerTLS) {
 		c.must(!t.ForwardClientCertificate, at.key("forwardClientCertificate"), needs)
 		return
 	}
-	if c.served(t.ClientCA) && (t.ClientCRL == "" || c.served(t.ClientCRL)) {
+	if c.beside.served(t.ClientCA) && (t.ClientCRL == "" || c.beside.served(t.ClientCRL)) {
 		return
 	}
 	_, problem := pki.ReadAuthorities(t.ClientCA, t.ClientCRL, c.now)

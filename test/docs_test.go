@@ -105,6 +105,24 @@ routes:
 	}
 }
 
+// TestTranscodingDocumentIsValid: what the page on gRPC shows is a config, once it
+// has a listener.
+func TestTranscodingDocumentIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/grpc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("docs/grpc.md shows %d blocks", len(blocks))
+	}
+	content := "listeners: [{name: public, address: 0.0.0.0:8080}]\n" + string(blocks[0][1])
+	if _, err := config.ParseIn("../config/testdata", "gateway.yaml", []byte(content)); err != nil {
+		t.Errorf("%v\n%s", err, content)
+	}
+}
+
 // TestBreakerDocumentIsValid: each breaker that the page shows is one, alone.
 func TestBreakerDocumentIsValid(t *testing.T) {
 	t.Setenv("HOOK_AUTHORIZATION", "Bearer sesame")

@@ -12,7 +12,7 @@ const module = "github.com/gatewright/gatewright/"
 // mayImport says which packages of ours each one may import; all of the
 // repository is here. Arrows go one way, and siblings do not know each other.
 var mayImport = map[string][]string{
-	"config":                    {"internal/pki", "internal/rule"},
+	"config":                    {"internal/pki", "internal/rule", "internal/transcoding"},
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
 	"authz":                     {"config", "internal/inline", "internal/pki", "internal/rule", "internal/split", "internal/wholefile", "internal/wire"},
@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"internal/inline":           {},
 	"internal/limitfiles":       {"config"},
 	"internal/outcome":          {"internal/wire"},
-	"internal/diff":             {"config", "authz", "routing"},
+	"internal/diff":             {"config", "authz", "internal/transcoding", "routing"},
 	"internal/explain":          {"config", "authz", "internal/split", "routing", "xds"},
 	"internal/certs":            {"config", "internal/pki"},
 	"internal/pki":              {},
@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/rule":             {},
 	"internal/split":            {"config"},
 	"internal/telemetry":        {},
+	"internal/transcoding":      {},
 	"internal/unary":            {"internal/inline"},
 	"internal/wholefile":        {},
 	"internal/wire":             {},

@@ -110,10 +110,14 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	if b.rewritesPaths() {
 		path = strings.TrimSuffix(firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ"), "%") + maxLoggedPath + "%"
 	}
+	method := "%REQ(:METHOD)" + maxLoggedText + "%"
+	if b.transcodes() {
+		method = strings.TrimSuffix(firstOf("FILTER_STATE", clientMethodState+":PLAIN", "REQ", ":METHOD"), "%") + maxLoggedText + "%"
+	}
 	line := map[string]string{
 		"time":        "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
 		"listener":    l.Name,
-		"method":      "%REQ(:METHOD)" + maxLoggedText + "%",
+		"method":      method,
 		"host":        "%REQ(:AUTHORITY)" + maxLoggedText + "%",
 		"path":        path,
 		"protocol":    "%PROTOCOL%",

@@ -45,8 +45,11 @@ const (
 	filterStateFilter = "envoy.filters.http.set_filter_state"
 )
 
-// clientPathState is where clientPath keeps the path.
-const clientPathState = "gatewright.path"
+// clientPathState and clientMethodState are where clientRequest keeps them.
+const (
+	clientPathState   = "gatewright.path"
+	clientMethodState = "gatewright.method"
+)
 
 // controlTimeout bounds a call of a filter to Gatewright. It is a bound for
 // disaster: Gatewright itself keeps far shorter ones towards its stores.
@@ -70,6 +73,9 @@ const controlTimeout = time.Second
 //
 // Where networks are believed, the one that says who the client is goes before all
 // that could look at it.
+//
+// Those that make calls of gRPC of requests come behind all that judges, counts and
+// logs by what a client has sent.
 func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter {
 	var chain []*hcmv3.HttpFilter
 	if len(p.networks) > 0 {
@@ -80,34 +86,46 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	}
 	chain = append(chain, httpFilter(corsFilter, &corsv3.Cors{}))
 	if b.rewritesPaths() {
-		chain = append(chain, httpFilter(filterStateFilter, clientPath()))
+		chain = append(chain, httpFilter(filterStateFilter, b.clientRequest()))
 	}
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
 	chain = append(chain, b.adaptiveFilters()...)
+	chain = append(chain, b.transcoders()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
 }
 
+// rewritesPaths tells whether some backend sees another path than the client's.
 func (b builder) rewritesPaths() bool {
 	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool {
-		return r.Rewrite != nil && r.Rewrite.Path != ""
+		return r.Rewrite != nil && r.Rewrite.Path != "" || r.GRPCTranscode != nil
 	})
 }
 
-// clientPath keeps the path that the client asked for, for the access log: when
-// a request is logged, its own is what the backend saw.
-func clientPath() *setfilterstatev3.Config {
-	return &setfilterstatev3.Config{OnRequestHeaders: []*filterstatev3.FilterStateValue{{
-		Key:        &filterstatev3.FilterStateValue_ObjectKey{ObjectKey: clientPathState},
+// clientRequest keeps the path that the client asked for, for the access log: when
+// a request is logged, its own is what the backend saw. Where requests become calls,
+// which are all POST, it keeps the method, too.
+func (b builder) clientRequest() *setfilterstatev3.Config {
+	kept := []*filterstatev3.FilterStateValue{filterState(clientPathState, "%PATH(NQ:PATH)%")}
+	if b.transcodes() {
+		kept = append(kept, filterState(clientMethodState, "%REQ(:METHOD)%"))
+	}
+	return &setfilterstatev3.Config{OnRequestHeaders: kept}
+}
+
+// filterState is a text that is kept under a name.
+func filterState(name, format string) *filterstatev3.FilterStateValue {
+	return &filterstatev3.FilterStateValue{
+		Key:        &filterstatev3.FilterStateValue_ObjectKey{ObjectKey: name},
 		FactoryKey: "envoy.string",
 		Value: &filterstatev3.FilterStateValue_FormatString{FormatString: &corev3.SubstitutionFormatString{
 			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-				Specifier: &corev3.DataSource_InlineString{InlineString: "%PATH(NQ:PATH)%"},
+				Specifier: &corev3.DataSource_InlineString{InlineString: format},
 			}},
 		}},
-	}}}
+	}
 }
 
 // extAuthz asks Gatewright's Check. Whatever goes wrong on the way is a 503,

@@ -47,7 +47,7 @@ func (p problem) json() string {
 func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 	overloaded := problem{title: "Service Unavailable", reason: "backend-overloaded",
 		detail: "the backend has as many requests as it may have"}
-	mappers := []*hcmv3.ResponseMapper{
+	mappers := append(b.transcodingReplies(),
 		refusedConnect(),
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),
@@ -64,7 +64,7 @@ func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 			detail: "the backend did not answer in time"}),
 		replyFor(flags("UF", "UC", "UR", "LR", "URX", "UPE"), problem{title: "Service Unavailable", reason: "backend-failed",
 			detail: "the connection to the backend failed"}),
-	}
+	)
 	if b.adaptive != "" {
 		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
 	}
@@ -73,10 +73,15 @@ func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 
 // detailed is an answer of which Envoy says no more than these details.
 func detailed(details string) *accesslogv3.AccessLogFilter {
+	return expression("response.code_details == '" + details + "'")
+}
+
+// expression is an answer of which an expression of CEL is true.
+func expression(text string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
 		ExtensionFilter: &accesslogv3.ExtensionFilter{
 			Name:       "envoy.access_loggers.extension_filters.cel",
-			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: mustAny(&celv3.ExpressionFilter{Expression: "response.code_details == '" + details + "'"})},
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: mustAny(&celv3.ExpressionFilter{Expression: text})},
 		},
 	}}
 }

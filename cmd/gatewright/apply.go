@@ -212,6 +212,7 @@ func (svc *service) settle(ctx context.Context) {
 // accept remembers a config that is served, and follows its rollouts.
 func (svc *service) accept(ctx context.Context, c *config.Config, ch change) {
 	svc.base = c
+	svc.files.serve(c)
 	svc.keep(ch)
 	svc.rollouts.Apply(ctx, c)
 }

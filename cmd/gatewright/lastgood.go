@@ -26,6 +26,8 @@ type goodConfig struct {
 	SavedAt  time.Time `json:"savedAt"`
 	// Hash is that of the content: one that is not whole is not used.
 	Hash string `json:"hash"`
+	// Files are what was served of the files whose content is a part of it, by path.
+	Files map[string][]byte `json:"files,omitempty"`
 	// Data is the content, in a file of its own.
 	Data []byte `json:"-"`
 }

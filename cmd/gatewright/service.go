@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,7 @@ type service struct {
 	router        router
 	outcomes      *outcome.Metrics
 	certs         *certs.Store
+	files         *namedFiles
 	xds           *xds.Server
 	endXDS        context.CancelFunc
 	reloads       *reloads
@@ -68,6 +70,9 @@ type service struct {
 	lastGood lastGood
 	// known is what the process found in its store when it started.
 	known *store.Snapshot
+	// reloading guards newest, the config that was read last, while it is applied.
+	reloading sync.Mutex
+	newest    *store.Snapshot
 	// beforeOutage is what the newest config was when it could still be read.
 	// Only follow touches it.
 	beforeOutage *reload
@@ -129,6 +134,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
 	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry})
+	svc.files = newNamedFiles(log, svc.registry)
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	svc.admin = &http.Server{
@@ -276,6 +282,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.rollouts.Run(ctx) })
 	group.Go(func() error { return svc.followRollouts(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
+	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })
 	}

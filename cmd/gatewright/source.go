@@ -41,8 +41,9 @@ func (svc *service) loadFirst(ctx context.Context) error {
 	snapshot, err := svc.store.Read(ctx)
 	if err == nil {
 		svc.known = &snapshot
+		svc.newest = &snapshot
 		var c *config.Config
-		if c, err = parseAt(location, snapshot.Data); err == nil {
+		if c, err = svc.parse(snapshot.Data); err == nil {
 			return svc.apply(ctx, c, change{data: snapshot.Data, version: snapshot.Version, force: true})
 		}
 	}
@@ -50,7 +51,11 @@ func (svc *service) loadFirst(ctx context.Context) error {
 	if lastErr != nil {
 		return err // nothing was ever served from here
 	}
-	c, parseErr := parseAt(location, last.Data)
+	svc.files.keep(last.Files)
+	if svc.newest == nil {
+		svc.newest = &store.Snapshot{Data: last.Data}
+	}
+	c, parseErr := svc.parse(last.Data)
 	if parseErr != nil {
 		return errors.Join(err, fmt.Errorf("the last good config, of %s, is not valid any more: %w", last.SavedAt.Format(time.RFC3339), parseErr))
 	}
@@ -65,7 +70,12 @@ func (svc *service) loadFirst(ctx context.Context) error {
 
 // follow applies every change of the config until the context ends.
 func (svc *service) follow(ctx context.Context) error {
-	err := svc.store.Watch(ctx, svc.known, func(s store.Snapshot) { svc.reload(ctx, s) }, svc.readable)
+	err := svc.store.Watch(ctx, svc.known, func(s store.Snapshot) {
+		svc.reloading.Lock()
+		defer svc.reloading.Unlock()
+		svc.newest = &s
+		svc.reload(ctx, s)
+	}, svc.readable)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -96,10 +106,25 @@ func (svc *service) unchanged() {
 	}
 }
 
+// parse reads a config beside what is served.
+func (svc *service) parse(data []byte) (*config.Config, error) {
+	location := svc.settings.process.Config
+	return config.ParseBeside(folderOf(location), location, data, svc.files.beside(svc.certs.Serves))
+}
+
+// reread applies the newest config once more: a file whose content is a part of it
+// has changed.
+func (svc *service) reread(ctx context.Context) {
+	svc.reloading.Lock()
+	defer svc.reloading.Unlock()
+	if svc.newest != nil {
+		svc.reload(ctx, *svc.newest)
+	}
+}
+
 // reload applies a config, or tells why it does not.
 func (svc *service) reload(ctx context.Context, s store.Snapshot) {
-	location := svc.settings.process.Config
-	c, err := config.ParseBeside(folderOf(location), location, s.Data, svc.certs.Serves)
+	c, err := svc.parse(s.Data)
 	if err != nil {
 		svc.reloads.done("invalid", err)
 		svc.logFaults(err)
@@ -128,7 +153,7 @@ func (svc *service) keep(ch change) {
 	if ch.data == nil {
 		return
 	}
-	err := svc.lastGood.save(goodConfig{Location: svc.settings.process.Config, SavedAt: time.Now().UTC(), Data: ch.data})
+	err := svc.lastGood.save(goodConfig{Location: svc.settings.process.Config, SavedAt: time.Now().UTC(), Data: ch.data, Files: svc.files.served()})
 	if err != nil {
 		svc.log.Warn("a start without the config store would not find this config (GATEWRIGHT_STATE_DIR)", "error", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/transcoding"
 )
 
 // Field is a place in a config, and what became of it.
@@ -158,6 +159,10 @@ func (f *comparison) structs(path string, a, b reflect.Value) {
 		field := a.Type().Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 		switch {
+		case field.Type == reflect.TypeFor[*transcoding.Set]():
+			if x, y := sumOf(a.Field(i)), sumOf(b.Field(i)); x != "" && y != "" && x != y {
+				f.add(path+".descriptor", "another content: %s → %s", x[:12], y[:12])
+			}
 		case name == "-" || name == "":
 		case field.Tag.Get("secret") != "":
 			f.secrets(path+"."+name, a.Field(i), b.Field(i))
@@ -165,6 +170,14 @@ func (f *comparison) structs(path string, a, b reflect.Value) {
 			f.value(path+"."+name, a.Field(i), b.Field(i))
 		}
 	}
+}
+
+// sumOf is that of a descriptor set; empty where there is none.
+func sumOf(v reflect.Value) string {
+	if set, ok := v.Interface().(*transcoding.Set); ok && set != nil {
+		return set.Sum
+	}
+	return ""
 }
 
 // auth compares what routes ask for. The order of requirements is who the caller

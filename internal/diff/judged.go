@@ -114,7 +114,7 @@ func done(r *config.Route) string {
 	for _, d := range r.To {
 		to[d.Backend] = d.Weight
 	}
-	text, _ := json.Marshal([]any{to, r.Pin, r.Sticky, r.Rewrite, r.Redirect, r.Respond}) // plain values have an encoding
+	text, _ := json.Marshal([]any{to, r.Pin, r.Sticky, r.Rewrite, r.Redirect, r.Respond, r.GRPCTranscode}) // plain values have an encoding
 	return string(text)
 }
 
@@ -134,6 +134,9 @@ func goes(r *config.Route) string {
 		all = append(all, text)
 	}
 	text := "to " + strings.Join(slices.Sorted(slices.Values(all)), ", ")
+	if r.GRPCTranscode != nil {
+		text += " as calls of " + strings.Join(r.GRPCTranscode.Services, ", ")
+	}
 	if r.Rewrite != nil {
 		text += " as " + strings.TrimSpace(r.Rewrite.Host+" "+r.Rewrite.Path)
 	}

@@ -26,6 +26,9 @@ type Outcome struct {
 	Sticky string `json:"sticky,omitempty"`
 	// Rollout says how the shares move by themselves.
 	Rollout string `json:"rollout,omitempty"`
+	// Call is what the request becomes where it is transcoded, or why it becomes
+	// nothing.
+	Call string `json:"call,omitempty"`
 	// Path and Host are what the backend sees.
 	Path string `json:"path,omitempty"`
 	Host string `json:"host,omitempty"`
@@ -75,6 +78,11 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 			o.Host = r.Rewrite.Host
 		}
 		o.Path = rewritten(r, r.Rewrite.Path, path)
+	}
+	if t := r.GRPCTranscode; t != nil {
+		if o.Call, o.Path = call(t, asked, path); o.Path == "" {
+			o.Host = "" // no backend sees it
+		}
 	}
 	for _, m := range r.AllMirrors() {
 		share := "all requests"
