@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,6 +30,9 @@ type Settings struct {
 	// it write. Without one, callers from elsewhere get nothing but the probes,
 	// and nobody writes.
 	Token string `envconfig:"GATEWRIGHT_ADMIN_TOKEN"`
+	// FlightRecorder is how much of the process' execution trace is kept, for
+	// /debug/flight. 0 keeps none.
+	FlightRecorder time.Duration `envconfig:"GATEWRIGHT_FLIGHT_RECORDER" default:"0s"`
 }
 
 // Options are what the handler shows.
@@ -46,6 +50,8 @@ type Options struct {
 	Breakers *breakerpolicy.Breakers
 	// Rollouts are those of the routes. Nil: there is no API for them.
 	Rollouts *rollout.Controller
+	// Flight is what GET /debug/flight answers from. Nil: nothing is kept.
+	Flight *FlightRecorder
 	// Log is told of what the database cannot answer, and of what operators do.
 	Log *slog.Logger
 }
@@ -59,6 +65,7 @@ type Options struct {
 //	/api/v1/keys, /api/v1/tokens/revocations  see keysAPI
 //	/api/v1/breakers  see breakersAPI
 //	/api/v1/rollouts  see rolloutsAPI
+//	/debug/pprof/, /debug/flight  Go's profiles; with the admin token
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -76,6 +83,7 @@ func NewHandler(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(o.Status()) // the caller may be gone
 	})))
+	o.Flight.register(mux, o.Token)
 	if o.Keys != nil {
 		keysAPI{o.Keys, o.Log}.register(mux, o.Token)
 	}
@@ -105,7 +113,7 @@ func guarded(token string, next http.Handler) http.Handler {
 }
 
 // writing lets holders of the token through, and nobody else: who is on this
-// machine may be a page in somebody's browser.
+// machine may be a page in somebody's browser. It guards writes, and what costs.
 func writing(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

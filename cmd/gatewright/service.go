@@ -105,6 +105,7 @@ type service struct {
 	ownSocket *ownSocket // nil but for an Envoy of ours while grpcAddr is a port
 	admin     *http.Server
 	adminAddr net.Listener
+	flight    *console.FlightRecorder
 }
 
 // newService opens the stores and listens; nothing is served before run. What
@@ -137,8 +138,11 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.files = newNamedFiles(log, svc.registry)
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
+	if svc.flight, err = console.StartFlightRecorder(s.console.FlightRecorder); err != nil {
+		return nil, err
+	}
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Rollouts: svc.rollouts, Log: svc.log}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Rollouts: svc.rollouts, Flight: svc.flight, Log: svc.log}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
@@ -339,6 +343,7 @@ func (svc *service) stop() {
 // close releases what newService opened. It is called once, when run has
 // returned or was never called.
 func (svc *service) close() error {
+	svc.flight.Stop()
 	var errs []error
 	for _, l := range []net.Listener{svc.grpcAddr, svc.adminAddr} {
 		if l == nil {
