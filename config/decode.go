@@ -34,6 +34,9 @@ func fill(out any, root *yaml.Node, r *report) {
 func nameEntries(cfg *Config) {
 	for name, b := range cfg.Backends {
 		b.Name = name
+		if b.TLS != nil && b.TLS.Certificate != nil {
+			b.TLS.Certificate.Name = b.TLS.Certificate.Cert
+		}
 	}
 	for name, j := range cfg.Auth.JWT {
 		j.Name = name

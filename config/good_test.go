@@ -74,7 +74,10 @@ func TestDecodeEveryField(t *testing.T) {
 					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
 				},
 			},
-			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin},
+			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin, TLS: &BackendTLS{
+				CA: "testdata/certs/internal-ca.crt", ServerName: "users.internal", MinVersion: "1.3",
+				Certificate: &Certificate{Name: "../certs/client.crt", Cert: "testdata/certs/client.crt", Key: "testdata/certs/client.key"},
+			}},
 		},
 		Auth: Providers{
 			JWT: map[string]*JWT{

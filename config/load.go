@@ -81,6 +81,16 @@ func (c *Config) resolvePaths(folder string) {
 			resolve(&r.GRPCTranscode.Descriptor)
 		}
 	}
+	for _, b := range c.Backends {
+		if b.TLS == nil {
+			continue
+		}
+		resolve(&b.TLS.CA)
+		if certificate := b.TLS.Certificate; certificate != nil {
+			resolve(&certificate.Cert)
+			resolve(&certificate.Key)
+		}
+	}
 	for _, l := range c.Listeners {
 		if l.TLS == nil {
 			continue

@@ -29,7 +29,7 @@ type Backend struct {
 	// Breaker stops calls to a backend that fails as a whole. Nil never does.
 	Breaker *Breaker `yaml:"breaker"`
 	// TLS is used towards the backend. Nil is plain text.
-	TLS *BackendTLS `yaml:"tls" later:"TLS to backends"`
+	TLS *BackendTLS `yaml:"tls"`
 }
 
 // Protocol is what a backend speaks.
@@ -185,10 +185,20 @@ type SuccessRate struct {
 	MinRequests  int `yaml:"minRequests"`
 }
 
-// BackendTLS is TLS from Envoy to a backend.
+// BackendTLS is TLS from Envoy to a backend. A backend that shows another
+// certificate than it must is not spoken to. Paths are relative as JWKS.File is; the
+// files are read again when they change, and what cannot be used then changes
+// nothing.
 type BackendTLS struct {
-	// CA is the path of the PEM bundle that verifies the backend.
+	// CA is the path of the PEM bundle of the authorities that vouch for the backend.
+	// Empty means those that the machine of Gatewright trusts.
 	CA string `yaml:"ca"`
-	// ServerName is sent as SNI and must be in the certificate.
+	// ServerName is the DNS name that is asked for (SNI) and must be in the backend's
+	// certificate, or an IP address that must be in it. Empty means the host name of
+	// each endpoint; endpoints that are addresses need one.
 	ServerName string `yaml:"serverName"`
+	// Certificate is shown to the backend. Nil shows none.
+	Certificate *Certificate `yaml:"certificate"`
+	// MinVersion is the lowest TLS version spoken, "1.2" (default) or "1.3".
+	MinVersion string `yaml:"minVersion"`
 }

@@ -32,6 +32,9 @@ func (c *checker) backend(at *place, b *Backend) {
 	if b.AdaptiveConcurrency != nil {
 		c.adaptiveConcurrency(at.key("adaptiveConcurrency"), b.AdaptiveConcurrency)
 	}
+	if b.TLS != nil {
+		c.backendTLS(at.key("tls"), b)
+	}
 	if b.Breaker != nil {
 		c.breaker(at.key("breaker"), b.Breaker, b.Name)
 	}

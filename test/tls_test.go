@@ -383,7 +383,7 @@ func TestPrivateKeysGoToEnvoysAlone(t *testing.T) {
 	}
 
 	alone := launch(t, setup{config: secured, values: values, serve: true, env: []string{"GATEWRIGHT_GRPC_ADDR=" + testenv.Addr(t)}})
-	if code := alone.wait(); code != 1 || !strings.Contains(alone.stderr.String(), "listeners[1].tls (secure): its private keys would go over GATEWRIGHT_GRPC_ADDR=") {
+	if code := alone.wait(); code != 1 || !strings.Contains(alone.stderr.String(), "listeners[1].tls (secure): its certificates and private keys would go over GATEWRIGHT_GRPC_ADDR=") {
 		t.Errorf("exit code %d:\n%s", code, alone.stderr)
 	}
 

@@ -32,11 +32,12 @@ func (b builder) cluster(backend *config.Backend) *clusterv3.Cluster {
 		ConnectTimeout:                durationpb.New(connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(clusterBufferLimit),
 		LbPolicy:                      lbPolicy(backend.LoadBalancing),
-		HealthChecks:                  healthChecks(backend.HealthCheck),
+		HealthChecks:                  healthChecks(backend.HealthCheck, backend.Protocol),
 		CircuitBreakers:               b.policies.Thresholds(backend.Connections, b.retried[backend.Name]),
 		OutlierDetection:              b.policies.OutlierDetection(backend.OutlierDetection),
 		TypedExtensionProtocolOptions: protocolOptions(backend.Protocol),
 		CommonLbConfig:                panicThreshold(backend.PanicThreshold),
+		TransportSocket:               transportSocketTo(backend),
 	}
 	if resolvedByDNS(backend) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
@@ -86,7 +87,7 @@ func lbPolicy(l config.LoadBalancing) clusterv3.Cluster_LbPolicy {
 	}
 }
 
-func healthChecks(h *config.HealthCheck) []*corev3.HealthCheck {
+func healthChecks(h *config.HealthCheck, p config.Protocol) []*corev3.HealthCheck {
 	if h == nil {
 		return nil
 	}
@@ -96,7 +97,8 @@ func healthChecks(h *config.HealthCheck) []*corev3.HealthCheck {
 		UnhealthyThreshold: wrapperspb.UInt32(uint32(intOr(h.UnhealthyAfter, 3))),
 		HealthyThreshold:   wrapperspb.UInt32(uint32(intOr(h.HealthyAfter, 2))),
 		HealthChecker: &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{
-			Path: h.Path,
+			Path:            h.Path,
+			CodecClientType: codec(p),
 		}},
 	}}
 }
@@ -125,9 +127,11 @@ func protocolOptions(p config.Protocol) map[string]*anypb.Any {
 func endpoints(name string, backend *config.Backend) *endpointv3.ClusterLoadAssignment {
 	locality := &endpointv3.LocalityLbEndpoints{}
 	for _, hostPort := range backend.Endpoints {
+		host, _ := splitHostPort(hostPort)
 		locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-				Address: socketAddress(hostPort),
+				Address:  socketAddress(hostPort),
+				Hostname: hostnameOf(backend, host),
 			}},
 		})
 	}

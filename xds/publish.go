@@ -35,8 +35,8 @@ type Publication struct {
 }
 
 // Publish hands a set of resources to every connected Envoy, in three steps:
-// first the clusters and endpoints that are new or changed, then the listeners
-// with their secrets and routes, and last, some time after every Envoy has acknowledged those,
+// first the clusters and endpoints that are new or changed, with the secrets by which
+// they are spoken to, then the listeners with theirs and the routes, and last, some time after every Envoy has acknowledged those,
 // what is no longer referred to is taken away. So no route ever names a cluster
 // that an Envoy does not have, and no request fails because of a change.
 //
@@ -96,15 +96,17 @@ func (s *Server) retireLater(current Resources) {
 // makeBeforeBreak takes s.current to next, with what is old still beside it. It
 // ends at the first step of which something is refused.
 func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled bool, refused []refusal, err error) {
-	steps := [][]resource.Type{
-		{resource.EndpointType, resource.ClusterType},
-		// Routes before scopes and listeners, so that these find their tables. Secrets
-		// with the listeners: an Envoy asks for those alone that a listener names.
-		{resource.SecretType, resource.RouteType, resource.ScopedRouteType, resource.ListenerType},
+	byClusters := next.referredBy(resource.ClusterType)
+	steps := []step{
+		// Secrets with what names them: an Envoy asks for no others. A cluster is not
+		// used before its secrets have come.
+		{[]resource.Type{resource.SecretType, resource.EndpointType, resource.ClusterType}, func(of id) bool { return of.typ != resource.SecretType || byClusters[of] }},
+		// Routes before scopes and listeners, so that these find their tables.
+		{[]resource.Type{resource.SecretType, resource.RouteType, resource.ScopedRouteType, resource.ListenerType}, func(id) bool { return true }},
 	}
 	settled = true
-	for _, types := range steps {
-		acked, refused, err := s.offer(ctx, next, types)
+	for _, step := range steps {
+		acked, refused, err := s.offer(ctx, next, step)
 		if err != nil || len(refused) > 0 {
 			return false, refused, err
 		}
@@ -118,13 +120,20 @@ func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled b
 	return true, nil, s.change(resource.ScopedRouteType, next, nil, s.gone(resource.ScopedRouteType, next))
 }
 
-// offer adds and changes what is new in these types, and waits for every
-// Envoy's word on it.
-func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type) (acked bool, refused []refusal, err error) {
+// step is what is offered at once: the resources of these types that it has.
+type step struct {
+	types []resource.Type
+	has   func(id) bool
+}
+
+// offer adds and changes what is new in a step, and waits for every Envoy's word on
+// it.
+func (s *Server) offer(ctx context.Context, next Resources, of step) (acked bool, refused []refusal, err error) {
 	wanted, fresh := want{}, map[resource.Type]map[string]string{}
 	referred := next.referred()
-	for _, t := range typs {
+	for _, t := range of.types {
 		fresh[t] = s.newVersions(t, next)
+		maps.DeleteFunc(fresh[t], func(name, _ string) bool { return !of.has(id{t, name}) })
 		asked := maps.Clone(fresh[t])
 		if t == resource.RouteType || t == resource.EndpointType || t == resource.SecretType {
 			// No Envoy asks for a table of a form that listeners have left.
@@ -133,7 +142,7 @@ func (s *Server) offer(ctx context.Context, next Resources, typs []resource.Type
 		wanted[t] = wantedOf{versions: asked, cacheVersion: s.cacheVersions[t] + 1}
 	}
 	s.tracker.expect(wanted)
-	for _, t := range typs {
+	for _, t := range of.types {
 		changes := map[string]types.Resource{}
 		for name := range fresh[t] {
 			changes[name] = next[t][name].offered()

@@ -3,6 +3,7 @@ package xds
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,9 +52,14 @@ func (r Resources) dangling() []dangling {
 
 // referred are the resources that another refers to.
 func (r Resources) referred() map[id]bool {
+	return r.referredBy(slices.Collect(maps.Keys(r))...)
+}
+
+// referredBy are those that one of these types refers to.
+func (r Resources) referredBy(types ...resource.Type) map[id]bool {
 	out := map[id]bool{}
-	for _, byName := range r {
-		for _, res := range byName {
+	for _, t := range types {
+		for _, res := range r[t] {
 			for _, to := range res.refers {
 				out[to] = true
 			}

@@ -147,6 +147,7 @@ func (b builder) addBackend(s *set, backend *config.Backend) {
 		s.put(resource.EndpointType, newResource(resource.EndpointType, name, endpoints(name, backend), backend))
 		refers = append(refers, id{resource.EndpointType, name})
 	}
+	refers = append(refers, secretsOfBackend(backend)...)
 	s.put(resource.ClusterType, newResource(resource.ClusterType, backend.Name, cluster, from, refers...))
 }
 

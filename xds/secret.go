@@ -12,16 +12,21 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// Secrets are what files hold that listeners name: it is not in a plan, which is
-// made of the config alone, and so of what may be kept and shown.
+// Secrets are what files hold that listeners and backends name: it is not in a plan,
+// which is made of the config alone, and so of what may be kept and shown.
 type Secrets struct {
 	Certificates []CertificateSecret
 	Clients      []ClientsSecret
+	// Shown are the certificates that are shown to backends. Their names are those of
+	// the backends.
+	Shown []CertificateSecret
+	// Roots are the authorities that vouch for backends.
+	Roots []RootsSecret
 }
 
 // CertificateSecret is a certificate and its key.
 type CertificateSecret struct {
-	// Name is the config's (config.Certificate).
+	// Name is the config's (config.Certificate) or, in Shown, that of a backend.
 	Name string
 	// Chain and Key are PEM.
 	Chain, Key []byte
@@ -34,11 +39,30 @@ type ClientsSecret struct {
 	CA, CRL []byte
 }
 
-// certificateSecretName and clientsSecretName are the names of secrets, from
+// RootsSecret is who vouches for a backend or, without a name, for all that name
+// nobody.
+type RootsSecret struct {
+	Backend string
+	// CA is PEM.
+	CA []byte
+}
+
+// certificateSecretName and the functions below are the names of secrets, from
 // those in the config.
 func certificateSecretName(c *config.Certificate) string { return "certificate/" + c.Name }
 
 func clientsSecretName(listener string) string { return "clients/" + listener }
+
+func shownSecretName(backend string) string { return "shown/" + backend }
+
+// rootsSecretName has all backends that name no authorities share those of the
+// machine: there are many, and each would have them all.
+func rootsSecretName(backend string) string {
+	if backend == "" {
+		return "roots"
+	}
+	return "roots/" + backend
+}
 
 // With are the resources with the secrets among them.
 func (r Resources) With(secrets Secrets) (Resources, error) {
@@ -51,6 +75,14 @@ func (r Resources) With(secrets Secrets) (Resources, error) {
 	for _, c := range secrets.Clients {
 		name := clientsSecretName(c.Listener)
 		s.put(resource.SecretType, newResource(resource.SecretType, name, clientsSecret(name, c), nil))
+	}
+	for _, c := range secrets.Shown {
+		name := shownSecretName(c.Name)
+		s.put(resource.SecretType, newResource(resource.SecretType, name, certificateSecret(name, c), nil))
+	}
+	for _, c := range secrets.Roots {
+		name := rootsSecretName(c.Backend)
+		s.put(resource.SecretType, newResource(resource.SecretType, name, clientsSecret(name, ClientsSecret{CA: c.CA}), nil))
 	}
 	return s.next, errors.Join(s.errs...)
 }

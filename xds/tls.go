@@ -36,13 +36,7 @@ func transportSocket(l *config.Listener) *corev3.TransportSocket {
 // so they change without the listener, whose connections stay. Envoy chooses
 // among them by the names that are in them.
 func downstreamTLS(l *config.Listener) *tlsv3.DownstreamTlsContext {
-	common := &tlsv3.CommonTlsContext{
-		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, CipherSuites: cipherSuites},
-		AlpnProtocols: []string{"h2", "http/1.1"},
-	}
-	if l.TLS.MinVersion == "1.3" {
-		common.TlsParams.TlsMinimumProtocolVersion, common.TlsParams.CipherSuites = tlsv3.TlsParameters_TLSv1_3, nil
-	}
+	common := &tlsv3.CommonTlsContext{TlsParams: tlsParameters(l.TLS.MinVersion), AlpnProtocols: []string{"h2", "http/1.1"}}
 	for _, c := range l.TLS.Certificates {
 		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, secretConfig(certificateSecretName(c)))
 	}
@@ -58,6 +52,15 @@ func downstreamTLS(l *config.Listener) *tlsv3.DownstreamTlsContext {
 		d.DisableStatefulSessionResumption = true
 	}
 	return d
+}
+
+// tlsParameters are the versions and suites of a connection, on either side.
+func tlsParameters(minVersion string) *tlsv3.TlsParameters {
+	p := &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, CipherSuites: cipherSuites}
+	if minVersion == "1.3" {
+		p.TlsMinimumProtocolVersion, p.CipherSuites = tlsv3.TlsParameters_TLSv1_3, nil
+	}
+	return p
 }
 
 // asksClients tells a listener that asks clients for certificates.

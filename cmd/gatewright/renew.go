@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func (svc *service) enter(ctx context.Context) error {
 func (svc *service) leave() { <-svc.applying }
 
 // withSecrets are the resources of a plan with what the files hold that its
-// listeners name.
+// listeners and backends name.
 func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error) {
 	if rule := svc.secretsRule(p.Config); rule != "" {
 		return nil, nil, errors.New(rule)
@@ -47,12 +48,25 @@ func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error)
 // "". Over a port without TLS each program of the machine could ask for them.
 func (svc *service) secretsRule(c *config.Config) string {
 	addr := svc.settings.process.GRPCAddr
-	i := slices.IndexFunc(c.Listeners, func(l *config.Listener) bool { return l.TLS != nil })
-	if i < 0 || svc.ownSocket != nil || svc.settings.door.TLS() || strings.HasPrefix(addr, "unix:") {
+	where := tlsOf(c)
+	if where == "" || svc.ownSocket != nil || svc.settings.door.TLS() || strings.HasPrefix(addr, "unix:") {
 		return ""
 	}
-	return fmt.Sprintf("listeners[%d].tls (%s): its private keys would go over GATEWRIGHT_GRPC_ADDR=%s, where any program of this machine can ask for them: "+
-		"use unix:PATH, or set GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA", i, c.Listeners[i].Name, addr)
+	return fmt.Sprintf("%s: its certificates and private keys would go over GATEWRIGHT_GRPC_ADDR=%s, where any program of this machine can ask for them: "+
+		"use unix:PATH, or set GATEWRIGHT_GRPC_CERT, GATEWRIGHT_GRPC_KEY and GATEWRIGHT_GRPC_CA", where, addr)
+}
+
+// tlsOf is the place of the first thing in a config that has certificates, or "".
+func tlsOf(c *config.Config) string {
+	if i := slices.IndexFunc(c.Listeners, func(l *config.Listener) bool { return l.TLS != nil }); i >= 0 {
+		return fmt.Sprintf("listeners[%d].tls (%s)", i, c.Listeners[i].Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
+		if c.Backends[name].TLS != nil {
+			return "backends." + name + ".tls"
+		}
+	}
+	return ""
 }
 
 // secrets are certificates as Envoy is given them.
@@ -63,6 +77,12 @@ func secrets(files *certs.Set) xds.Secrets {
 	}
 	for listener, c := range files.Clients {
 		s.Clients = append(s.Clients, xds.ClientsSecret{Listener: listener, CA: c.CA, CRL: c.CRL})
+	}
+	for backend, p := range files.Shown {
+		s.Shown = append(s.Shown, xds.CertificateSecret{Name: backend, Chain: p.Chain, Key: p.Key})
+	}
+	for backend, a := range files.Roots {
+		s.Roots = append(s.Roots, xds.RootsSecret{Backend: backend, CA: a.CA})
 	}
 	return s
 }

@@ -42,7 +42,8 @@ type statusReport struct {
 	Envoys []xds.EnvoyStatus `json:"envoys"`
 	// KeySets are those of the issuers, by which tokens are judged.
 	KeySets []authz.KeySetStatus `json:"keySets"`
-	// Certificates are those of listeners, and the authorities for those of clients.
+	// Certificates are those of listeners and those that are shown to backends, and the
+	// authorities for those of clients and backends.
 	Certificates []certs.Status `json:"certificates"`
 	// RateLimitFiles is how the folder of rate limit configuration stands. Nil: none is set.
 	RateLimitFiles *limitFilesStatus `json:"rateLimitFiles,omitempty"`

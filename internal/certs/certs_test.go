@@ -208,3 +208,54 @@ func TestLoad(t *testing.T) {
 		t.Error("a bad key is taken")
 	}
 }
+
+// TestBackends: what backends are shown and known by is kept like what listeners
+// show, for each backend or, of the machine's authorities, for all.
+func TestBackends(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("SSL_CERT_FILE", w.path("system.pem"))
+	w.write("system.pem", w.ca.PEM)
+	shown := &config.Certificate{Name: "shown.crt", Cert: w.path("edge.crt"), Key: w.path("edge.key")}
+	w.config.Backends = map[string]*config.Backend{
+		"plain":  {Name: "plain"},
+		"public": {Name: "public", TLS: &config.BackendTLS{}},
+		"orders": {Name: "orders", TLS: &config.BackendTLS{CA: w.path("clients.pem"), Certificate: shown}},
+	}
+	set := w.serve()
+	if len(set.Shown) != 1 || len(set.Roots) != 2 || !bytes.Equal(set.Roots[""].CA, w.ca.PEM) || !bytes.Equal(set.Roots["orders"].CA, w.ca.PEM) {
+		t.Errorf("it has %+v, %+v", set.Shown, set.Roots)
+	}
+	if !w.store.Serves(w.path("system.pem")) {
+		t.Error("the authorities of the machine are not served")
+	}
+	var told []string
+	for _, s := range w.store.Status()[3:] {
+		told = append(told, s.Certificate+" "+s.Backend+fmt.Sprint(s.NotAfter.IsZero()))
+	}
+	if got := strings.Join(told, ", "); got != "shown.crt ordersfalse,  *true,  ordersfalse" {
+		t.Errorf("status tells of %s", got)
+	}
+	if testutil.CollectAndCount(w.store.metrics.shown) != 1 || testutil.CollectAndCount(w.store.metrics.backends) != 1 {
+		t.Error("the metrics tell of others")
+	}
+	w.write("edge.key", []byte("x"))
+	w.write("clients.pem", []byte("x"))
+	w.write("system.pem", []byte("x"))
+	// Another backend with the same files is no reason to be without what was in them.
+	w.config.Backends["more"] = &config.Backend{Name: "more", TLS: w.config.Backends["orders"].TLS}
+	next := w.serve()
+	for _, a := range []*Authorities{next.Roots[""], next.Roots["orders"], next.Roots["more"]} {
+		if a.Fault == nil || !bytes.Equal(a.CA, w.ca.PEM) {
+			t.Errorf("authorities: %v", a.Fault)
+		}
+	}
+	for _, name := range []string{"orders", "more"} {
+		if p := next.Shown[name]; p.Fault == nil || p.Pair != set.Shown["orders"].Pair {
+			t.Errorf("%s: %v", name, p.Fault)
+		}
+	}
+	w.config.Backends["other"] = &config.Backend{Name: "other", TLS: &config.BackendTLS{CA: w.path("none")}}
+	if _, err := w.store.Read(w.config); err == nil || !strings.Contains(err.Error(), "backend other: ca ") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

@@ -1,6 +1,6 @@
-// Package certs keeps the certificates of listeners: what the files hold that a
-// config names, as it was when it was last good. A file that goes bad changes
-// nothing, and is told of.
+// Package certs keeps the certificates of listeners, and those that are shown to
+// backends: what the files hold that a config names, as it was when it was last
+// good. A file that goes bad changes nothing, and is told of.
 //
 // Private keys are in memory alone. They are read from their files at every
 // start: nothing of them is kept in the state folder, and a gateway that is
@@ -18,20 +18,27 @@ import (
 	"github.com/gatewright/gatewright/internal/pki"
 )
 
-// Set is what the listeners of one config are served with. It is immutable.
+// Set is what the listeners of one config are served with, and what its backends
+// are known by. It is immutable.
 type Set struct {
-	// Pairs are the certificates of servers, by config.Certificate.Name.
+	// Pairs are the certificates of listeners, by config.Certificate.Name.
 	Pairs map[string]*Pair
 	// Clients are the authorities for clients, by listener.
-	Clients map[string]*Clients
+	Clients map[string]*Authorities
+	// Shown are the certificates that are shown to backends, by backend.
+	Shown map[string]*Pair
+	// Roots are the authorities that vouch for backends, by RootsOf.
+	Roots map[string]*Authorities
 	// sum is the state of all files when they were read.
 	sum pki.Sum
 }
 
-// Pair is a certificate that is served.
+// Pair is a certificate that is shown.
 type Pair struct {
 	*pki.Pair
-	// Listeners are those that have it.
+	// Name is config.Certificate.Name.
+	Name string
+	// Listeners are those that have it; none of one that is shown to a backend.
 	Listeners []string
 	// Fault is why what is in its files now is not served; nil where it is.
 	Fault error
@@ -39,8 +46,8 @@ type Pair struct {
 	cert, key string
 }
 
-// Clients are the authorities of one listener.
-type Clients struct {
+// Authorities are those of one listener or backend, or those of the machine.
+type Authorities struct {
 	*pki.Authorities
 	// Fault is as for Pair.
 	Fault error
@@ -54,7 +61,7 @@ func Load(c *config.Config) (*Set, error) { return read(c, &Set{}, time.Now()) }
 // read reads what a config names. What is bad is taken from before, where that
 // has it; what it does not have is an error.
 func read(c *config.Config, before *Set, now time.Time) (*Set, error) {
-	s := &Set{Pairs: map[string]*Pair{}, Clients: map[string]*Clients{}}
+	s := &Set{Pairs: map[string]*Pair{}, Clients: map[string]*Authorities{}, Shown: map[string]*Pair{}, Roots: map[string]*Authorities{}}
 	paths := filesOf(c)
 	// Before the files are read: what changes meanwhile is another state, and is
 	// read again.
@@ -63,28 +70,45 @@ func read(c *config.Config, before *Set, now time.Time) (*Set, error) {
 		if l.TLS == nil {
 			continue
 		}
-		for _, certificate := range l.TLS.Certificates {
-			if known := s.Pairs[certificate.Name]; known != nil {
-				known.Listeners = append(known.Listeners, l.Name)
-				continue
-			}
-			p, err := readPair(certificate, before, now)
-			if err != nil {
-				return nil, fmt.Errorf("listener %s: certificate %w", l.Name, err)
-			}
-			p.Listeners = []string{l.Name}
-			s.Pairs[certificate.Name] = p
+		if err := s.readListener(l, before, now); err != nil {
+			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
 		}
-		if l.TLS.ClientCA == "" {
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
+		b := c.Backends[name]
+		if b.TLS == nil {
 			continue
 		}
-		clients, err := readClients(l, before, now)
-		if err != nil {
-			return nil, fmt.Errorf("listener %s: clientCA %w", l.Name, err)
+		if err := s.readBackend(b, before, now); err != nil {
+			return nil, fmt.Errorf("backend %s: %w", name, err)
 		}
-		s.Clients[l.Name] = clients
 	}
 	return s, nil
+}
+
+func (s *Set) readListener(l *config.Listener, before *Set, now time.Time) error {
+	for _, certificate := range l.TLS.Certificates {
+		if known := s.Pairs[certificate.Name]; known != nil {
+			known.Listeners = append(known.Listeners, l.Name)
+			continue
+		}
+		good, problem := pki.ReadPair(certificate.Cert, certificate.Key, now)
+		p, err := pairOf(certificate, good, problem, before.Pairs)
+		if err != nil {
+			return fmt.Errorf("certificate %w", err)
+		}
+		p.Listeners = []string{l.Name}
+		s.Pairs[certificate.Name] = p
+	}
+	if l.TLS.ClientCA == "" {
+		return nil
+	}
+	good, problem := pki.ReadAuthorities(l.TLS.ClientCA, l.TLS.ClientCRL, now)
+	var err error
+	if s.Clients[l.Name], err = authoritiesOf(l.TLS.ClientCA, l.TLS.ClientCRL, good, problem, before.Clients); err != nil {
+		return fmt.Errorf("clientCA %w", err)
+	}
+	return nil
 }
 
 // filesOf are the paths of all that a config names, each once, in an order that
@@ -100,69 +124,109 @@ func filesOf(c *config.Config) []string {
 		}
 		all[l.TLS.ClientCA], all[l.TLS.ClientCRL] = true, true
 	}
+	for _, b := range c.Backends {
+		for _, path := range filesOfBackend(b) {
+			all[path] = true
+		}
+	}
 	delete(all, "")
 	return slices.Sorted(maps.Keys(all))
 }
 
-func readPair(c *config.Certificate, before *Set, now time.Time) (*Pair, error) {
-	p := &Pair{cert: c.Cert, key: c.Key}
-	good, problem := pki.ReadPair(c.Cert, c.Key, now)
+// pairOf is what is good in the files of a certificate now, or else what was in them
+// before; where there is none, the problem.
+func pairOf(c *config.Certificate, good *pki.Pair, problem *pki.Problem, before map[string]*Pair) (*Pair, error) {
+	p := &Pair{Pair: good, Name: c.Name, cert: c.Cert, key: c.Key}
 	if problem == nil {
-		p.Pair = good
 		return p, nil
 	}
-	old := before.Pairs[c.Name]
-	if old == nil || old.cert != c.Cert || old.key != c.Key {
-		return nil, problem
+	for _, old := range before {
+		if old.cert == c.Cert && old.key == c.Key {
+			p.Pair, p.Fault = old.Pair, problem
+			return p, nil
+		}
 	}
-	p.Pair, p.Fault = old.Pair, problem
-	return p, nil
+	return nil, problem
 }
 
-func readClients(l *config.Listener, before *Set, now time.Time) (*Clients, error) {
-	c := &Clients{ca: l.TLS.ClientCA, crl: l.TLS.ClientCRL}
-	good, problem := pki.ReadAuthorities(c.ca, c.crl, now)
+// authoritiesOf is pairOf for authorities.
+func authoritiesOf(ca, crl string, good *pki.Authorities, problem *pki.Problem, before map[string]*Authorities) (*Authorities, error) {
+	a := &Authorities{Authorities: good, ca: ca, crl: crl}
 	if problem == nil {
-		c.Authorities = good
-		return c, nil
+		return a, nil
 	}
-	old := before.Clients[l.Name]
-	if old == nil || old.ca != c.ca || old.crl != c.crl {
-		return nil, problem
+	for _, old := range before {
+		if old.ca == ca && old.crl == crl {
+			a.Authorities, a.Fault = old.Authorities, problem
+			return a, nil
+		}
 	}
-	c.Authorities, c.Fault = old.Authorities, problem
-	return c, nil
+	return nil, problem
 }
 
 // has tells of a file that what was read from it is in the set.
 func (s *Set) has(path string) bool {
-	for _, p := range s.Pairs {
-		if path == p.cert || path == p.key {
-			return true
+	if path == "" {
+		return false
+	}
+	for _, all := range []map[string]*Pair{s.Pairs, s.Shown} {
+		for _, p := range all {
+			if path == p.cert || path == p.key {
+				return true
+			}
 		}
 	}
-	for _, c := range s.Clients {
-		if path == c.ca || path == c.crl {
-			return path != ""
+	for _, all := range []map[string]*Authorities{s.Clients, s.Roots} {
+		for _, a := range all {
+			if path == a.ca || path == a.crl {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// faults are the names of what is served as it was before, and why.
-func (s *Set) faults() map[string]error {
-	out := map[string]error{}
-	for name, p := range s.Pairs {
-		if p.Fault != nil {
-			out["certificate "+name] = p.Fault
-		}
+// part is one thing of a set: what it is called where it is told of, what it holds,
+// and why what is in the files now is not it.
+type part struct {
+	name    string
+	content string
+	fault   error
+	pair    *Pair // nil for authorities
+}
+
+// parts are all that there is in a set, by name.
+func (s *Set) parts() map[string]part {
+	out := map[string]part{}
+	pair := func(name string, p *Pair) {
+		out[name] = part{name, string(p.Chain) + string(p.Key), p.Fault, p}
 	}
-	for name, c := range s.Clients {
-		if c.Fault != nil {
-			out["clientCA of listener "+name] = c.Fault
-		}
+	authorities := func(name string, a *Authorities) {
+		out[name] = part{name, string(a.CA) + string(a.CRL), a.Fault, nil}
+	}
+	for name, p := range s.Pairs {
+		pair("certificate "+name, p)
+	}
+	for name, p := range s.Shown {
+		pair("certificate for backend "+name, p)
+	}
+	for name, a := range s.Clients {
+		authorities("clientCA of listener "+name, a)
+	}
+	for name, a := range s.Roots {
+		authorities(rootsTold(name), a)
 	}
 	return out
+}
+
+// faulty tells whether something is served as it was before.
+func (s *Set) faulty() bool {
+	for _, p := range s.parts() {
+		if p.fault != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // namesOf are the names that a certificate is for.

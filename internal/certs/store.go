@@ -59,30 +59,33 @@ func (s *Store) Read(c *config.Config) (*Set, error) {
 	return read(c, s.served.Load().set, s.now())
 }
 
-// Serve says that a set is what the listeners of a config are served with, and
-// tells of what has changed.
+// Serve says that a set is what the listeners and backends of a config are served
+// with, and tells of what has changed.
 func (s *Store) Serve(c *config.Config, next *Set) {
-	before := s.served.Load().set
+	before := s.served.Load().set.parts()
 	s.served.Store(&served{set: next, config: c})
 	s.metrics.show(next)
-	known := before.faults()
-	for name, fault := range next.faults() {
-		if known[name] == nil || known[name].Error() != fault.Error() {
+	for name, p := range next.parts() {
+		old, known := before[name]
+		switch {
+		case p.fault != nil && (old.fault == nil || old.fault.Error() != p.fault.Error()):
 			s.metrics.reloads.WithLabelValues("invalid").Inc()
-			s.log.Error("what is in the files now is not served; what was before is", "of", name, "error", fault)
+			s.log.Error("what is in the files now is not served; what was before is", "of", name, "error", p.fault)
+		case p.fault == nil && (!known || old.content != p.content):
+			s.metrics.reloads.WithLabelValues("applied").Inc()
+			s.tellServed(p)
 		}
 	}
-	for name, p := range next.Pairs {
-		if old := before.Pairs[name]; p.Fault == nil && (old == nil || string(old.Chain) != string(p.Chain) || string(old.Key) != string(p.Key)) {
-			s.metrics.reloads.WithLabelValues("applied").Inc()
-			s.log.Info("certificate served", "certificate", name, "names", namesOf(p.Leaf), "expires", p.Leaf.NotAfter)
-		}
-	}
-	for name, c := range next.Clients {
-		if old := before.Clients[name]; c.Fault == nil && (old == nil || string(old.CA) != string(c.CA) || string(old.CRL) != string(c.CRL)) {
-			s.metrics.reloads.WithLabelValues("applied").Inc()
-			s.log.Info("authorities for client certificates served", "listener", name)
-		}
+}
+
+func (s *Store) tellServed(p part) {
+	switch {
+	case p.pair == nil:
+		s.log.Info("authorities served", "of", p.name)
+	case p.pair.Listeners == nil:
+		s.log.Info("certificate shown to a backend", "of", p.name, "certificate", p.pair.Name, "expires", p.pair.Leaf.NotAfter)
+	default:
+		s.log.Info("certificate served", "certificate", p.pair.Name, "names", namesOf(p.pair.Leaf), "expires", p.pair.Leaf.NotAfter)
 	}
 }
 
@@ -108,7 +111,7 @@ func (s *Store) Follow(ctx context.Context, changed func(context.Context)) error
 		now := s.served.Load()
 		s.tellExpired(now.set, expired)
 		state := pki.SumOf(filesOf(now.config)...)
-		faulty := len(now.set.faults()) > 0 && time.Since(tried) > again
+		faulty := now.set.faulty() && time.Since(tried) > again
 		if (state != now.set.sum || faulty) && state == seen {
 			changed(ctx)
 			tried = time.Now()
@@ -120,10 +123,13 @@ func (s *Store) Follow(ctx context.Context, changed func(context.Context)) error
 // tellExpired tells once of each certificate that is served beyond its time: a
 // bad one may have been put in its place, or none.
 func (s *Store) tellExpired(set *Set, told map[string]bool) {
-	for name, p := range set.Pairs {
-		switch over := s.now().After(p.Leaf.NotAfter); {
+	for name, p := range set.parts() {
+		if p.pair == nil {
+			continue
+		}
+		switch over := s.now().After(p.pair.Leaf.NotAfter); {
 		case over && !told[name]:
-			s.log.Error("a certificate has expired that is served for want of another", "certificate", name, "expired", p.Leaf.NotAfter)
+			s.log.Error("a certificate has expired that is served for want of another", "certificate", p.pair.Name, "expired", p.pair.Leaf.NotAfter)
 			told[name] = true
 		case !over:
 			delete(told, name)

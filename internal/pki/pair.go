@@ -14,17 +14,26 @@ import (
 // (CA/Browser Forum, Baseline Requirements, section 6.1.5).
 const leastRSA = 2048
 
-// Pair is a server's certificate with its chain, and its key.
+// Pair is a certificate with its chain, and its key.
 type Pair struct {
-	// Chain and Key are PEM with nothing in it but the certificates, the server's
+	// Chain and Key are PEM with nothing in it but the certificates, the holder's
 	// own first, and the key in PKCS #8.
 	Chain, Key []byte
-	// Leaf is the server's own certificate.
+	// Leaf is the holder's own certificate.
 	Leaf *x509.Certificate
 }
 
-// ReadPair reads a pair that can be served now.
+// ReadPair reads a pair that a server can show now.
 func ReadPair(cert, key string, now time.Time) (*Pair, *Problem) {
+	return readPair(cert, key, now, x509.ExtKeyUsageServerAuth)
+}
+
+// ReadClientPair reads a pair that a client can show now.
+func ReadClientPair(cert, key string, now time.Time) (*Pair, *Problem) {
+	return readPair(cert, key, now, x509.ExtKeyUsageClientAuth)
+}
+
+func readPair(cert, key string, now time.Time, use x509.ExtKeyUsage) (*Pair, *Problem) {
 	certPEM, rule := read(cert)
 	if rule != "" {
 		return nil, problem(Cert, cert, "%s", rule)
@@ -48,7 +57,7 @@ func ReadPair(cert, key string, now time.Time) (*Pair, *Problem) {
 	if err != nil {
 		return nil, problem(Key, key, "must be the private key of the certificate, in PEM and without a password: %v", err)
 	}
-	if rule := servable(pair.Leaf, now); rule != "" {
+	if rule := showable(pair.Leaf, now, use); rule != "" {
 		return nil, problem(Cert, cert, "%s", rule)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -58,15 +67,18 @@ func ReadPair(cert, key string, now time.Time) (*Pair, *Problem) {
 	return &Pair{Chain: encode("CERTIFICATE", chain...), Key: encode("PRIVATE KEY", der), Leaf: pair.Leaf}, nil
 }
 
-// servable is the rule that a server's certificate breaks, or "". Keys of other
-// kinds are not known to Envoy.
-func servable(leaf *x509.Certificate, now time.Time) string {
+// holders are who may show a certificate, by what it is for.
+var holders = map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "servers", x509.ExtKeyUsageClientAuth: "clients"}
+
+// showable is the rule that a certificate breaks that is to be shown, or "". Keys of
+// other kinds are not known to Envoy.
+func showable(leaf *x509.Certificate, now time.Time, use x509.ExtKeyUsage) string {
 	if rule := inTime(leaf.NotBefore, leaf.NotAfter, now); rule != "" {
 		return rule
 	}
 	usage := leaf.ExtKeyUsage
-	if len(usage)+len(leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(usage, x509.ExtKeyUsageServerAuth) && !slices.Contains(usage, x509.ExtKeyUsageAny) {
-		return "must be a certificate for servers: its extended key usage is for something else"
+	if len(usage)+len(leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(usage, use) && !slices.Contains(usage, x509.ExtKeyUsageAny) {
+		return "must be a certificate for " + holders[use] + ": its extended key usage is for something else"
 	}
 	switch public := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// MaxFile bounds a file. A bundle of every public authority has less than a
-// fifth of it.
+// MaxFile bounds a file. A bundle of every public authority has about a fifth of
+// it.
 const MaxFile = 1 << 20
 
 // Part is which of the files that belong together something is about.
@@ -65,12 +65,14 @@ func SumOf(paths ...string) Sum {
 	return Sum(h.Sum(nil))
 }
 
+const noSuchFile = "must be a file that is there"
+
 // read is the content of a file, or the rule that it breaks.
 func read(path string) (content []byte, rule string) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "must be a file that is there"
+		return nil, noSuchFile
 	case err != nil:
 		return nil, "must be a file that can be read"
 	}

@@ -184,3 +184,48 @@ func TestSPIFFEPatterns(t *testing.T) {
 		}
 	}
 }
+
+// TestReadClientPair: a certificate for servers alone is none to show as a client.
+func TestReadClientPair(t *testing.T) {
+	t.Parallel()
+	ca := testenv.NewCA(t)
+	for name, c := range map[string]struct {
+		usage []x509.ExtKeyUsage
+		taken bool
+	}{
+		"for clients": {[]x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, true}, "for both": {nil, true},
+		"for anything": {[]x509.ExtKeyUsage{x509.ExtKeyUsageAny}, true}, "for servers": {[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, false},
+	} {
+		cert, key := ca.Issue(testenv.Leaf{Usage: c.usage})
+		if _, problem := ReadClientPair(written(t, cert), written(t, key), time.Now()); (problem == nil) != c.taken {
+			t.Errorf("%s: %v", name, problem)
+		}
+	}
+}
+
+// TestReadSystemRoots: what is in the machine's bundle and is no authority, or none
+// any more, is passed over, and nothing is trusted for it.
+func TestReadSystemRoots(t *testing.T) {
+	ca := testenv.NewCA(t)
+	leaf, _ := ca.Issue(testenv.Leaf{})
+	garbage := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})
+	t.Setenv("SSL_CERT_FILE", written(t, []byte("# Everybody\n"), garbage, leaf, ca.PEM))
+	roots, problem := ReadSystemRoots(time.Now())
+	if problem != nil || !bytes.Equal(roots.CA, ca.PEM) || !roots.NotAfter.IsZero() {
+		t.Errorf("%v, %+v", problem, roots)
+	}
+	if _, problem := ReadSystemRoots(time.Now().Add(2 * time.Hour)); problem == nil {
+		t.Error("one that has expired is taken")
+	}
+	t.Setenv("SSL_CERT_FILE", filepath.Join(t.TempDir(), "none"))
+	if _, problem := ReadSystemRoots(time.Now()); problem == nil || problem.Rule != noSuchFile {
+		t.Errorf("no file: %v", problem)
+	}
+	// The machine of the tests has one.
+	t.Setenv("SSL_CERT_FILE", "")
+	if path, found := SystemRoots(); found {
+		if _, problem := ReadSystemRoots(time.Now()); problem != nil {
+			t.Errorf("%s: %v", path, problem)
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -25,7 +24,7 @@ import (
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/envoy"
-	"github.com/gatewright/gatewright/internal/pki"
+	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/testenv"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -73,25 +72,22 @@ func TestGolden(t *testing.T) {
 // which no golden file holds.
 func withSecrets(t *testing.T, p *Plan) xds.Resources {
 	t.Helper()
+	files, err := certs.Load(p.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var secrets xds.Secrets
-	for _, l := range p.Config.Listeners {
-		if l.TLS == nil {
-			continue
-		}
-		for _, c := range l.TLS.Certificates {
-			pair, problem := pki.ReadPair(c.Cert, c.Key, time.Now())
-			if problem != nil {
-				t.Fatal(problem)
-			}
-			secrets.Certificates = append(secrets.Certificates, xds.CertificateSecret{Name: c.Name, Chain: pair.Chain, Key: pair.Key})
-		}
-		if l.TLS.ClientCA != "" {
-			a, problem := pki.ReadAuthorities(l.TLS.ClientCA, l.TLS.ClientCRL, time.Now())
-			if problem != nil {
-				t.Fatal(problem)
-			}
-			secrets.Clients = append(secrets.Clients, xds.ClientsSecret{Listener: l.Name, CA: a.CA, CRL: a.CRL})
-		}
+	for name, pair := range files.Pairs {
+		secrets.Certificates = append(secrets.Certificates, xds.CertificateSecret{Name: name, Chain: pair.Chain, Key: pair.Key})
+	}
+	for listener, a := range files.Clients {
+		secrets.Clients = append(secrets.Clients, xds.ClientsSecret{Listener: listener, CA: a.CA, CRL: a.CRL})
+	}
+	for backend, pair := range files.Shown {
+		secrets.Shown = append(secrets.Shown, xds.CertificateSecret{Name: backend, Chain: pair.Chain, Key: pair.Key})
+	}
+	for backend, a := range files.Roots {
+		secrets.Roots = append(secrets.Roots, xds.RootsSecret{Backend: backend, CA: a.CA})
 	}
 	r, err := p.Resources.With(secrets)
 	if err != nil {
@@ -174,6 +170,7 @@ func staticAt(t *testing.T, r xds.Resources, control string) *bootstrapv3.Bootst
 			c.EdsClusterConfig = nil
 			c.LoadAssignment = r[resource.EndpointType][name].Message.(*endpointv3.ClusterLoadAssignment)
 		}
+		withStaticSecrets(t, c.GetTransportSocket())
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, c)
 	}
 	for _, res := range r[resource.SecretType] {
@@ -215,22 +212,26 @@ func withStaticRoutes(t *testing.T, filter *listenerv3.Filter, r xds.Resources) 
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
 }
 
-// withStaticSecrets has a listener's TLS look for its secrets in the bootstrap.
+// withStaticSecrets has TLS look for its secrets in the bootstrap.
 func withStaticSecrets(t *testing.T, socket *corev3.TransportSocket) {
 	t.Helper()
 	if socket == nil {
 		return
 	}
-	tls := &tlsv3.DownstreamTlsContext{}
-	if err := socket.GetTypedConfig().UnmarshalTo(tls); err != nil {
+	message, err := socket.GetTypedConfig().UnmarshalNew()
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range append(tls.GetCommonTlsContext().GetTlsCertificateSdsSecretConfigs(), tls.GetCommonTlsContext().GetValidationContextSdsSecretConfig()) {
+	tls := message.(interface {
+		GetCommonTlsContext() *tlsv3.CommonTlsContext
+	}).GetCommonTlsContext()
+	for _, s := range append(tls.GetTlsCertificateSdsSecretConfigs(), tls.GetValidationContextSdsSecretConfig(),
+		tls.GetCombinedValidationContext().GetValidationContextSdsSecretConfig()) {
 		if s != nil {
 			s.SdsConfig = nil
 		}
 	}
-	packed, err := anypb.New(tls)
+	packed, err := anypb.New(message)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,6 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 	for field, want := range map[string]string{
 		schema.Properties["trustedHops"].Description:                   "TrustedHops is how many proxies",
 		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression. ",
-		schema.Defs["Backend"].Properties["tls"].Description:           "Not yet supported: TLS to backends. ",
 		schema.Defs["Limit"].Properties["slidingWindow"].Description:   "SlidingWindow counts by sixtieths",
 		schema.Defs["Backend"].Properties["endpoints"].Description:     "Endpoints are host:port. ",
 		schema.Defs["Backend"].Properties["loadBalancing"].Description: "LoadBalancing picks the endpoint. Left out, it means round_robin.",

@@ -30,6 +30,7 @@ var serial int64
 func main() {
 	ca, caKey := authority("Partners CA")
 	write("partners-ca.crt", "CERTIFICATE", ca.Raw)
+	write("internal-ca.crt", "CERTIFICATE", ca.Raw)
 	other, _ := authority("Another CA")
 	write("both-ca.crt", "CERTIFICATE", ca.Raw, other.Raw)
 	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
