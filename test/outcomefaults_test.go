@@ -137,7 +137,7 @@ func (g *gateway) helloes() int {
 }
 
 // mostOfLogs is the memory that outcomes which nobody takes may cost an Envoy: its
-// buffer of 16 KiB, what it has for a connection, and what its allocator makes of that.
+// buffer of 64 KiB, what it has for a connection, and what its allocator makes of that.
 const mostOfLogs = 24 << 20
 
 // TestStoppedStreamHurtsNoRequest: a gateway that stands still takes no outcomes. Envoy

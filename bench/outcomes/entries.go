@@ -18,8 +18,8 @@ import (
 var captured []byte
 
 // entriesPerMessage is how many entries of such a size an Envoy under load sends at
-// once: as many as its buffer of 16 KiB takes.
-const entriesPerMessage = 28
+// once: as many as the buffer takes that it is given, 64 KiB.
+const entriesPerMessage = 105
 
 // messagesInRotation are so many that no two are sent shortly after each other.
 const messagesInRotation = 50

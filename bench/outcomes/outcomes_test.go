@@ -24,7 +24,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 	}
 }
 
-// TestMessagesAreOfRealSize: they are what Envoy's buffer of 16 KiB holds.
+// TestMessagesAreOfRealSize: they are what Envoy's buffer of 64 KiB holds.
 func TestMessagesAreOfRealSize(t *testing.T) {
 	t.Parallel()
 	all, err := messages(entriesPerMessage, judged)
@@ -32,7 +32,7 @@ func TestMessagesAreOfRealSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range all {
-		if len(m) < 15<<10 || len(m) > 20<<10 {
+		if len(m) < 60<<10 || len(m) > 72<<10 {
 			t.Fatalf("a message of %d bytes", len(m))
 		}
 	}

@@ -29,9 +29,20 @@ func (c codec) Marshal(message any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(data)}, nil
 }
 
-// Unmarshal implements encoding.CodecV2. The message must not keep the bytes
-// that it is given.
+// roomy is a message that has room of its own for its bytes: so they are copied once,
+// and whoever receives many messages has one place for all of them.
+type roomy interface {
+	// Room is where so many bytes are written. Afterwards they are the message.
+	Room(size int) []byte
+}
+
+// Unmarshal implements encoding.CodecV2. An encoding.BinaryUnmarshaler must not keep
+// the bytes that it is given.
 func (c codec) Unmarshal(data mem.BufferSlice, message any) error {
+	if m, ok := message.(roomy); ok {
+		data.CopyTo(m.Room(data.Len()))
+		return nil
+	}
 	m, ok := message.(enc.BinaryUnmarshaler)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, message)

@@ -19,6 +19,11 @@ type plain struct {
 func (p *plain) UnmarshalBinary(data []byte) error { p.data = bytes.Clone(data); return p.err }
 func (p *plain) MarshalBinary() ([]byte, error)    { return p.data, p.err }
 
+// roomyText is a message that has room of its own.
+type roomyText struct{ text [100]byte }
+
+func (r *roomyText) Room(size int) []byte { return r.text[:size] }
+
 // TestCodec: generated messages go over the wire as ever, others as they say,
 // whole or in pieces.
 func TestCodec(t *testing.T) {
@@ -36,6 +41,10 @@ func TestCodec(t *testing.T) {
 	var kept plain
 	if err := c.Unmarshal(mem.BufferSlice{mem.SliceBuffer("gate"), mem.SliceBuffer("wright")}, &kept); err != nil || string(kept.data) != "gatewright" {
 		t.Errorf("%q, %v", kept.data, err)
+	}
+	var room roomyText
+	if err := c.Unmarshal(mem.BufferSlice{mem.SliceBuffer("gate"), mem.SliceBuffer("wright")}, &room); err != nil || string(room.text[:10]) != "gatewright" {
+		t.Errorf("%q, %v", room.text[:10], err)
 	}
 	if data, err = c.Marshal(&kept); err != nil || string(data.Materialize()) != "gatewright" {
 		t.Errorf("%q, %v", data.Materialize(), err)

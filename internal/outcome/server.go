@@ -41,8 +41,8 @@ func NewServer(log *slog.Logger, reg prometheus.Registerer, sinks ...Sink) *Serv
 	return s
 }
 
-// Register offers the server on a gRPC server. That must have a codec that has
-// messages of encoding.BinaryUnmarshaler decode themselves, as that of package door.
+// Register offers the server on a gRPC server. That must have a codec that writes
+// messages where they want them, as that of package door.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	r.RegisterService(&grpc.ServiceDesc{
 		ServiceName: accesslogv3.AccessLogService_ServiceDesc.ServiceName,
@@ -58,9 +58,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 // serve takes the log of one Envoy's thread until it ends. What cannot be read of it
 // is counted, and ends nothing: the rest is not worth less.
 func (s *Server) serve(stream grpc.ServerStream) error {
-	r := &Reader{}
+	r, m := &Reader{}, &message{}
 	for {
-		m := &message{}
 		err := stream.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
 			return stream.SendMsg(&accesslogv3.StreamAccessLogsResponse{})
@@ -68,7 +67,7 @@ func (s *Server) serve(stream grpc.ServerStream) error {
 		if err != nil {
 			return fmt.Errorf("receiving access logs: %w", err)
 		}
-		s.take(r, m.text)
+		s.take(r, m.text())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unsafe"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
@@ -17,16 +18,27 @@ import (
 // fifty values in as many objects, of which an Outcome has a dozen, and to build
 // them was most of what an outcome cost (bench/outcomes).
 
-// message is a StreamAccessLogsMessage as it came. It takes itself from the wire
-// where the gRPC server's codec lets it, as that of package door does.
-type message struct{ text string }
+// message is a StreamAccessLogsMessage as it came, and then, in the same room, the next
+// one of its stream. It is read by whoever has received it, and not by the gRPC server's
+// codec, where a panic would end the process.
+type message struct{ room []byte }
 
-// UnmarshalBinary keeps the message; it is read later, and not in the codec, where
-// a panic would end the process.
-func (m *message) UnmarshalBinary(data []byte) error {
-	m.text = string(data)
-	return nil
+// mostKept bounds the room that is kept for the next message. Envoys of ours send
+// what they have gathered in 50 ms, and some 64 KiB at most.
+const mostKept = 256 << 10
+
+// Room is where the gRPC server's codec, that of package door, writes a message.
+func (m *message) Room(size int) []byte {
+	if size > cap(m.room) || cap(m.room) > mostKept {
+		m.room = make([]byte, size)
+	}
+	m.room = m.room[:size]
+	return m.room
 }
+
+// text is the message until the next one comes. Nothing that is taken out of it may be
+// kept for longer: a Reader gives away copies.
+func (m *message) text() string { return unsafe.String(unsafe.SliceData(m.room), len(m.room)) }
 
 // The fields of a StreamAccessLogsMessage.
 const (
@@ -38,7 +50,7 @@ const (
 // cannot be read: only the first message of a stream has to. The door holds it to
 // the client's certificate.
 func (m *message) GetNode() *corev3.Node {
-	s := wire.Scan(m.text)
+	s := wire.Scan(m.text())
 	for s.More() {
 		tag := s.Tag()
 		if tag != wire.Tag(fieldIdentifier, wire.Delimited) {
@@ -58,7 +70,7 @@ func (m *message) GetNode() *corev3.Node {
 type Reader struct{ names names }
 
 // Read hands the outcomes of a StreamAccessLogsMessage to a sink, which may keep
-// them. What cannot be read is left out, and the error says how much that was.
+// them: no part of the text is in them. What cannot be read is left out, and the error says how much that was.
 func (r *Reader) Read(text string, sink Sink) error {
 	s := wire.Scan(text)
 	unread := 0
@@ -109,7 +121,7 @@ func (r *Reader) entry(text string) (o Outcome, ended bool, err error) {
 		o, ended = fromEntry(e)
 	}
 	o.Route, o.Backend = r.names.same(o.Route), r.names.same(o.Backend)
-	// A part of the message would keep the whole of it in memory.
+	// A part of the message would be another text when the next one comes.
 	o.InFlight, o.Breaker = strings.Clone(o.InFlight), strings.Clone(o.Breaker)
 	return o, ended, nil
 }

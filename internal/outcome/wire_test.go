@@ -84,6 +84,31 @@ func TestOutcomesKeepNoMessage(t *testing.T) {
 	if len(r.names.all) != 2 {
 		t.Errorf("%d names are kept, want 2", len(r.names.all))
 	}
+	// The next message is written over the one before.
+	left := &accesslogdatav3.HTTPAccessLogEntry{CommonProperties: &accesslogdatav3.AccessLogCommon{
+		RouteName: "get-users", UpstreamCluster: "users", Metadata: someEntry().GetCommonProperties().GetMetadata(),
+	}}
+	all = nil
+	m := &message{}
+	for _, e := range []*accesslogdatav3.HTTPAccessLogEntry{someEntry(), left} {
+		data := encoded(t, httpLogs(e))
+		copy(m.Room(len(data)), data)
+		if err := r.Read(m.text(), func(o Outcome) { all = append(all, o) }); err != nil {
+			t.Fatal(err)
+		}
+		clear(m.Room(len(data)))
+	}
+	for i, o := range all {
+		if o.Route != "get-users" || o.Backend != "users" || o.InFlight != "a b" || o.Breaker != "p" {
+			t.Errorf("when another message has come, outcome %d is %+v", i, o)
+		}
+	}
+	if big := m.Room(mostKept + 1); len(big) != mostKept+1 {
+		t.Errorf("room for %d", len(big))
+	}
+	if small := m.Room(10); cap(small) > mostKept {
+		t.Errorf("room for %d is kept", cap(small))
+	}
 	for i := range 3 * maxNames {
 		r.names.same(strings.Repeat("x", i))
 	}
@@ -107,9 +132,7 @@ func TestNodeOfAMessage(t *testing.T) {
 		"none":           {nil, ""},
 	} {
 		m := &message{}
-		if err := m.UnmarshalBinary(c.data); err != nil {
-			t.Fatal(err)
-		}
+		copy(m.Room(len(c.data)), c.data)
 		if got := m.GetNode().GetId(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
