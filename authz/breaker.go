@@ -99,6 +99,9 @@ func (s *Server) admit(rq *request, p *Policy, v Verdict) Verdict {
 	if rq.unrouted {
 		v.Backend = b.Backend
 	}
+	if v.Admission.Denied {
+		v.Broken = b.Backend
+	}
 	if v.Admission.Denied && b.Fallback != "" && !rq.unrouted {
 		return s.fallBack(rq, p, v, b)
 	}

@@ -44,6 +44,9 @@ func TestOpenBreakerDenies(t *testing.T) {
 			if allows(r) || statusOf(r) != 503 || reasonOf(r) != ReasonCircuitOpen || codes.Code(r.GetStatus().GetCode()) != codes.Unavailable {
 				t.Errorf("after %v: %v", after, r)
 			}
+			if got := r.GetDynamicMetadata().GetFields()["broken"].GetStringValue(); got != "users-v1" {
+				t.Errorf("the backend whose breaker is open is %q to the log", got)
+			}
 			if got := deniedHeader(r, "retry-after"); got != want {
 				t.Errorf("after %v: Retry-After %q, want %s", after, got, want)
 			}

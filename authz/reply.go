@@ -199,8 +199,8 @@ type datum struct {
 }
 
 // metadataOf appends the fields of the metadata. By in_flight the access log stream
-// releases a request that has ended, and by probe it tells a breaker how (package
-// outcome); no line of a log has them.
+// releases a request that has ended, by probe it tells a breaker how, and by broken a
+// rollout whose breaker was open (package outcome); no line of a log has them.
 func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if !v.stranger || reason != ReasonAllowed { // else the reason is its Envoy's
 		fields = append(fields, datum{name: "reason", text: string(reason)})
@@ -214,6 +214,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	fields = appendDatum(fields, "route", v.Route)
 	fields = appendDatum(fields, "backend", v.Backend)
 	fields = appendDatum(fields, "probe", v.Admission.Probe)
+	if reason == ReasonCircuitOpen || reason == ReasonAllowed { // else it was denied for something else
+		fields = appendDatum(fields, "broken", v.Broken)
+	}
 	fields = appendDatum(fields, "shadow", string(v.inShadow()))
 	if v.Limits.Limit != "" {
 		fields = appendDatum(fields, "limit", v.Limits.Limit)

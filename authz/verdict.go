@@ -32,6 +32,8 @@ type Verdict struct {
 	// Admission is the answer of that backend's breaker; its zero value where there
 	// is none, or where the request did not come to it.
 	Admission Admission
+	// Broken is the backend that the request does not go to, because its breaker is open.
+	Broken string
 	// Limits is the limiter's answer; its zero value where none was asked.
 	Limits LimitResult
 	// LimitKeys are the values that Envoy's ratelimit filter is to count by.

@@ -14,7 +14,8 @@ const (
 	// follows what others make of it.
 	activeFor = 2000
 	// idleFor is how long after the last request a closed breaker is reported on
-	// every second. Then it is left alone until the next request comes.
+	// every second. Then it is looked at every restingEvery, and when the next request
+	// comes.
 	idleFor = 60_000
 	// staleAfter is the age from which on a view is renewed at once, in milliseconds.
 	staleAfter = 200
@@ -231,7 +232,8 @@ func (c *cell) due(now int64) bool {
 	case v.State != StateClosed || v.Forced != "" || quiet < idleFor:
 		return since >= idleEvery
 	}
-	return false
+	// Nobody else can open one that is known here alone.
+	return v.shared && since >= restingEvery
 }
 
 func (c *cell) holds() bool {

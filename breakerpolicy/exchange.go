@@ -17,6 +17,9 @@ const (
 	// idleEvery is how often others are looked at, so that what an operator or
 	// another instance has done is seen.
 	idleEvery = 1000
+	// restingEvery is how often those are looked at that nobody has asked for in a while,
+	// so that their first request seldom comes to one that others know to be open.
+	restingEvery = 5000
 	// firstCoolDown is how long after a failure Redis is asked again. It doubles
 	// each time, up to longestCoolDown.
 	firstCoolDown   = 250

@@ -291,16 +291,25 @@ func TestFleetNewInstance(t *testing.T) {
 	}
 }
 
-// Nobody has asked an instance for long, so it does not look: the first request that
-// comes has it look at once.
+// Nobody has asked an instance for long, so it seldom looks: the first request that comes
+// has it look at once, and without any it knows in the end.
 func TestFleetIdleInstance(t *testing.T) {
 	t.Parallel()
+	for name, request := range map[string]bool{"a request comes": true, "none comes": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			idleInstance(t, request)
+		})
+	}
+}
+
+func idleInstance(t *testing.T, request bool) {
 	c := short()
 	c.OpenFor = config.Duration(time.Hour)
 	f := newFleet(t, testenv.StartRedis(t).URL(), patient, c)
 	idle := f.all[2]
 	cell := idle.table.Load().all[0]
-	testenv.Eventually(t, "it looks no more", func() error {
+	testenv.Eventually(t, "it looks seldom", func() error {
 		cell.asked.Store(idle.now() - idleFor - 1)
 		if idle.now()-cell.reported.Load() < 2*idleEvery {
 			return fmt.Errorf("it has looked")
@@ -313,8 +322,12 @@ func TestFleetIdleInstance(t *testing.T) {
 	}
 	f.all = f.all[:2]
 	f.untilAll(StateOpen)
-	equal(t, "what it knows", cell.view.Load().State, StateClosed)
-	idle.Admit("r", "users")
+	if request {
+		if _, wake := cell.admit(idle.now()); !wake && cell.view.Load().State == StateClosed {
+			t.Error("it does not look")
+		}
+		idle.wake()
+	}
 	testenv.Eventually(t, "it knows", func() error {
 		if s := cell.view.Load().State; s != StateOpen {
 			return fmt.Errorf("it is %s", s)

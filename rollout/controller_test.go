@@ -222,6 +222,9 @@ func TestWhatCounts(t *testing.T) {
 		{outcome.Outcome{Route: "users", Backend: "v2", Upstream: true, Status: 200, GRPCStatus: 5, FirstByte: 1}, true, false},
 		{outcome.Outcome{Route: "users", Backend: "v2", Upstream: true, Status: 0, Flags: outcome.ClientGone}, false, false},
 		{outcome.Outcome{Route: "users", Backend: "v2", Status: 429, Flags: outcome.Denied}, false, false},
+		{outcome.Outcome{Route: "users", Status: 503, Flags: outcome.Denied, Broken: "v2"}, true, true},
+		{outcome.Outcome{Route: "users", Backend: "v9", Upstream: true, Status: 200, FirstByte: 1, Broken: "v2"}, true, true}, // its fallback has answered
+		{outcome.Outcome{Route: "users", Status: 503, Flags: outcome.Denied, Broken: "v9"}, false, false},
 		{outcome.Outcome{Route: "users", Backend: "v9", Upstream: true, Status: 500, FirstByte: 1}, false, false},
 		{outcome.Outcome{Route: "other", Backend: "v2", Upstream: true, Status: 500, FirstByte: 1}, false, false},
 	} {
@@ -230,6 +233,10 @@ func TestWhatCounts(t *testing.T) {
 		if (got.Canary.Requests == 1) != o.counts || (got.Canary.Failed == 1) != o.fails || got.Stable.Requests != 0 {
 			t.Errorf("%+v: %d requests, %d failed", o.Outcome, got.Canary.Requests, got.Canary.Failed)
 		}
+	}
+	c.Observe(outcome.Outcome{Route: "users", Backend: "v3", Upstream: true, Status: 200, FirstByte: 1, Broken: "v2"})
+	if got := c.stats.take("users"); got.Stable.Requests != 1 || got.Stable.Failed != 0 || got.Canary.Requests != 1 || got.Canary.Failed != 1 {
+		t.Errorf("a canary's fallback on the stable side counts as %+v", got)
 	}
 	c.Observe(outcome.Outcome{Route: "users", Backend: "v3", Upstream: true, Status: 101, Duration: time.Hour})
 	if got := c.stats.take("users"); got.Stable.Requests != 1 || got.Stable.Latency.Count() != 0 {

@@ -2,9 +2,10 @@ package rollout
 
 // Counts are the requests of one side.
 type Counts struct {
-	// Requests are those that ended, but for those that the client left.
+	// Requests are those that ended, but for those that the client left, and those that
+	// the side's open breaker kept from it.
 	Requests uint64 `json:"requests"`
-	// Failed are those of them that failed (see Failed).
+	// Failed are those of them that failed (see Failed), or were kept from it.
 	Failed uint64 `json:"failed"`
 	// Slow are those that took longer than the rollout's own bound (AbortWhen.P99).
 	Slow uint64 `json:"slow"`

@@ -61,18 +61,32 @@ func (s *stats) observe(o outcome.Outcome) {
 		return
 	}
 	w := (*all)[o.Route]
-	if w == nil || !o.BackendAnswers() {
+	if w == nil || o.Broken == "" && !o.BackendAnswers() {
 		return
 	}
-	failed := Failed(o)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case o.Backend == w.spec.Backend:
-		w.seen.Canary.observe(o, failed, w.spec.P99)
-	case slices.Contains(w.stable, o.Backend):
-		w.seen.Stable.observe(o, failed, w.spec.P99)
+	// Whom a side's breaker does not let pass it has failed as well: else a canary that
+	// fails so much that its breaker opens would have no requests to be taken back for.
+	if side := w.side(o.Broken); side != nil {
+		side.Requests++
+		side.Failed++
 	}
+	if side := w.side(o.Backend); side != nil && o.BackendAnswers() {
+		side.observe(o, Failed(o), w.spec.P99)
+	}
+}
+
+// side is where a backend's requests are counted; nil where it is on neither side. The
+// caller holds mu.
+func (w *watched) side(backend string) *Counts {
+	switch {
+	case backend == w.spec.Backend:
+		return &w.seen.Canary
+	case slices.Contains(w.stable, backend):
+		return &w.seen.Stable
+	}
+	return nil
 }
 
 // statusSwitching is that of a connection that was upgraded.

@@ -52,6 +52,13 @@ var attachedListeners = []map[string]any{
 // it somebody's own.
 func startAttached(t *testing.T) (*gateway, *demo.IDP) {
 	t.Helper()
+	return startAttachedTelling(t, "")
+}
+
+// startAttachedTelling is startAttached with an Envoy that sends its access log to a
+// socket. Empty: to the Gatewright.
+func startAttachedTelling(t *testing.T, logs string) (*gateway, *demo.IDP) {
+	t.Helper()
 	p, app := idp(t), backend(t, "app")
 	socket := filepath.Join(testenv.ShortDir(t), "judge")
 	g := start(t, setup{config: attached, serve: true, env: []string{"GATEWRIGHT_GRPC_ADDR=unix:" + socket},
@@ -64,7 +71,7 @@ func startAttached(t *testing.T) (*gateway, *demo.IDP) {
 		g.listeners[l["name"].(string)] = addr
 	}
 	_, port, _ := net.SplitHostPort(app.Addr())
-	g.startEnvoy(map[string]any{"listeners": listeners, "app": port, "judge": socket})
+	g.startEnvoy(map[string]any{"listeners": listeners, "app": port, "judge": socket, "logs": logs})
 	return g, p
 }
 

@@ -42,6 +42,8 @@ type breakerLine struct {
 	Forced   string `json:"forced"`
 	Requests int    `json:"requests"`
 	Failed   int    `json:"failed"`
+	// PassingPercent is that of a ramp, 0 where all pass.
+	PassingPercent int `json:"passingPercent"`
 }
 
 // breaker is one of a running gateway's.

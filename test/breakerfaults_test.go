@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -14,11 +15,29 @@ import (
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-// TestProbeHolderIsKilled: a probe whose gateway and Envoy are gone before it has ended
-// is given out again, once, when its lease is over, and nobody is stuck.
+// TestProbeHolderIsKilled: a probe whose gateway and Envoy are gone before it has ended,
+// or whose Envoy alone, while its gateway lives and hears nothing, is given out again, once,
+// when its lease is over, and nobody is stuck.
 func TestProbeHolderIsKilled(t *testing.T) {
 	t.Parallel()
-	const lease = 3 * time.Second
+	t.Run("gateway and Envoy", func(t *testing.T) {
+		t.Parallel()
+		probeHolderIsKilled(t, (*gateway).kill, false)
+	})
+	t.Run("Envoy", func(t *testing.T) {
+		t.Parallel()
+		probeHolderIsKilled(t, func(g *gateway) {
+			pids := g.envoyPIDs()
+			if err := syscall.Kill(pids[len(pids)-1], syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}, true)
+	})
+}
+
+// probeHolderIsKilled tells that story; comesBack tells that the holder serves again.
+func probeHolderIsKilled(t *testing.T, kill func(*gateway), comesBack bool) {
+	const lease, takes = 3 * time.Second, 300 * time.Millisecond
 	var holder atomic.Int64
 	app := newScripted(t, bad)
 	fleet := guardedFleet(t, testenv.StartRedis(t), app, "minRequests: 20, openFor: 1s, probeLease: 3s")
@@ -35,6 +54,9 @@ func TestProbeHolderIsKilled(t *testing.T) {
 			hangs(n, w, r)
 			return
 		}
+		if n == 1 {
+			time.Sleep(takes)
+		}
 		good(n, w, r)
 	})
 	set := time.Now()
@@ -45,15 +67,69 @@ func TestProbeHolderIsKilled(t *testing.T) {
 		return nil
 	})
 	killed := int(holder.Load())
-	fleet[killed].kill()
+	kill(fleet[killed])
 	left := slices.DeleteFunc(slices.Clone(wholeFleet), func(i int) bool { return i == killed })
 	d.all(t, left, "the others have closed", wasGood)
+	if comesBack {
+		d.all(t, wholeFleet, "the one whose Envoy was started again has, too", wasGood)
+	}
 	d.stop()
 	asked := app.since(set)
 	if gap := asked[1].Sub(asked[0]); gap < lease {
 		t.Errorf("the probe was given out again after %v, within its lease of %v", gap, lease)
 	} else {
 		t.Logf("the probe was given out again after %v", gap)
+	}
+	if gap := asked[2].Sub(asked[1]); gap < takes {
+		t.Errorf("it was given out twice, within %v", gap)
+	}
+	if comesBack { // the counters of one that is killed are lost
+		turned, sent := inFleet(fleet, `gatewright_breaker_transitions_total{breaker="app",to="half-open"}`), inFleet(fleet, `gatewright_breaker_requests_total{breaker="app",result="probe"}`)
+		if sent != turned+1 {
+			t.Errorf("half-open %d times, and %d probes, want one more", turned, sent)
+		}
+	}
+}
+
+// TestProbeThatAFilterDenies: where Envoy's rate limit filter counts, a request is made the
+// probe before its limits are asked. One that they deny gives the probe back at once, and
+// not when its lease is over; and it never comes to the backend.
+func TestProbeThatAFilterDenies(t *testing.T) {
+	t.Parallel()
+	for name, env := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := newScripted(t, good)
+			config := strings.Replace(breakers, `"{{listen "public"}}"}`, `"{{listen "public"}}", rateLimit: filter}`, 1)
+			g := start(t, setup{config: config, env: append(env(t), "GATEWRIGHT_ADMIN_TOKEN=operator"), values: map[string]string{
+				"issuer": idp(t).Issuer(), "app": app.addr, "breaker": "minRequests: 5, openFor: 500ms, probeLease: 1h",
+			}})
+			limited := g.url("public", "/limited")
+			for range 10 {
+				get(t, limited).ok(t)
+			}
+			get(t, limited).denied(t, 429, "rate-limited")
+			g.run("breaker", "open", "app")
+			opens(t, g, "/limited")
+			asked := app.requests()
+			g.run("breaker", "auto", "app") // it is half-open as soon as somebody asks
+			// Three probes, one after the other, each of which its limit denies.
+			eventually(t, "probes are denied by the limit", func() error {
+				if r := get(t, limited); !isOpen(r) {
+					r.denied(t, 429, "rate-limited")
+				}
+				for _, series := range []string{`gatewright_breaker_requests_total{breaker="app",result="probe"}`, `gatewright_breaker_probes_total{breaker="app",result="void"}`} {
+					if n := inFleet([]*gateway{g}, series); n < 3 {
+						return fmt.Errorf("%s %d", series, n)
+					}
+				}
+				return nil
+			})
+			if n := app.requests() - asked; n > 0 {
+				t.Errorf("%d requests that the filter denies came to the backend", n)
+			}
+			closes(t, g, "/app/")
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
@@ -245,4 +247,66 @@ func TestHostileLogsCostNobodyElse(t *testing.T) {
 		t.Errorf("a message of 65 MiB: %v", err)
 	}
 	toldAgain(t, g)
+}
+
+// TestRefusedOutcomesHurtNoRequest: whoever is to take the log of an Envoy knows nothing
+// of it, ends each stream at once, takes streams and reads nothing, breaks connections off,
+// or is not there. Requests, which are judged meanwhile, all pass.
+func TestRefusedOutcomesHurtNoRequest(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int64
+	var serve atomic.Pointer[grpc.StreamHandler]
+	socket := filepath.Join(testenv.ShortDir(t), "logs")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taker := grpc.NewServer(grpc.UnknownServiceHandler(func(srv any, stream grpc.ServerStream) error {
+		opened.Add(1)
+		return (*serve.Load())(srv, stream)
+	}))
+	done := make(chan error, 1)
+	go func() { done <- taker.Serve(listener) }()
+	t.Cleanup(func() {
+		taker.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	ends := func(code codes.Code) grpc.StreamHandler {
+		return func(any, grpc.ServerStream) error { return status.Error(code, "no") }
+	}
+	takers := []grpc.StreamHandler{
+		ends(codes.Unimplemented),
+		ends(codes.ResourceExhausted),
+		func(_ any, stream grpc.ServerStream) error {
+			<-stream.Context().Done()
+			return nil
+		},
+	}
+	serve.Store(&takers[0])
+	g, _ := startAttachedTelling(t, socket)
+	greets := func(what string, least time.Duration) {
+		t.Helper()
+		stop := load(g.url("raw", "/public/a"))
+		time.Sleep(least)
+		if sent, failures := stop(); len(failures) > 0 || sent == 0 {
+			t.Errorf("%s: %d of %d requests failed: %s", what, len(failures), sent, failures[:min(len(failures), 1)])
+		}
+	}
+	const long = 10 * 50 * time.Millisecond // ten flushes
+	for i := range takers {
+		serve.Store(&takers[i])
+		before := opened.Load()
+		eventually(t, "a stream is opened", func() error {
+			greets(fmt.Sprintf("taker %d", i), long)
+			if opened.Load() == before {
+				return errors.New("none is")
+			}
+			return nil
+		})
+		greets(fmt.Sprintf("taker %d", i), long)
+	}
+	taker.Stop()
+	greets("nobody listens", long)
 }

@@ -4,12 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -104,97 +99,5 @@ func TestPanicThreshold(t *testing.T) {
 			return nil
 		}
 		return errors.New("only the healthy one")
-	})
-}
-
-const adaptive = `
-listeners:
-  - {name: public, address: "{{listen "public"}}"}
-backends:
-  narrow:
-    endpoints: ["{{.narrow}}"]
-    {{.how}}
-  wide: {endpoints: ["{{.wide}}"]}
-auth:
-  apiKey: {keys: {}}
-routes:
-  - {name: narrow, match: {path: /narrow}, auth: public, to: [{backend: narrow}]}
-  - {name: wide, match: {path: /wide}, auth: public, to: [{backend: wide}]}
-  - {name: split, match: {path: /split}, auth: public, to: [{backend: wide, weight: 1}, {backend: narrow, weight: 1}]}
-  - {name: keyed, match: {path: /keyed}, auth: {anyOf: [{apiKey: keys}]}, to: [{backend: narrow}]}
-`
-
-// crowded is a backend that takes longer the more it has to do at once, beyond four.
-type crowded struct {
-	at, most atomic.Int64
-}
-
-func (c *crowded) ServeHTTP(http.ResponseWriter, *http.Request) {
-	n := c.at.Add(1)
-	defer c.at.Add(-1)
-	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
-	}
-	time.Sleep(20 * time.Millisecond * time.Duration(max(n/4, 1)))
-}
-
-// TestAdaptiveConcurrency: a backend that becomes slower under load has as many
-// requests at once as it serves well, on each way that leads to it; the others are told
-// so at once, and another backend has no such bound. Taking it away takes it away.
-func TestAdaptiveConcurrency(t *testing.T) {
-	t.Parallel()
-	const clients = 40
-	narrow, wide := &crowded{}, &crowded{}
-	values := map[string]string{"how": "adaptiveConcurrency: {min: 2, measureRequests: 20, measureEvery: 600s}"}
-	for name, h := range map[string]http.Handler{"narrow": narrow, "wide": wide} {
-		s := httptest.NewServer(h)
-		t.Cleanup(s.Close)
-		values[name] = strings.TrimPrefix(s.URL, "http://")
-	}
-	g := start(t, setup{config: adaptive, values: values})
-	crowd := func(path string, each int) (refused int64) {
-		var group sync.WaitGroup
-		var n atomic.Int64
-		for range clients {
-			group.Go(func() {
-				for range each {
-					r, err := try(http.MethodGet, g.url("public", path))
-					switch {
-					case err != nil:
-						t.Error(err)
-					case r.Status != http.StatusOK:
-						r.denied(t, 503, "backend-overloaded")
-						n.Add(1)
-						time.Sleep(10 * time.Millisecond) // a client that is told so does not ask again at once
-					}
-				}
-			})
-		}
-		group.Wait()
-		return n.Load()
-	}
-	// What is denied before is none of the backend's, and no time of its.
-	if err := all(g, "/keyed", 30, http.StatusUnauthorized); err != nil {
-		t.Error(err)
-	}
-	if refused := crowd("/narrow", 40); refused == 0 {
-		t.Error("no request was refused")
-	}
-	narrow.most.Store(0)
-	if refused := crowd("/split", 20); refused == 0 {
-		t.Error("no request was refused of the side that is narrow")
-	}
-	if most := narrow.most.Load(); most >= clients { // the bound follows the times, which a busy machine moves
-		t.Errorf("%d requests at once were at the backend, of %d clients", most, clients)
-	}
-	if refused := crowd("/wide", 5); refused != 0 {
-		t.Errorf("%d requests to another backend were refused", refused)
-	}
-	g.values["how"] = ""
-	g.write(adaptive)
-	eventually(t, "the bound is gone", func() error {
-		if refused := crowd("/narrow", 2) + crowd("/split", 2); refused > 0 {
-			return fmt.Errorf("%d were refused", refused)
-		}
-		return nil
 	})
 }

@@ -43,9 +43,13 @@ const adminToken = "of the operators"
 type canarySide struct {
 	addr     string
 	failing  atomic.Uint64 // how many of a thousand
+	late     atomic.Uint64 // how many of a thousand take lateBy longer
 	hanging  atomic.Bool
 	requests atomic.Int64
 }
+
+// lateBy is long beside what a busy machine does to a request.
+const lateBy = 400 * time.Millisecond
 
 func startSide(t *testing.T) *canarySide {
 	t.Helper()
@@ -54,6 +58,9 @@ func startSide(t *testing.T) *canarySide {
 		s.requests.Add(1)
 		if s.hanging.Load() {
 			<-r.Context().Done()
+		}
+		if rand.Uint64N(1000) < s.late.Load() {
+			time.Sleep(lateBy)
 		}
 		if rand.Uint64N(1000) < s.failing.Load() {
 			w.WriteHeader(http.StatusInternalServerError)

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+
 	"github.com/gatewright/gatewright/config"
 )
 
@@ -21,29 +23,38 @@ const (
 // builds the whole table in the time that two messages take.
 const scopedFrom = 1000
 
-// FormFor is the form that suits a config. A request for a host that no route
-// names finds its table in a second attempt, when Envoy has already decided
-// whether its connection may be upgraded: where it may, there is one table.
+// FormFor is the form that suits a config.
 func FormFor(c *config.Config) Form {
-	if len(c.Routes) < scopedFrom {
+	if len(c.Routes) < scopedFrom || OnlyTable(c) {
 		return Table
 	}
 	hosts := map[string]bool{} // the first two
 	for _, r := range c.Routes {
-		everyHost := len(r.Match.Hosts) == 0
 		for _, h := range r.Match.Hosts {
-			if wildcard(h) {
-				everyHost = true
-			} else if len(hosts) < 2 {
+			if !wildcard(h) {
 				hosts[h] = true
 			}
 		}
-		if everyHost && len(r.Upgrades) > 0 {
-			return Table
+		if len(hosts) >= 2 {
+			return Scoped
 		}
 	}
-	if len(hosts) < 2 {
-		return Table
+	return Table
+}
+
+// OnlyTable tells whether there is one form alone in which a config is served well. In
+// the form Scoped, a request for a host that no route names, or with capitals in its
+// name, finds its table in a second attempt. Envoy has decided by then whether its
+// connection may be upgraded, and which filters that are off but for some routes are on
+// for it. So there is one table where every host may be upgraded, and where a backend has
+// adaptiveConcurrency, a bound that nobody may pass by another spelling of a host.
+func OnlyTable(c *config.Config) bool {
+	for _, b := range c.Backends {
+		if b.AdaptiveConcurrency != nil {
+			return true
+		}
 	}
-	return Scoped
+	return slices.ContainsFunc(c.Routes, func(r *config.Route) bool {
+		return len(r.Upgrades) > 0 && (len(r.Match.Hosts) == 0 || slices.ContainsFunc(r.Match.Hosts, wildcard))
+	})
 }

@@ -176,7 +176,7 @@ func (svc *service) compile(c *config.Config) (*plan.Plan, error) {
 	if before != nil {
 		config.Adopt(c, before.Config)
 	}
-	form, also := svc.forms.next(xds.FormFor(c), time.Now())
+	form, also := svc.forms.next(xds.FormFor(c), xds.OnlyTable(c), time.Now())
 	return plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also})
 }
 

@@ -22,12 +22,12 @@ type forms struct {
 
 // next is the form for the next plan, and those that must go on beside it. A
 // gateway that has grown stays as it is when it shrinks: a change of form
-// closes connections.
-func (f *forms) next(suits xds.Form, now time.Time) (form xds.Form, also []xds.Form) {
+// closes connections. It goes back where it must (xds.OnlyTable).
+func (f *forms) next(suits xds.Form, onlyTable bool, now time.Time) (form xds.Form, also []xds.Form) {
 	switch {
 	case f.serving == "":
 		f.serving = suits
-	case f.serving == xds.Table && suits == xds.Scoped:
+	case f.serving == xds.Table && suits == xds.Scoped, f.serving == xds.Scoped && onlyTable:
 		f.left = map[xds.Form]time.Time{f.serving: now}
 		f.serving = suits
 	}

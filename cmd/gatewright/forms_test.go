@@ -9,7 +9,7 @@ import (
 )
 
 // TestFormsOverlap: while connections of a listener's old form drain, it is
-// served beside the new one; and there is no way back.
+// served beside the new one; and there is no way back, but where there must be.
 func TestFormsOverlap(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	var f forms
@@ -17,15 +17,19 @@ func TestFormsOverlap(t *testing.T) {
 		suits, want xds.Form
 		after       time.Duration
 		also        []xds.Form
+		onlyTable   bool
 	}{
-		{xds.Table, xds.Table, 0, nil},
-		{xds.Scoped, xds.Scoped, time.Minute, []xds.Form{xds.Table}},
-		{xds.Scoped, xds.Scoped, drainGrace - time.Second, []xds.Form{xds.Table}},
-		{xds.Table, xds.Scoped, 2 * time.Second, nil},
-		{xds.Table, xds.Scoped, time.Hour, nil},
+		{xds.Table, xds.Table, 0, nil, false},
+		{xds.Scoped, xds.Scoped, time.Minute, []xds.Form{xds.Table}, false},
+		{xds.Scoped, xds.Scoped, drainGrace - time.Second, []xds.Form{xds.Table}, false},
+		{xds.Table, xds.Scoped, 2 * time.Second, nil, false},
+		{xds.Table, xds.Scoped, time.Hour, nil, false},
+		{xds.Table, xds.Table, time.Hour, []xds.Form{xds.Scoped}, true},
+		{xds.Table, xds.Table, time.Minute, []xds.Form{xds.Scoped}, true},
+		{xds.Scoped, xds.Scoped, time.Minute, []xds.Form{xds.Table}, false},
 	} {
 		now = now.Add(step.after)
-		form, also := f.next(step.suits, now)
+		form, also := f.next(step.suits, step.onlyTable, now)
 		if form != step.want || !slices.Equal(also, step.also) {
 			t.Errorf("step %d: %s beside %v, want %s beside %v", i, form, also, step.want, step.also)
 		}

@@ -14,6 +14,7 @@ const (
 	verdicts = "envoy.filters.http.ext_authz"
 	inFlight = "in_flight"
 	probe    = "probe"
+	broken   = "broken"
 	// foundRoute and pickedBackend are names of the config, for requests of an Envoy
 	// that calls its own routes and clusters by others.
 	foundRoute    = "route"
@@ -49,6 +50,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		FirstByte:  common.GetTimeToFirstUpstreamRxByte().AsDuration(),
 		InFlight:   verdict[inFlight].GetStringValue(),
 		Breaker:    verdict[probe].GetStringValue(),
+		Broken:     verdict[broken].GetStringValue(),
 	}
 	if common.GetTimeToLastDownstreamTxByte() == nil {
 		o.Duration = common.GetDuration().AsDuration()

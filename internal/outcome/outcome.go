@@ -37,6 +37,10 @@ type Outcome struct {
 	// Breaker is the handle of the breaker's probe that the request was, as the
 	// breaker has given it out. Empty where it was none.
 	Breaker string
+	// Broken is the backend that the request was meant for and did not go to, because its
+	// breaker was open: it was denied, or another backend answered in its place. Empty
+	// where that was not so.
+	Broken string
 }
 
 // GRPCUnknown is the GRPCStatus of what is no gRPC call, and of a call that no

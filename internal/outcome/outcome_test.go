@@ -63,6 +63,7 @@ func TestStreamReachesSinks(t *testing.T) {
 						Fields: map[string]*structpb.Value{
 							"in_flight": structpb.NewStringValue("a b"),
 							"probe":     structpb.NewStringValue("users.7"),
+							"broken":    structpb.NewStringValue("users-v3"),
 						},
 					}}},
 				},
@@ -78,7 +79,7 @@ func TestStreamReachesSinks(t *testing.T) {
 	want := Outcome{
 		Route: "get-users", Backend: "users-v2", Upstream: true, Attempts: 2, Status: 503, GRPCStatus: 14,
 		Flags: ConnectFailure | RetriesExceeded, Duration: 30 * time.Millisecond, FirstByte: 20 * time.Millisecond,
-		InFlight: "a b", Breaker: "users.7",
+		InFlight: "a b", Breaker: "users.7", Broken: "users-v3",
 	}
 	if o := <-got; o != want {
 		t.Errorf("got %+v, want %+v", o, want)

@@ -120,7 +120,7 @@ func (r *Reader) entry(text string) (o Outcome, ended bool, err error) {
 		}
 		o, ended = fromEntry(e)
 	}
-	o.Route, o.Backend = r.names.same(o.Route), r.names.same(o.Backend)
+	o.Route, o.Backend, o.Broken = r.names.same(o.Route), r.names.same(o.Backend), r.names.same(o.Broken)
 	// A part of the message would be another text when the next one comes.
 	o.InFlight, o.Breaker = strings.Clone(o.InFlight), strings.Clone(o.Breaker)
 	return o, ended, nil

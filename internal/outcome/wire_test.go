@@ -99,7 +99,7 @@ func TestOutcomesKeepNoMessage(t *testing.T) {
 		clear(m.Room(len(data)))
 	}
 	for i, o := range all {
-		if o.Route != "get-users" || o.Backend != "users" || o.InFlight != "a b" || o.Breaker != "p" {
+		if o.Route != "get-users" || o.Backend != "users" || o.InFlight != "a b" || o.Breaker != "p" || o.Broken != "users" {
 			t.Errorf("when another message has come, outcome %d is %+v", i, o)
 		}
 	}

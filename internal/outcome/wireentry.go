@@ -25,7 +25,7 @@ type scannedEntry struct {
 }
 
 // scannedVerdict is what is read of a verdict, by the names of the fields.
-type scannedVerdict struct{ inFlight, probe, route, backend string }
+type scannedVerdict struct{ inFlight, probe, broken, route, backend string }
 
 // scannedText is a value of a map that may have none.
 type scannedText struct {
@@ -47,7 +47,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Route: e.route, Backend: e.cluster, Upstream: e.upstream, Attempts: int(e.attempts),
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
-		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe,
+		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -201,6 +201,8 @@ func (v *scannedVerdict) field(name string) *string {
 		return &v.inFlight
 	case probe:
 		return &v.probe
+	case broken:
+		return &v.broken
 	case foundRoute:
 		return &v.route
 	case pickedBackend:
