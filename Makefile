@@ -89,7 +89,7 @@ prometheus:
 
 .PHONY: rollouts
 rollouts: envoy redis ## A failing canary and a healthy one, 20 rollouts each through Envoy; and 3000 simulated ones of each kind
-	TESTENV_REQUIRE=1 ROLLOUT_RUNS=20 $(GO) test -count=1 -timeout 40m ./test -run TestARollout -v
+	TESTENV_REQUIRE=1 ROLLOUT_RUNS=20 $(GO) test -count=1 -timeout 40m ./test -run TestARollout -parallel 3 -v
 	ROLLOUT_RUNS=3000 $(GO) test -count=1 -timeout 40m ./rollout -run WrongDecisions -v
 
 .PHONY: bench-check

@@ -41,6 +41,33 @@ func TestASlowCanaryIsTakenBack(t *testing.T) {
 	}
 }
 
+// TestACanaryGoesBackStepByStep, where its config says so: each step lasts, and Envoy
+// serves it.
+func TestACanaryGoesBackStepByStep(t *testing.T) {
+	t.Parallel()
+	const backEvery = 3 * time.Second
+	v1, v2 := startSide(t), startSide(t)
+	config := strings.Replace(rollingOut, "every: {{.every}}", "every: {{.every}}\n      backEvery: 3s", 1)
+	g := start(t, setup{config: config, values: map[string]string{"v1": v1.addr, "v2": v2.addr, "steps": "[20, 60, 100]", "every": "3s"}})
+	steadily(t, 200, g.url("public", "/users/1"))
+	g.reaches("running", 60)
+	v2.failing.Store(500)
+	g.reaches("returning", 20)
+	eventually(t, "some requests go to the canary still, and most do not", func() error {
+		before1, before2 := v1.requests.Load(), v2.requests.Load()
+		time.Sleep(300 * time.Millisecond)
+		if stable, canary := v1.requests.Load()-before1, v2.requests.Load()-before2; canary == 0 || stable < 2*canary {
+			return fmt.Errorf("%d do, and %d do not", canary, stable)
+		}
+		return nil
+	})
+	s := g.reaches("aborted", 0)
+	last := s.Decisions[len(s.Decisions)-2:]
+	if last[0].Kind != "taken-back" || last[0].From != 60 || last[1].Kind != "went-back" || last[1].From != 20 || last[1].At.Sub(last[0].At) < backEvery {
+		t.Errorf("%+v", last)
+	}
+}
+
 // twoInstances are two gateways of one rollout, on one Redis, with requests to both.
 func twoInstances(t *testing.T, redis *testenv.Redis, steps string) (both []*gateway, v1, v2 *canarySide) {
 	t.Helper()

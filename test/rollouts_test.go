@@ -164,6 +164,14 @@ func startRollout(t *testing.T, steps, every string, env ...string) (g *gateway,
 	return g, v1, v2
 }
 
+// manyAtOnce has the runs of a rollout go on beside each other, as many as -parallel says,
+// where there are several: each has its own gateway, Redis and requests.
+func manyAtOnce(t *testing.T) {
+	if rolloutRuns() > 1 {
+		t.Parallel()
+	}
+}
+
 // rolloutRuns is how often a rollout is run to its end: ROLLOUT_RUNS, else once.
 func rolloutRuns() int {
 	n, _ := strconv.Atoi(os.Getenv("ROLLOUT_RUNS"))
@@ -175,6 +183,7 @@ func rolloutRuns() int {
 func TestARolloutOfAFailingCanaryIsTakenBack(t *testing.T) {
 	for run := range rolloutRuns() {
 		t.Run(strconv.Itoa(run), func(t *testing.T) {
+			manyAtOnce(t)
 			redis := testenv.StartRedis(t)
 			g, v1, v2 := startRollout(t, "[5, 25, 50, 100]", "1m", "GATEWRIGHT_REDIS_URL="+redis.URL())
 			v2.failing.Store(50)
@@ -212,6 +221,7 @@ func TestARolloutOfAFailingCanaryIsTakenBack(t *testing.T) {
 func TestARolloutOfAHealthyCanaryIsDone(t *testing.T) {
 	for run := range rolloutRuns() {
 		t.Run(strconv.Itoa(run), func(t *testing.T) {
+			manyAtOnce(t)
 			redis := testenv.StartRedis(t)
 			g, v1, v2 := startRollout(t, "[10, 50, 100]", "3s", "GATEWRIGHT_REDIS_URL="+redis.URL())
 			v1.failing.Store(2)
