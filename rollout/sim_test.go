@@ -107,7 +107,7 @@ func TestWrongDecisions(t *testing.T) {
 		{"equal, 10 % errors, no bound", compared, world{200, with(good, func(s *side) { s.errors = 0.1 }), with(good, func(s *side) { s.errors = 0.1 })}, Done, falseAlarms, 150 * time.Second},
 		{"equal, 20 minutes", long, world{100, good, good}, Done, falseAlarms, 21 * time.Minute},
 		{"equal, heavy tails", compared, world{200, with(good, func(s *side) { s.sigma = 2 }), with(good, func(s *side) { s.sigma = 2 })}, Done, falseAlarms, 150 * time.Second},
-		{"5 % errors", demo, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.002, 28 * time.Second},
+		{"5 % errors", demo, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.005, 30 * time.Second},
 		{"5 % errors, no bound", compared, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.005, 28 * time.Second},
 		{"5 % errors, of the stable side 1 %", compared, world{200, with(good, func(s *side) { s.errors = 0.01 }), with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.01, 60 * time.Second},
 		{"twice as slow", compared, world{200, good, with(good, func(s *side) { s.median *= 2 })}, Aborted, 0.01, 60 * time.Second},
