@@ -171,6 +171,12 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 	case Cost:
 		d.cost(n, out, at, f)
 		return
+	case Endpoint:
+		d.shortOr(n, out, "Address", at, f)
+		return
+	case LoadBalancing:
+		d.shortOr(n, out, "Policy", at, f)
+		return
 	}
 	switch out.Kind() {
 	case reflect.Struct:

@@ -44,8 +44,8 @@ func TestDecodeEveryField(t *testing.T) {
 		TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		Backends: map[string]*Backend{
 			"users-v1": {
-				Name: "users-v1", Endpoints: []string{"10.0.0.5:9000", "[2001:db8::1]:9000"},
-				Protocol: ProtocolHTTP2, LoadBalancing: Random,
+				Name: "users-v1", Endpoints: []*Endpoint{{Address: "10.0.0.5:9000"}, {Address: "[2001:db8::1]:9000"}},
+				Protocol: ProtocolHTTP2, LoadBalancing: &LoadBalancing{Policy: Random},
 				HealthCheck: &HealthCheck{Path: "/healthz?deep=1", Interval: ms(10_000), Timeout: ms(1500), UnhealthyAfter: 4, HealthyAfter: 1},
 				Connections: &Connections{Max: 10, MaxPending: 20, MaxRequests: 30, MaxRetries: 40},
 				OutlierDetection: &OutlierDetection{
@@ -67,14 +67,52 @@ func TestDecodeEveryField(t *testing.T) {
 					Webhook:  &Webhook{URL: "http://hooks.internal/breakers", AuthorizationEnv: "PATH", PlainHTTP: true},
 				},
 			},
-			"chat": {Name: "chat", Endpoints: []string{"10.0.0.6:9000"}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
+			"chat": {Name: "chat", Endpoints: []*Endpoint{{Address: "10.0.0.6:9000"}}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
+			"zoned": {
+				Name: "zoned", Endpoints: []*Endpoint{{Address: "10.0.1.1:9000", Weight: 3, Zone: "eu-1a"}, {Address: "10.0.2.1:9000", Zone: "eu-1b", Priority: 1}},
+				LoadBalancing: &LoadBalancing{
+					Policy: LeastRequest, SlowStart: &SlowStart{Window: ms(30_000), Aggression: 1.5, MinPercent: 20}, Choices: 4, ActiveRequestBias: percent(0.5),
+					ZoneWeights: map[string]int{"eu-1a": 3}, Overprovisioning: 120,
+				},
+				HealthCheck: &HealthCheck{
+					Path: "/", Host: "zoned.internal", Headers: map[string]string{"X-Probe": "gateway"}, Expect: []HealthyStatus{{204, 204}, {200, 299}},
+					Jitter: ms(1000), UnhealthyInterval: ms(2000), EdgeInterval: ms(500), IdleInterval: ms(10_000), Port: 9001,
+				},
+				Connections: &Connections{
+					ConnectTimeout: ms(500), IdleTimeout: ms(50_000), MaxLifetime: ms(3_600_000), MaxRequestsPerConnection: 1000, Preconnect: 1.5, BufferBytes: 65536,
+					SourceAddress: "10.0.0.1", TCPKeepalive: &TCPKeepalive{Time: ms(30_000), Interval: ms(10_000), Probes: 3},
+				},
+			},
+			"ring": {
+				Name: "ring", Endpoints: []*Endpoint{{Address: "10.0.3.1:9000"}}, Protocol: ProtocolGRPC,
+				LoadBalancing: &LoadBalancing{
+					Policy: RingHash, Hash: []HashPart{"header:X-User-ID", "cookie:session", "query:room", "clientIP"}, MinRingSize: 2048, MaxRingSize: 4096, HashFunction: Murmur2, MaxLoad: 150,
+				},
+				HealthCheck: &HealthCheck{GRPC: &GRPCHealthCheck{Service: "shop.v1.Orders", Authority: "orders.internal"}},
+				Connections: &Connections{HTTP2: &BackendHTTP2{MaxConcurrentStreams: 200, StreamWindow: 131072, ConnectionWindow: 2097152, PingInterval: ms(10_000), PingTimeout: ms(2000)}},
+			},
+			"table": {
+				Name: "table", Endpoints: []*Endpoint{{Address: "10.0.4.1:9000"}}, LoadBalancing: &LoadBalancing{Policy: Maglev, TableSize: 251},
+				HealthCheck: &HealthCheck{TCP: &TCPHealthCheck{Send: "PING\r\n", Receive: "PONG"}},
+			},
+			"kept": {
+				Name: "kept", Endpoints: []*Endpoint{{Address: "10.0.5.1:9000"}},
+				SessionAffinity: &SessionAffinity{Cookie: "server", TTL: ms(3_600_000), Path: "/shop", Secure: new(bool), HTTPOnly: new(bool), SameSite: SameSiteStrict},
+			},
+			"named": {
+				Name: "named", Endpoints: []*Endpoint{{Address: "app.internal:80"}},
+				DNS: &DNS{
+					Mode: DNSLogical, Refresh: ms(10_000), RespectTTL: true, FailureRefresh: ms(1000), Jitter: ms(2000), Addresses: DNSBoth,
+					Resolvers: []string{"10.0.0.53:53"}, TCP: true, QueryTimeout: ms(2000), Tries: 2,
+				},
+			},
 			"busy": {
-				Name: "busy", Endpoints: []string{"10.0.0.7:9000"},
+				Name: "busy", Endpoints: []*Endpoint{{Address: "10.0.0.7:9000"}},
 				AdaptiveConcurrency: &AdaptiveConcurrency{
 					Max: 200, Min: 5, Percentile: 95.5, Interval: ms(200), MeasureEvery: ms(120_000), MeasureRequests: 30, Tolerance: percent(10),
 				},
 			},
-			"users-v2": {Name: "users-v2", Endpoints: []string{"Users_v2.internal.:9000"}, Protocol: ProtocolGRPC, LoadBalancing: RoundRobin, TLS: &BackendTLS{
+			"users-v2": {Name: "users-v2", Endpoints: []*Endpoint{{Address: "Users_v2.internal.:9000"}}, Protocol: ProtocolGRPC, LoadBalancing: &LoadBalancing{Policy: RoundRobin}, TLS: &BackendTLS{
 				CA: "testdata/certs/internal-ca.crt", ServerName: "users.internal", MinVersion: "1.3",
 				Certificate: &Certificate{Name: "../certs/client.crt", Cert: "testdata/certs/client.crt", Key: "testdata/certs/client.key"},
 			}},
@@ -387,7 +425,7 @@ func TestAliasStandsForWholeValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Backends["same"].Endpoints; !reflect.DeepEqual(got, []string{"10.0.0.5:9000"}) {
+	if got := cfg.Backends["same"].Endpoints; !reflect.DeepEqual(got, []*Endpoint{{Address: "10.0.0.5:9000"}}) {
 		t.Errorf("the alias gave %v", got)
 	}
 	if cfg.Backends["same"] == cfg.Backends["x"] {

@@ -82,6 +82,9 @@ func (c *Config) resolvePaths(folder string) {
 		}
 	}
 	for _, b := range c.Backends {
+		if b.Discovery != nil {
+			resolve(&b.Discovery.File)
+		}
 		if b.TLS == nil {
 			continue
 		}

@@ -4,13 +4,21 @@ package config
 type Backend struct {
 	// Name is the key under which the backend stands in the file.
 	Name string `yaml:"-"`
-	// Endpoints are host:port. A host name is resolved by Envoy, and followed;
-	// a backend has either addresses or host names, not both.
-	Endpoints []string `yaml:"endpoints" required:"true"`
+	// Endpoints are host:port. A host name is resolved by Envoy, and followed; a backend
+	// has either addresses or host names, not both. Exactly one of it and Discovery is
+	// given.
+	Endpoints []*Endpoint `yaml:"endpoints"`
+	// Discovery says who knows where the backend is, where that is not the config.
+	Discovery *Discovery `yaml:"discovery" later:"discovery by files and by Consul"`
+	// DNS says how host names in Endpoints are resolved. Nil is every 5 s, by the
+	// resolvers of the machine, IPv4 first.
+	DNS *DNS `yaml:"dns"`
 	// Protocol is what the backend speaks. The empty string means http1.
 	Protocol Protocol `yaml:"protocol"`
-	// LoadBalancing picks the endpoint. The empty string means round_robin.
-	LoadBalancing LoadBalancing `yaml:"loadBalancing"`
+	// LoadBalancing picks the endpoint. Nil means round_robin.
+	LoadBalancing *LoadBalancing `yaml:"loadBalancing"`
+	// SessionAffinity keeps each client on one endpoint. Nil does not.
+	SessionAffinity *SessionAffinity `yaml:"sessionAffinity"`
 	// HealthCheck probes each endpoint. Nil probes none.
 	HealthCheck *HealthCheck `yaml:"healthCheck"`
 	// Connections bound what one Envoy opens to the backend. Nil and zero
@@ -45,49 +53,6 @@ const (
 // SpeaksHTTP2 tells a backend that is spoken to in HTTP/2, as gRPC needs.
 func (b *Backend) SpeaksHTTP2() bool {
 	return b.Protocol == ProtocolHTTP2 || b.Protocol == ProtocolGRPC
-}
-
-// LoadBalancing names an algorithm that picks an endpoint.
-type LoadBalancing string
-
-// The algorithms of Envoy. The empty string means round_robin.
-const (
-	RoundRobin   LoadBalancing = "round_robin"
-	LeastRequest LoadBalancing = "least_request"
-	Random       LoadBalancing = "random"
-	RingHash     LoadBalancing = "ring_hash"
-	Maglev       LoadBalancing = "maglev"
-)
-
-// HealthCheck is an active HTTP probe of each endpoint.
-type HealthCheck struct {
-	// Path is requested by GET; a 200 is healthy.
-	Path string `yaml:"path" required:"true"`
-	// Interval is the time between probes. 0 means 5s.
-	Interval Duration `yaml:"interval"`
-	// Timeout is how long a probe may take. 0 means 1s.
-	Timeout Duration `yaml:"timeout"`
-	// UnhealthyAfter is how many probes fail before an endpoint is taken out.
-	// 0 means 3.
-	UnhealthyAfter int `yaml:"unhealthyAfter"`
-	// HealthyAfter is how many probes pass before it is put back. 0 means 2.
-	HealthyAfter int `yaml:"healthyAfter"`
-}
-
-// Connections are the bounds that one Envoy keeps towards a backend
-// (Envoy's circuit_breakers thresholds).
-type Connections struct {
-	// Max is the number of connections. 0 means the default.
-	Max int `yaml:"max"`
-	// MaxPending is the number of requests that wait for a connection.
-	MaxPending int `yaml:"maxPending"`
-	// MaxRequests is the number of requests in flight.
-	MaxRequests int `yaml:"maxRequests"`
-	// MaxRetries is the number of retries in flight. At most one of it and
-	// RetryBudget is given.
-	MaxRetries int `yaml:"maxRetries"`
-	// RetryBudget bounds the retries in flight by the requests in flight.
-	RetryBudget *RetryBudget `yaml:"retryBudget"`
 }
 
 // RetryBudget lets retries be a share of all that goes to a backend, so that a

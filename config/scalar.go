@@ -206,8 +206,13 @@ func (d *decoder) valueMatch(n *yaml.Node, out reflect.Value, at *place, f field
 
 // cost reads a number as the cost of every request.
 func (d *decoder) cost(n *yaml.Node, out reflect.Value, at *place, f field) {
+	d.shortOr(n, out, "Number", at, f)
+}
+
+// shortOr reads a mapping, or a single value as the one field that it is short for.
+func (d *decoder) shortOr(n *yaml.Node, out reflect.Value, short string, at *place, f field) {
 	if n.Kind != yaml.MappingNode {
-		d.scalar(n, out.FieldByName("Number"), at, f)
+		d.scalar(n, out.FieldByName(short), at, f)
 		return
 	}
 	d.structure(n, out, at, f)

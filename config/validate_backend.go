@@ -14,14 +14,20 @@ const maxBudgetInterval = 10 * time.Second
 
 func (c *checker) backend(at *place, b *Backend) {
 	c.name(at, b.Name)
-	c.endpoints(at.key("endpoints"), b.Endpoints)
+	c.whereabouts(at, b)
 	oneOf(c, at.key("protocol"), b.Protocol, ProtocolHTTP1, ProtocolHTTP2, ProtocolGRPC)
-	c.loadBalancing(at.key("loadBalancing"), b.LoadBalancing)
+	if b.LoadBalancing != nil {
+		c.loadBalancing(at.key("loadBalancing"), b.LoadBalancing)
+	}
+	if b.SessionAffinity != nil {
+		c.sessionAffinity(at.key("sessionAffinity"), b)
+	}
 	if b.HealthCheck != nil {
-		c.healthCheck(at.key("healthCheck"), b.HealthCheck)
+		c.healthCheck(at.key("healthCheck"), b.HealthCheck, b)
 	}
 	if b.Connections != nil {
 		c.connections(at.key("connections"), b.Connections)
+		c.eachConnection(at.key("connections"), b.Connections, b)
 	}
 	if b.OutlierDetection != nil {
 		c.outlierDetection(at.key("outlierDetection"), b.OutlierDetection)
@@ -38,22 +44,6 @@ func (c *checker) backend(at *place, b *Backend) {
 	if b.Breaker != nil {
 		c.breaker(at.key("breaker"), b.Breaker, b.Name)
 	}
-}
-
-func (c *checker) loadBalancing(at *place, lb LoadBalancing) {
-	if lb == RingHash || lb == Maglev {
-		c.notYet(at, "hashed load balancing")
-		return
-	}
-	oneOf(c, at, lb, RoundRobin, LeastRequest, Random)
-}
-
-func (c *checker) healthCheck(at *place, h *HealthCheck) {
-	c.obey(at.key("path"), requestPathRule(h.Path))
-	c.atMost(at.key("interval"), h.Interval, maxDuration)
-	c.atMost(at.key("timeout"), h.Timeout, maxDuration)
-	c.between(at.key("unhealthyAfter"), 0, int64(h.UnhealthyAfter), 1000)
-	c.between(at.key("healthyAfter"), 0, int64(h.HealthyAfter), 1000)
 }
 
 // requestPathRule judges a path that is sent as it is.

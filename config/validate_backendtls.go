@@ -44,7 +44,7 @@ func (c *checker) roots(at *place, path string) {
 func (c *checker) serverName(at *place, b *Backend) {
 	name := b.TLS.ServerName
 	if name == "" {
-		c.must(!slices.ContainsFunc(b.Endpoints, isAddress), at, "needs a serverName: the endpoints are addresses, and have no name that a certificate must be for")
+		c.must(b.Discovery == nil && !slices.ContainsFunc(b.Endpoints, isAddress), at, "needs a serverName: the endpoints are addresses, and have no name that a certificate must be for")
 		return
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
@@ -56,7 +56,7 @@ func (c *checker) serverName(at *place, b *Backend) {
 	}
 }
 
-func isAddress(endpoint string) bool {
-	_, err := netip.ParseAddrPort(endpoint)
+func isAddress(e *Endpoint) bool {
+	_, err := netip.ParseAddrPort(e.Address)
 	return err == nil
 }

@@ -8,16 +8,25 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
-func (c *checker) endpoints(at *place, endpoints []string) {
+// maxShare and maxRank bound the weights and priorities of endpoints.
+const (
+	maxShare = 1000
+	maxRank  = 15
+)
+
+func (c *checker) endpoints(at *place, endpoints []*Endpoint) {
 	seen := map[endpoint]bool{}
 	addresses, names := false, false
-	for i, s := range endpoints {
+	for i, said := range endpoints {
 		at := at.index(i)
-		e, rule := parseEndpoint(s)
+		c.share(at, said)
+		e, rule := parseEndpoint(said.Address)
 		if rule != "" {
-			c.obey(at, rule)
+			c.obey(c.addressOf(at), rule)
 			continue
 		}
 		c.must(!seen[e], at, "is listed twice")
@@ -30,6 +39,46 @@ func (c *checker) endpoints(at *place, endpoints []string) {
 		}
 	}
 	c.must(!addresses || !names, at, "must be all IP addresses or all host names: Envoy resolves the one and not the other")
+	c.ranks(at, endpoints)
+}
+
+// addressOf is where the address of an endpoint stands: in its place, or below it.
+func (c *checker) addressOf(at *place) *place {
+	if node, _ := at.find(c.report.root); node != nil && target(node).Kind == yaml.MappingNode {
+		return at.key("address")
+	}
+	return at
+}
+
+// share judges what an endpoint has beside others.
+func (c *checker) share(at *place, e *Endpoint) {
+	c.between(at.key("weight"), 0, int64(e.Weight), maxShare)
+	c.between(at.key("priority"), 0, int64(e.Priority), maxRank)
+	if e.Zone != "" {
+		c.obey(at.key("zone"), zoneRule(e.Zone))
+	}
+}
+
+// ranks holds the ranks of endpoints to have no gaps, as Envoy wants it.
+func (c *checker) ranks(at *place, endpoints []*Endpoint) {
+	has := map[int]bool{}
+	for _, e := range endpoints {
+		has[e.Priority] = true
+	}
+	for rank := range maxRank {
+		if len(endpoints) > 0 && !has[rank] && slices.ContainsFunc(endpoints, func(e *Endpoint) bool { return e.Priority > rank && e.Priority <= maxRank }) {
+			c.obey(at, fmt.Sprintf("has an endpoint of a priority above %d, and none of %d", rank, rank))
+			return
+		}
+	}
+}
+
+// zoneRule judges the name of a zone.
+func zoneRule(zone string) string {
+	if !nameForm.MatchString(zone) {
+		return "a zone has 1 to 63 letters, digits, dots, dashes and underscores, and begins and ends with a letter or digit"
+	}
+	return ""
 }
 
 // endpoint is one host:port. Two of them are equal where Envoy would connect

@@ -123,6 +123,36 @@ func TestTranscodingDocumentIsValid(t *testing.T) {
 	}
 }
 
+// TestBackendDocumentsAreValid: each block that the pages on backends show is a part of
+// a config.
+func TestBackendDocumentsAreValid(t *testing.T) {
+	t.Parallel()
+	const around = `
+listeners: [{name: public, address: 0.0.0.0:8080}]
+routes:
+- {name: r, match: {path: /}, auth: public, respond: {status: 200}}
+`
+	for page, least := range map[string]int{"../docs/backends.md": 5, "../docs/discovery.md": 1} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) < least {
+			t.Errorf("%s shows %d blocks", page, len(blocks))
+		}
+		for _, block := range blocks {
+			shown := string(block[1])
+			if !strings.HasPrefix(shown, "backends:") {
+				shown = "backends:\n  b:\n    endpoints: [10.0.0.5:80]\n    " + strings.ReplaceAll(shown, "\n", "\n    ")
+			}
+			if _, err := config.Parse("gateway.yaml", []byte(around+shown)); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, shown)
+			}
+		}
+	}
+}
+
 // TestBreakerDocumentIsValid: each breaker that the page shows is one, alone.
 func TestBreakerDocumentIsValid(t *testing.T) {
 	t.Setenv("HOOK_AUTHORIZATION", "Bearer sesame")

@@ -3,25 +3,12 @@ package xds
 import (
 	"net/netip"
 	"strconv"
-	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatewright/gatewright/config"
-)
-
-const (
-	connectTimeout = 2 * time.Second
-	// clusterBufferLimit bounds what is buffered for a connection to a backend,
-	// as Envoy's edge best practices advise (its own default is 1 MiB).
-	clusterBufferLimit = 32 << 10
 )
 
 // cluster is Envoy's cluster for a backend. It bears the backend's name, so
@@ -29,20 +16,20 @@ const (
 func (b builder) cluster(backend *config.Backend) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:                          backend.Name,
-		ConnectTimeout:                durationpb.New(connectTimeout),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(clusterBufferLimit),
-		LbPolicy:                      lbPolicy(backend.LoadBalancing),
-		HealthChecks:                  healthChecks(backend.HealthCheck, backend.Protocol),
+		HealthChecks:                  healthChecks(backend),
 		CircuitBreakers:               b.policies.Thresholds(backend.Connections, b.retried[backend.Name]),
 		OutlierDetection:              b.policies.OutlierDetection(backend.OutlierDetection),
-		TypedExtensionProtocolOptions: protocolOptions(backend.Protocol),
+		TypedExtensionProtocolOptions: protocolOptions(backend),
 		CommonLbConfig:                panicThreshold(backend.PanicThreshold),
 		TransportSocket:               transportSocketTo(backend),
+		// An endpoint that is taken away gets no more requests, however healthy: who
+		// takes it away may be about to stop it.
+		IgnoreHealthOnHostRemoval: backend.HealthCheck != nil,
 	}
-	if resolvedByDNS(backend) {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
-		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-		c.LoadAssignment = endpoints(backend.Name, backend)
+	balanced(c, backend)
+	connecting(c, backend.Connections)
+	if backend.ResolvedByDNS() {
+		resolved(c, backend)
 		return c
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
@@ -60,13 +47,6 @@ func endpointsName(c *clusterv3.Cluster) string {
 	return c.GetName() + "@" + contentHash(c)[:12]
 }
 
-// resolvedByDNS tells a backend of host names, which Envoy resolves, from one
-// of addresses, which EDS serves. A valid backend has one kind only.
-func resolvedByDNS(b *config.Backend) bool {
-	_, err := netip.ParseAddrPort(b.Endpoints[0])
-	return err != nil
-}
-
 // panicThreshold is the share of healthy endpoints below which all are used. Envoy's
 // own, 50 %, needs no word.
 func panicThreshold(percent *int) *clusterv3.Cluster_CommonLbConfig {
@@ -74,71 +54,6 @@ func panicThreshold(percent *int) *clusterv3.Cluster_CommonLbConfig {
 		return nil
 	}
 	return &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: float64(*percent)}}
-}
-
-func lbPolicy(l config.LoadBalancing) clusterv3.Cluster_LbPolicy {
-	switch l {
-	case config.LeastRequest:
-		return clusterv3.Cluster_LEAST_REQUEST
-	case config.Random:
-		return clusterv3.Cluster_RANDOM
-	default:
-		return clusterv3.Cluster_ROUND_ROBIN
-	}
-}
-
-func healthChecks(h *config.HealthCheck, p config.Protocol) []*corev3.HealthCheck {
-	if h == nil {
-		return nil
-	}
-	return []*corev3.HealthCheck{{
-		Interval:           durationpb.New(h.Interval.Or(5 * time.Second)),
-		Timeout:            durationpb.New(h.Timeout.Or(time.Second)),
-		UnhealthyThreshold: wrapperspb.UInt32(uint32(intOr(h.UnhealthyAfter, 3))),
-		HealthyThreshold:   wrapperspb.UInt32(uint32(intOr(h.HealthyAfter, 2))),
-		HealthChecker: &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{
-			Path:            h.Path,
-			CodecClientType: codec(p),
-		}},
-	}}
-}
-
-// protocolOptions are the options of a backend that speaks HTTP/2 without
-// asking; HTTP/1.1, Envoy's default, needs none.
-func protocolOptions(p config.Protocol) map[string]*anypb.Any {
-	if p != config.ProtocolHTTP2 && p != config.ProtocolGRPC {
-		return nil
-	}
-	return map[string]*anypb.Any{
-		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": mustAny(&upstreamhttpv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-				ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
-					ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-						Http2ProtocolOptions: http2Options(),
-					},
-				},
-			},
-		}),
-	}
-}
-
-// endpoints is the load assignment of a backend under a name: one locality,
-// equal weights.
-func endpoints(name string, backend *config.Backend) *endpointv3.ClusterLoadAssignment {
-	locality := &endpointv3.LocalityLbEndpoints{}
-	for _, hostPort := range backend.Endpoints {
-		host, _ := splitHostPort(hostPort)
-		locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-				Address:  socketAddress(hostPort),
-				Hostname: hostnameOf(backend, host),
-			}},
-		})
-	}
-	return &endpointv3.ClusterLoadAssignment{
-		ClusterName: name,
-		Endpoints:   []*endpointv3.LocalityLbEndpoints{locality},
-	}
 }
 
 // intOr returns v, or otherwise where v is 0.

@@ -21,7 +21,7 @@ func configWith(backends ...string) *config.Config {
 		Backends:  map[string]*config.Backend{},
 	}
 	for _, name := range backends {
-		c.Backends[name] = &config.Backend{Name: name, Endpoints: []string{"127.0.0.1:9101"}}
+		c.Backends[name] = &config.Backend{Name: name, Endpoints: []*config.Endpoint{{Address: "127.0.0.1:9101"}}}
 		c.Routes = append(c.Routes, &config.Route{
 			Name:  name,
 			Match: config.Match{Path: "/" + name},
@@ -209,7 +209,7 @@ func TestARefusedChangeKeepsWhatWasThere(t *testing.T) {
 	r, e := connected(t, "a", "b")
 	before := r.clusters()["b"]
 	changed := configWith("a", "b", "c")
-	changed.Backends["b"].LoadBalancing = config.Random
+	changed.Backends["b"].LoadBalancing = &config.LoadBalancing{Policy: config.Random}
 	e.refuses("b", "I do not like b")
 	p, err := r.Publish(t.Context(), build(t, changed))
 	if want := []SetAside{{Type: "Cluster", Name: "b", Node: "edge", Message: "I do not like b", Kept: true}}; err != nil || !slices.Equal(p.SetAside, want) {

@@ -108,7 +108,7 @@ type Options struct {
 // it is a bug of this package, caught before an Envoy sees it.
 func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
-	b.retried, b.adaptive = retriedBackends(c), adaptiveBackends(c)
+	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -137,15 +137,17 @@ func (b builder) addBackend(s *set, backend *config.Backend) {
 	from := clusterSource{backend, b.retried[backend.Name]}
 	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == from }) {
 		name := s.next[resource.ClusterType][backend.Name].Message.(*clusterv3.Cluster).GetEdsClusterConfig().GetServiceName()
-		if name == "" || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
+		if name == "" || backend.Discovery != nil || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
 			return
 		}
 	}
 	cluster := b.cluster(backend)
 	var refers []id
 	if name := cluster.GetEdsClusterConfig().GetServiceName(); name != "" {
-		s.put(resource.EndpointType, newResource(resource.EndpointType, name, endpoints(name, backend), backend))
 		refers = append(refers, id{resource.EndpointType, name})
+		if backend.Discovery == nil { // or else see WithEndpoints
+			s.put(resource.EndpointType, newResource(resource.EndpointType, name, assignment(name, backend, backend.Endpoints), backend))
+		}
 	}
 	refers = append(refers, secretsOfBackend(backend)...)
 	s.put(resource.ClusterType, newResource(resource.ClusterType, backend.Name, cluster, from, refers...))
@@ -202,6 +204,8 @@ type builder struct {
 	retried  map[string]bool // the backends that some route asks again
 	adaptive string          // the names of those with a filter of their own
 	shared   map[placing]func() *placedRoute
+	// affinities are the names of those that keep clients on an endpoint.
+	affinities string
 }
 
 // placements are the placements of limits that the listeners of c use, each once.

@@ -91,6 +91,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
 	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, putHeaders(to.Response)...)
+	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, b.affinityCookie(to.Backend)...)
 	route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, removed(to.Response)...)
 	return route
 }
@@ -108,7 +109,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 
 			RequestHeadersToAdd:     putHeaders(to.Request),
 			RequestHeadersToRemove:  removed(to.Request),
-			ResponseHeadersToAdd:    putHeaders(to.Response),
+			ResponseHeadersToAdd:    append(putHeaders(to.Response), b.affinityCookie(to.Backend)...),
 			ResponseHeadersToRemove: removed(to.Response),
 		}
 		settings := map[string]*anypb.Any{}

@@ -19,7 +19,7 @@ type table struct {
 	name      string
 	placement config.RateLimitPlacement
 	hosts     []tableHost
-	judged    any // Policies.Judged, and which backends have filters of their own
+	judged    any // Policies.Judged, which backends have filters of their own, and which set cookies
 }
 
 // tableHost is a virtual host of a table.
@@ -61,7 +61,7 @@ func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
 }
 
 func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
-	t := &table{name: name, placement: p, judged: [2]any{b.policies.Judged, b.adaptive}}
+	t := &table{name: name, placement: p, judged: [3]any{b.policies.Judged, b.adaptive, b.affinities}}
 	for _, domain := range domains {
 		t.hosts = append(t.hosts, tableHost{name: domain, domain: domain, routes: b.hosts.serving(domain)})
 	}

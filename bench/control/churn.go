@@ -63,7 +63,7 @@ func newChurning() (*churning, error) {
 	for i := range 4 {
 		name := fmt.Sprintf("stays-%d", i)
 		r := forwarding(name, hostOf(i, churnFill), "/"+name+"/**", name)
-		c.gateway.backends = append(c.gateway.backends, &config.Backend{Name: name, Endpoints: []string{services.at(i).addr}})
+		c.gateway.backends = append(c.gateway.backends, &config.Backend{Name: name, Endpoints: []*config.Endpoint{{Address: services.at(i).addr}}})
 		c.routes = append(c.routes, r)
 		c.staying = append(c.staying, ask(r, services.at(i).name))
 	}
@@ -80,7 +80,7 @@ func (c *churning) close() error {
 func (c *churning) add(i int) question {
 	name, service := fmt.Sprintf("comes-%d", i), c.backends.at(i)
 	r := forwarding(name, hostOf(i, churnFill), onceOnly+name, name)
-	c.gateway.backends = append(c.gateway.backends, &config.Backend{Name: name, Endpoints: []string{service.addr}})
+	c.gateway.backends = append(c.gateway.backends, &config.Backend{Name: name, Endpoints: []*config.Endpoint{{Address: service.addr}}})
 	c.routes = append(c.routes, r)
 	return ask(r, service.name)
 }

@@ -116,7 +116,7 @@ func (e *editor) changeBackend() {
 	next := *e.gateway.backends[at]
 	next.Connections = &config.Connections{MaxRequests: 500 + e.edits}
 	next.OutlierDetection = &config.OutlierDetection{Consecutive5xx: 5 + e.edits}
-	next.LoadBalancing = []config.LoadBalancing{config.RoundRobin, config.Random, config.LeastRequest}[e.random.IntN(3)]
+	next.LoadBalancing = &config.LoadBalancing{Policy: []config.BalancingPolicy{config.RoundRobin, config.Random, config.LeastRequest}[e.random.IntN(3)]}
 	e.gateway.backends[at] = &next
 }
 
@@ -124,7 +124,7 @@ func (e *editor) changeBackend() {
 func (e *editor) moveBackend() {
 	at := e.backendAt(e.routes[e.stable()].To[0].Backend)
 	next := *e.gateway.backends[at]
-	next.Endpoints = []string{e.churning.backends.at(e.edits).addr}
+	next.Endpoints = []*config.Endpoint{{Address: e.churning.backends.at(e.edits).addr}}
 	e.gateway.backends[at] = &next
 }
 
@@ -150,7 +150,7 @@ func changed(r *config.Route, change func(*config.Route)) *config.Route {
 }
 
 func (e *editor) backend(name string) *config.Backend {
-	return &config.Backend{Name: name, Endpoints: []string{e.churning.backends.at(e.edits).addr}}
+	return &config.Backend{Name: name, Endpoints: []*config.Endpoint{{Address: e.churning.backends.at(e.edits).addr}}}
 }
 
 // route is where the route of a name stands, stable where one of those does, and

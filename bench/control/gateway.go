@@ -48,9 +48,9 @@ func (g *gateway) text() []byte {
 		b.WriteString("backends:\n")
 	}
 	for _, backend := range g.backends {
-		fmt.Fprintf(&b, "  %s: {endpoints: [%q]", backend.Name, backend.Endpoints[0])
-		if backend.LoadBalancing != "" {
-			fmt.Fprintf(&b, ", loadBalancing: %s", backend.LoadBalancing)
+		fmt.Fprintf(&b, "  %s: {endpoints: [%q]", backend.Name, backend.Endpoints[0].Address)
+		if lb := backend.LoadBalancing; lb != nil {
+			fmt.Fprintf(&b, ", loadBalancing: %s", lb.Policy)
 		}
 		if c := backend.Connections; c != nil {
 			fmt.Fprintf(&b, ", connections: {maxRequests: %d}", c.MaxRequests)

@@ -37,8 +37,8 @@ func startDemo(c *config.Config) (closers, error) {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
-		for _, addr := range c.Backends[name].Endpoints {
-			if err := start(addr, demo.NewBackend(name)); err != nil {
+		for _, e := range c.Backends[name].Endpoints {
+			if err := start(e.Address, demo.NewBackend(name)); err != nil {
 				return started, err
 			}
 		}

@@ -99,7 +99,22 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 
 func backendOf(c *config.Config, r *config.Route, name, share string) Backend {
 	b := c.Backends[name]
-	return Backend{name, share, b.Endpoints, breakerOf(r, b)}
+	return Backend{name, share, whereabouts(b), breakerOf(r, b)}
+}
+
+// whereabouts are the endpoints of a backend, or who knows them.
+func whereabouts(b *config.Backend) []string {
+	switch {
+	case b.Discovery == nil:
+		all := make([]string, len(b.Endpoints))
+		for i, e := range b.Endpoints {
+			all[i] = e.String()
+		}
+		return all
+	case b.Discovery.Consul != nil:
+		return []string{"what Consul has as " + b.Discovery.Consul.Service}
+	}
+	return []string{"what is in " + b.Discovery.File}
 }
 
 func sideChanges(r *config.Route, backend string) []string {

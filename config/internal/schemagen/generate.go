@@ -45,6 +45,8 @@ func Generate(modelFiles string) ([]byte, error) {
 	tagged(reflect.TypeFor[config.Config](), schema, schema.Definitions)
 	textOrMatch(schema.Definitions)
 	numberOrCost(schema.Definitions)
+	shortOr(schema.Definitions, reflect.TypeFor[config.Endpoint](), &jsonschema.Schema{Type: "string", Description: "The address, host:port."})
+	shortOr(schema.Definitions, reflect.TypeFor[config.LoadBalancing](), balancingPolicies())
 	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
@@ -79,8 +81,23 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.RateLimitService, config.RateLimitFilter)
 	case config.Protocol:
 		return enum(config.ProtocolHTTP1, config.ProtocolHTTP2, config.ProtocolGRPC)
-	case config.LoadBalancing:
-		return enum(config.RoundRobin, config.LeastRequest, config.Random, config.RingHash, config.Maglev)
+	case config.BalancingPolicy:
+		return balancingPolicies()
+	case config.HashFunction:
+		return enum(config.XXHash, config.Murmur2)
+	case config.HashPart:
+		return pattern(`^(clientIP|header:.+|cookie:.+|query:.+)$`, "header:X-User-ID", "cookie:session", "query:room")
+	case config.SameSite:
+		return enum(config.SameSiteStrict, config.SameSiteLax, config.SameSiteNone)
+	case config.DNSMode:
+		return enum(config.DNSStrict, config.DNSLogical)
+	case config.DNSFamily:
+		return enum(config.DNSIPv4First, config.DNSIPv4Only, config.DNSIPv6First, config.DNSIPv6Only, config.DNSBoth)
+	case config.HealthyStatus:
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+			{Type: "integer", Minimum: "100", Maximum: "599"},
+			{Type: "string", Pattern: "^[1-5]xx$"},
+		}}
 	case config.Consistency:
 		return enum(config.Exact, config.Lease, config.Sync)
 	case config.OnStoreFailure:
@@ -215,6 +232,20 @@ func numberOrCost(definitions jsonschema.Definitions) {
 	for _, way := range []string{"number", "header", "rule"} {
 		cost.OneOf = append(cost.OneOf, &jsonschema.Schema{Required: []string{way}})
 	}
+}
+
+// shortOr lets a mapping be the single value that it is short for, too.
+func shortOr(definitions jsonschema.Definitions, of reflect.Type, short *jsonschema.Schema) {
+	whole := definitions[of.Name()]
+	definitions[of.Name()] = &jsonschema.Schema{
+		Description: whole.Description,
+		OneOf:       []*jsonschema.Schema{short, whole},
+	}
+	whole.Description = ""
+}
+
+func balancingPolicies() *jsonschema.Schema {
+	return enum(config.RoundRobin, config.LeastRequest, config.Random, config.RingHash, config.Maglev)
 }
 
 // pathOrGRPC lets a match say its path in one of its two ways.
