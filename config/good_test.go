@@ -99,6 +99,10 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "kept", Endpoints: []*Endpoint{{Address: "10.0.5.1:9000"}},
 				SessionAffinity: &SessionAffinity{Cookie: "server", TTL: ms(3_600_000), Path: "/shop", Secure: new(bool), HTTPOnly: new(bool), SameSite: SameSiteStrict},
 			},
+			"filed": {Name: "filed", Discovery: &Discovery{File: "testdata/good/endpoints.yaml"}},
+			"catalogued": {Name: "catalogued", Discovery: &Discovery{Consul: &ConsulService{
+				Service: "users", Tags: []string{"v2"}, Datacenter: "east", Filter: "Service.Port == 80", OnlyPassing: true, ZoneMeta: "az", AllowEmpty: true,
+			}}},
 			"named": {
 				Name: "named", Endpoints: []*Endpoint{{Address: "app.internal:80"}},
 				DNS: &DNS{

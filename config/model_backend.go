@@ -9,7 +9,7 @@ type Backend struct {
 	// given.
 	Endpoints []*Endpoint `yaml:"endpoints"`
 	// Discovery says who knows where the backend is, where that is not the config.
-	Discovery *Discovery `yaml:"discovery" later:"discovery by files and by Consul"`
+	Discovery *Discovery `yaml:"discovery"`
 	// DNS says how host names in Endpoints are resolved. Nil is every 5 s, by the
 	// resolvers of the machine, IPv4 first.
 	DNS *DNS `yaml:"dns"`

@@ -140,7 +140,7 @@ func (c *checker) hashHeaderRule(name string) string {
 func (c *checker) zoneWeights(at *place, weights map[string]int) {
 	for _, zone := range sorted(weights) {
 		c.obey(at.key(zone), zoneRule(zone))
-		c.between(at.key(zone), 1, int64(weights[zone]), maxShare)
+		c.between(at.key(zone), 1, int64(weights[zone]), MaxWeight)
 	}
 }
 

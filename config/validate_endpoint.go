@@ -12,11 +12,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxShare and maxRank bound the weights and priorities of endpoints.
-const (
-	maxShare = 1000
-	maxRank  = 15
-)
+// MaxWeight is the most that an endpoint can weigh.
+const MaxWeight = 1000
+
+// maxRank bounds the priorities of endpoints.
+const maxRank = 15
 
 func (c *checker) endpoints(at *place, endpoints []*Endpoint) {
 	seen := map[endpoint]bool{}
@@ -52,7 +52,7 @@ func (c *checker) addressOf(at *place) *place {
 
 // share judges what an endpoint has beside others.
 func (c *checker) share(at *place, e *Endpoint) {
-	c.between(at.key("weight"), 0, int64(e.Weight), maxShare)
+	c.between(at.key("weight"), 0, int64(e.Weight), MaxWeight)
 	c.between(at.key("priority"), 0, int64(e.Priority), maxRank)
 	if e.Zone != "" {
 		c.obey(at.key("zone"), zoneRule(e.Zone))

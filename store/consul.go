@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,24 +33,10 @@ func newConsul(l location, s Settings) (*consul, error) {
 			return nil, fmt.Errorf("key %q: Consul's keys do not begin with a slash, and have no //, . or .. in them", l.key)
 		}
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	scheme := "http"
-	var err error
-	if l.tls {
-		scheme = "https"
-		transport.TLSClientConfig, err = tlsConfig("GATEWRIGHT_CONSUL", s.ConsulCA, s.ConsulCert, s.ConsulKey)
-	} else {
-		err = plaintextWith("GATEWRIGHT_CONSUL", "consul", s.ConsulCA, s.ConsulCert, s.ConsulKey)
-	}
+	client, err := s.consulClient(l.tls, l.hosts[0], "consul://", "consuls://")
 	return &consul{
-		client: consulClient{
-			base:  url.URL{Scheme: scheme, Host: l.hosts[0]},
-			token: s.ConsulToken,
-			http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-				return http.ErrUseLastResponse // the token is for this host
-			}},
-		},
-		keys: keyNames(l.key), wait: consulWait, gap: consulGap,
+		client: consulClient{client},
+		keys:   keyNames(l.key), wait: consulWait, gap: consulGap,
 	}, err
 }
 
@@ -169,6 +154,6 @@ func (c *consul) content(ctx context.Context, number int64) ([]byte, error) {
 }
 
 func (c *consul) close() error {
-	c.client.http.CloseIdleConnections()
+	c.client.Close()
 	return nil
 }

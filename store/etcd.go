@@ -69,7 +69,7 @@ func newEtcd(l location, s Settings) (*etcd, error) {
 		scheme = "https://"
 		e.config.TLS, err = tlsConfig("GATEWRIGHT_ETCD", s.EtcdCA, s.EtcdCert, s.EtcdKey)
 	} else {
-		err = plaintextWith("GATEWRIGHT_ETCD", "etcd", s.EtcdCA, s.EtcdCert, s.EtcdKey)
+		err = plaintextWith("GATEWRIGHT_ETCD", "etcd://", "etcds://", s.EtcdCA, s.EtcdCert, s.EtcdKey)
 	}
 	for _, host := range l.hosts {
 		e.config.Endpoints = append(e.config.Endpoints, scheme+host)

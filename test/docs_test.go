@@ -143,6 +143,12 @@ routes:
 		}
 		for _, block := range blocks {
 			shown := string(block[1])
+			if strings.HasPrefix(shown, "endpoints:") { // a file of them
+				if _, err := config.ParseEndpoints("endpoints.yaml", block[1], &config.Config{}); err != nil {
+					t.Errorf("%s: %v", page, err)
+				}
+				continue
+			}
 			if !strings.HasPrefix(shown, "backends:") {
 				shown = "backends:\n  b:\n    endpoints: [10.0.0.5:80]\n    " + strings.ReplaceAll(shown, "\n", "\n    ")
 			}

@@ -137,12 +137,16 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 			return err
 		}
 	}
+	if err := svc.prepareDiscovery(ctx, next.Config, before == nil); err != nil {
+		svc.reloads.done("invalid", err)
+		return err
+	}
 	files, resources, err := svc.withSecrets(next)
 	if err != nil {
 		svc.reloads.done("invalid", err)
 		return err
 	}
-	if before != nil && before.Version == next.Version && resources.SameSecrets(svc.resources) {
+	if before != nil && before.Version == next.Version && resources.SameSecrets(svc.resources) && resources.SameEndpoints(svc.resources) {
 		svc.certs.Serve(c, files)
 		svc.accept(ctx, c, ch)
 		svc.unchanged()
@@ -195,6 +199,7 @@ func (svc *service) publish(ctx context.Context, next *plan.Plan, files *certs.S
 	svc.plan.Store(next)
 	svc.resources = resources
 	svc.certs.Serve(next.Config, files)
+	svc.discovered.Serve(next.Config)
 	svc.setAside = refusedParts(published.SetAside)
 	svc.router.serve(next)
 	// What is served in place of what is set aside names the policies of plans

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/discovery"
 	"github.com/gatewright/gatewright/internal/plan"
 )
 
@@ -42,10 +43,13 @@ func newCheck() *cobra.Command {
 	return cmd
 }
 
-// compile loads and compiles a config file.
+// compile loads and compiles a config file, of which the files of endpoints are good.
 func compile(path string) (*plan.Plan, error) {
 	c, err := config.Load(path)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := discovery.ReadFiles(c); err != nil {
 		return nil, err
 	}
 	return plan.Compile(c, plan.Options{})

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/internal/discovery"
 )
 
 func newRender() *cobra.Command {
@@ -24,6 +25,13 @@ func newRender() *cobra.Command {
 			}
 			resources, err := p.Resources.With(secrets(files))
 			if err != nil {
+				return err
+			}
+			endpoints, err := discovery.ReadFiles(p.Config) // Consul is not asked
+			if err != nil {
+				return err
+			}
+			if resources, err = resources.WithEndpoints(p.Config, endpoints); err != nil {
 				return err
 			}
 			out, err := resources.YAML()

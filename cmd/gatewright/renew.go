@@ -28,7 +28,7 @@ func (svc *service) enter(ctx context.Context) error {
 func (svc *service) leave() { <-svc.applying }
 
 // withSecrets are the resources of a plan with what the files hold that its
-// listeners and backends name.
+// listeners and backends name, and with the endpoints that are discovered.
 func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error) {
 	if rule := svc.secretsRule(p.Config); rule != "" {
 		return nil, nil, errors.New(rule)
@@ -40,6 +40,10 @@ func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error)
 	resources, err := p.Resources.With(secrets(files))
 	if err != nil {
 		return nil, nil, fmt.Errorf("making secrets of certificates: %w", err)
+	}
+	resources, err = resources.WithEndpoints(p.Config, svc.discovered.Endpoints(p.Config))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making resources of endpoints: %w", err)
 	}
 	return files, resources, nil
 }
@@ -87,7 +91,8 @@ func secrets(files *certs.Set) xds.Secrets {
 	return s
 }
 
-// renew serves the certificates that are in the files now, to the listeners that
+// renew serves the certificates that are in the files now, and the endpoints that are
+// known, to the listeners and backends that
 // there are. What cannot be used stays as it was.
 func (svc *service) renew(ctx context.Context) {
 	if svc.enter(ctx) != nil {
@@ -97,17 +102,17 @@ func (svc *service) renew(ctx context.Context) {
 	p := svc.plan.Load()
 	files, resources, err := svc.withSecrets(p)
 	if err != nil {
-		svc.log.Error("the new certificates are not served; those before them are", "error", err)
+		svc.log.Error("the new certificates or endpoints are not served; those before them are", "error", err)
 		return
 	}
-	if resources.SameSecrets(svc.resources) {
+	if resources.SameSecrets(svc.resources) && resources.SameEndpoints(svc.resources) {
 		svc.certs.Serve(p.Config, files)
 		return
 	}
 	published, err := svc.xds.Publish(ctx, resources)
 	if err != nil {
 		if ctx.Err() == nil {
-			svc.log.Error("the new certificates are not served; those before them are", "error", err)
+			svc.log.Error("the new certificates or endpoints are not served; those before them are", "error", err)
 		}
 		return
 	}

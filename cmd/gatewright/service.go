@@ -24,6 +24,7 @@ import (
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/internal/discovery"
 	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/heap"
 	"github.com/gatewright/gatewright/internal/outcome"
@@ -61,6 +62,7 @@ type service struct {
 	router        router
 	outcomes      *outcome.Metrics
 	certs         *certs.Store
+	discovered    *discovery.Store
 	files         *namedFiles
 	xds           *xds.Server
 	endXDS        context.CancelFunc
@@ -136,6 +138,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.endXDS = endXDS
 	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry})
 	svc.files = newNamedFiles(log, svc.registry)
+	svc.discovered = svc.newDiscovery()
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	if svc.flight, err = console.StartFlightRecorder(s.console.FlightRecorder); err != nil {
@@ -286,6 +289,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.rollouts.Run(ctx) })
 	group.Go(func() error { return svc.followRollouts(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
+	group.Go(func() error { return svc.followDiscovery(ctx) })
 	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })
@@ -358,6 +362,9 @@ func (svc *service) close() error {
 	}
 	if svc.endXDS != nil {
 		svc.endXDS()
+	}
+	if svc.discovered != nil {
+		svc.discovered.Close()
 	}
 	if svc.keySets != nil {
 		svc.keySets.Close()

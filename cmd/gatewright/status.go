@@ -18,6 +18,7 @@ import (
 	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/internal/discovery"
 	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/rollout"
 	"github.com/gatewright/gatewright/store"
@@ -45,6 +46,8 @@ type statusReport struct {
 	// Certificates are those of listeners and those that are shown to backends, and the
 	// authorities for those of clients and backends.
 	Certificates []certs.Status `json:"certificates"`
+	// Discovery is how the backends stand whose endpoints are discovered.
+	Discovery []discovery.Status `json:"discovery"`
 	// RateLimitFiles is how the folder of rate limit configuration stands. Nil: none is set.
 	RateLimitFiles *limitFilesStatus `json:"rateLimitFiles,omitempty"`
 	// Rollouts are where the rollouts are, and so the weights of their routes.
@@ -70,6 +73,11 @@ func (r statusReport) wellKept() bool {
 			return false
 		}
 	}
+	for _, d := range r.Discovery {
+		if d.Fault != "" {
+			return false
+		}
+	}
 	if f := r.RateLimitFiles; f != nil && len(f.LastReload.Faults) > 0 {
 		return false
 	}
@@ -89,6 +97,7 @@ func (svc *service) status() any {
 	r.Envoys = svc.xds.Envoys()
 	r.KeySets = svc.keySets.Status(time.Now())
 	r.Certificates = svc.certs.Status()
+	r.Discovery = svc.discovered.Status()
 	r.RateLimitFiles = svc.limitFiles.status()
 	r.Rollouts = svc.rollouts.Status()
 	r.Shadow = svc.judge.ShadowStatus()
@@ -125,7 +134,7 @@ Exit code 0: the newest config is what every Envoy runs. 1: it is not.`,
 				err = printStatus(cmd.OutOrStdout(), r)
 			}
 			if err == nil && !r.wellKept() {
-				err = errors.New("the newest config, or a certificate or rate limit file beside it, is not what is run")
+				err = errors.New("the newest config, or a certificate, endpoints or rate limit file beside it, is not what is run")
 			}
 			return err
 		},
@@ -186,6 +195,9 @@ func printStatus(w io.Writer, r statusReport) error {
 		}
 	}
 	if err := printCertificates(w, r.Certificates); err != nil {
+		return err
+	}
+	if err := printDiscovery(w, r.Discovery); err != nil {
 		return err
 	}
 	if len(r.Rollouts) > 0 {

@@ -68,8 +68,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// withSecrets are a plan's resources with what is in the files that it names,
-// which no golden file holds.
+// withSecrets are a plan's resources with what is in the files that it names, and with
+// endpoints where they are discovered: no golden file holds those.
 func withSecrets(t *testing.T, p *Plan) xds.Resources {
 	t.Helper()
 	files, err := certs.Load(p.Config)
@@ -91,6 +91,13 @@ func withSecrets(t *testing.T, p *Plan) xds.Resources {
 	}
 	r, err := p.Resources.With(secrets)
 	if err != nil {
+		t.Fatal(err)
+	}
+	discovered := map[string][]*config.Endpoint{}
+	for name := range p.Config.Backends { // a backend of the config's own endpoints has no others
+		discovered[name] = []*config.Endpoint{{Address: "10.0.0.1:80", Weight: 2, Zone: "eu-1a"}, {Address: "10.0.0.2:80", Priority: 1}}
+	}
+	if r, err = r.WithEndpoints(p.Config, discovered); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -74,7 +74,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling the config: %w", err)
 	}
-	p.Version = version(p.Resources, p.breakersVersion())
+	p.Version = version(p.Resources, append(p.breakersVersion(), p.discoveryVersion()...))
 	return p, nil
 }
 
