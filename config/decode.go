@@ -177,6 +177,9 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 	case LoadBalancing:
 		d.shortOr(n, out, "Policy", at, f)
 		return
+	case Compress:
+		d.compress(n, out, at, f)
+		return
 	}
 	switch out.Kind() {
 	case reflect.Struct:

@@ -252,6 +252,10 @@ func TestDecodeEveryField(t *testing.T) {
 				To:      []*Destination{{Backend: "users-v1"}},
 				Rewrite: &Rewrite{Path: "/v2/{id}/**", Host: "shop.internal"},
 				Mirror:  &Mirror{Backend: "users-v2", Percent: percent(0.5)},
+				Compress: &Compress{
+					Algorithms: []CompressionAlgorithm{Brotli, Zstd}, ContentTypes: []string{"application/json", "text/html"}, MinBytes: 1024, Level: Small,
+				},
+				Decompress: []Direction{OfRequest, OfResponse}, MaxBodyBytes: 1 << 20,
 			},
 			{
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},
@@ -281,6 +285,7 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "beta", Match: Match{Path: "/beta"}, Auth: &RouteAuth{Public: true},
 				To:  []*Destination{{Backend: "users-v1", Weight: weight(1)}, {Backend: "users-v2", Weight: weight(0)}},
 				Pin: &Pin{Cookie: "beta", Values: map[string]string{"1": "users-v2"}}, Sticky: []StickyPart{"header:X-Device"},
+				Compress: &Compress{Off: true},
 			},
 			{
 				Name: "inside", Match: Match{Path: "/inside"}, Auth: &RouteAuth{AnyOf: []*Requirement{{JWT: "main"}}},

@@ -55,8 +55,16 @@ type Route struct {
 	// Mirrors are several of them, each with a backend of its own. At most one
 	// of Mirror and Mirrors is given.
 	Mirrors []*Mirror `yaml:"mirrors"`
-	// Compress compresses responses.
-	Compress bool `yaml:"compress" later:"compression"`
+	// Compress compresses answers for clients that take compressed ones. In the file
+	// it is true, or a mapping. Nil compresses none.
+	Compress *Compress `yaml:"compress"`
+	// Decompress says which bodies are decompressed on their way: request, response.
+	Decompress []Direction `yaml:"decompress"`
+	// MaxBodyBytes is the longest body of a request, in bytes, also where none says
+	// beforehand how long it is, and after it is decompressed. A longer one is
+	// answered with 413. Of a stream all messages together count. 0 is no bound of
+	// the route's own.
+	MaxBodyBytes int64 `yaml:"maxBodyBytes"`
 	// Redirect answers with another place.
 	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.

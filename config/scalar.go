@@ -218,4 +218,16 @@ func (d *decoder) shortOr(n *yaml.Node, out reflect.Value, short string, at *pla
 	d.structure(n, out, at, f)
 }
 
+// compress reads true or false, or the fields of a Compress.
+func (d *decoder) compress(n *yaml.Node, out reflect.Value, at *place, f field) {
+	switch kindOf(n) {
+	case boolNode:
+		out.FieldByName("Off").SetBool(!strings.EqualFold(n.Value, "true"))
+	case mappingNode:
+		d.structure(n, out, at, f)
+	default:
+		d.refuse(at, f, fmt.Sprintf("must be true, false or a mapping, not %s", kindOf(n)))
+	}
+}
+
 var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf or allOf`)

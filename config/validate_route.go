@@ -36,6 +36,7 @@ func (c *checker) route(at *place, r *Route) {
 	c.target(at, r)
 	c.headerChanges(at.key("request"), r.Request, c.requestSetRule)
 	c.headerChanges(at.key("response"), r.Response, responseSetRule)
+	c.bodies(at, r)
 }
 
 // target holds a route to one place to go, and to the fields of that place.
@@ -63,6 +64,8 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(r.GRPCTranscode == nil, at.key("grpcTranscode"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
 		c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
+		c.must(len(r.Decompress) == 0, at.key("decompress"), rule)
+		c.must(r.MaxBodyBytes == 0, at.key("maxBodyBytes"), rule)
 		return
 	}
 	c.destinations(at.key("to"), r)

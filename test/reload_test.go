@@ -179,7 +179,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 		"empty":             {"", "gateway.yaml"},
 		"an unknown field":  {strings.Replace(withMore(app.Addr(), "extra"), "endpoints:", "endpoint:", 1), "gateway.yaml:5: backends.app.endpoint"},
 		"a dangling name":   {strings.Replace(withMore(app.Addr(), "extra"), "{backend: extra}", "{backend: extras}", 1), "did you mean"},
-		"a field to come":   {strings.Replace(withMore(app.Addr(), "extra"), "auth: public", "auth: public, compress: true", 1), "not yet supported"},
+		"a bound below 0":   {strings.Replace(withMore(app.Addr(), "extra"), "auth: public", "auth: public, maxBodyBytes: -1", 1), "must be at least 0"},
 		"half of the file":  {withMore(app.Addr(), "extra")[:90], "gateway.yaml:"},
 		"two equal routes":  {withMore(app.Addr(), "extra", "extra"), "extra"},
 		"a fault in a text": {"listeners:\n\t- a\n", "gateway.yaml:2"},

@@ -9,6 +9,7 @@ import (
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
@@ -68,6 +69,10 @@ const controlTimeout = time.Second
 // Those that bound the requests at once of a backend come last: what is denied before
 // is no load of the backend's, and the time that a judgement takes none of its own.
 //
+// A route's own filters come behind all judges, so that what is denied is neither
+// unpacked nor rewritten, and they can use what the judge has found out. See
+// routefilters.go.
+//
 // The filter that remembers the path is there where some route rewrites one. It
 // decides nothing, so it may come and go with the routes.
 //
@@ -93,6 +98,9 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
 	chain = append(chain, b.adaptiveFilters()...)
+	if b.hasRouteFilters() {
+		chain = append(chain, httpFilter(routeFilters, &filterchainv3.FilterChainConfig{}))
+	}
 	chain = append(chain, b.transcoders()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
 }

@@ -65,6 +65,16 @@ func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 		replyFor(flags("UF", "UC", "UR", "LR", "URX", "UPE"), problem{title: "Service Unavailable", reason: "backend-failed",
 			detail: "the connection to the backend failed"}),
 	)
+	if b.limitsBodies() {
+		mappers = append(mappers, replyFor(detailed(bodyTooLarge), problem{title: "Content Too Large", reason: "body-too-large",
+			detail: "the body of the request is longer than this route takes"}))
+	}
+	if b.unpacksRequests() {
+		packed := replyFor(detailed(packedOtherwiseDetails), problem{title: "Unsupported Media Type", reason: "body-encoding-refused",
+			detail: "the body of the request is compressed in a way that this route does not take"})
+		packed.StatusCode = wrapperspb.UInt32(415)
+		mappers = append(mappers, packed)
+	}
 	if b.adaptive != "" {
 		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
 	}

@@ -141,6 +141,7 @@ func filterSettings(r *config.Route, d Decision, backend string) map[string]*any
 	if r.CORS != nil {
 		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
+	withOwnFilters(settings, r)
 	underTranscoding(settings, r.GRPCTranscode)
 	return settings
 }

@@ -269,13 +269,13 @@ func (f *comparison) secrets(path string, a, b reflect.Value) {
 }
 
 // lists compares lists: of what has a name of its own by the names, of texts as
-// sets, but for the key of a limit, which is in its order.
+// sets, but for those that say an order.
 func (f *comparison) lists(path string, a, b reflect.Value) {
 	if isNamedList(a.Type()) {
 		f.maps(path, byBackend(a), byBackend(b))
 		return
 	}
-	if a.Type() == reflect.TypeFor[[]config.KeyPart]() {
+	if isOrdered(a.Type()) {
 		if x, y := shown(a), shown(b); x != y {
 			f.add(path, "%s → %s", x, y)
 		}
@@ -296,6 +296,11 @@ func (f *comparison) lists(path string, a, b reflect.Value) {
 			f.add(path, "- %s", v)
 		}
 	}
+}
+
+// isOrdered tells a list whose order means something.
+func isOrdered(t reflect.Type) bool {
+	return t == reflect.TypeFor[[]config.KeyPart]() || t == reflect.TypeFor[[]config.CompressionAlgorithm]()
 }
 
 // hasDefault tells a list that says something else where it is empty than where it is

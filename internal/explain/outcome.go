@@ -37,6 +37,8 @@ type Outcome struct {
 	// Changes are what becomes of headers, in words: names alone, since values
 	// may be secret.
 	Changes []string `json:"changes,omitempty"`
+	// Bodies are what becomes of bodies, in words.
+	Bodies  []string `json:"bodies,omitempty"`
 	Timeout string   `json:"timeout,omitempty"`
 	Retry   string   `json:"retry,omitempty"`
 	Upgrade string   `json:"upgrade,omitempty"`
@@ -53,7 +55,7 @@ type Backend struct {
 }
 
 func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, path string) *Outcome {
-	o := &Outcome{Changes: slices.Concat(changes("request", r.Request), changes("response", r.Response))}
+	o := &Outcome{Changes: slices.Concat(changes("request", r.Request), changes("response", r.Response)), Bodies: bodies(r)}
 	if r.CORS != nil {
 		o.CORS = "pages of " + strings.Join(r.CORS.Origins, ", ") + " may call it by " + strings.Join(r.AllowedMethods(), ", ")
 	}

@@ -47,6 +47,7 @@ func Generate(modelFiles string) ([]byte, error) {
 	numberOrCost(schema.Definitions)
 	shortOr(schema.Definitions, reflect.TypeFor[config.Endpoint](), &jsonschema.Schema{Type: "string", Description: "The address, host:port."})
 	shortOr(schema.Definitions, reflect.TypeFor[config.LoadBalancing](), balancingPolicies())
+	trueOrCompress(schema.Definitions)
 	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
@@ -246,6 +247,17 @@ func shortOr(definitions jsonschema.Definitions, of reflect.Type, short *jsonsch
 
 func balancingPolicies() *jsonschema.Schema {
 	return enum(config.RoundRobin, config.LeastRequest, config.Random, config.RingHash, config.Maglev)
+}
+
+// trueOrCompress lets compression be said by a word.
+func trueOrCompress(definitions jsonschema.Definitions) {
+	name := reflect.TypeFor[config.Compress]().Name()
+	compress := definitions[name]
+	definitions[name] = &jsonschema.Schema{
+		Description: compress.Description,
+		OneOf:       []*jsonschema.Schema{{Type: "boolean", Description: "Whether answers are compressed, as the defaults say."}, compress},
+	}
+	compress.Description = ""
 }
 
 // pathOrGRPC lets a match say its path in one of its two ways.

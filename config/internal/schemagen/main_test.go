@@ -49,19 +49,18 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		schema.Properties["trustedHops"].Description:                   "TrustedHops is how many proxies",
-		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression. ",
+		schema.Defs["Route"].Properties["compress"].Description:        "Compress compresses answers",
 		schema.Defs["Limit"].Properties["slidingWindow"].Description:   "SlidingWindow counts by sixtieths",
 		schema.Defs["Backend"].Properties["endpoints"].Description:     "Endpoints are host:port. ",
 		schema.Defs["Backend"].Properties["loadBalancing"].Description: "LoadBalancing picks the endpoint. Left out, it means round_robin.",
 		schema.Defs["Listener"].Properties["rateLimit"].Description:    "RateLimit says who asks",
-		schema.Defs["Route"].Properties["compress"].Description:        "Not yet supported: compression.",
 	} {
 		if !strings.HasPrefix(field, want) {
 			t.Errorf("description %q does not begin with %q", field, want)
 		}
 	}
 	for name, definition := range schema.Defs {
-		if name != "RouteAuth" && name != "ValueMatch" && name != "Cost" && name != "Endpoint" && name != "LoadBalancing" && (definition.AdditionalProperties == nil || *definition.AdditionalProperties) {
+		if name != "RouteAuth" && name != "ValueMatch" && name != "Cost" && name != "Endpoint" && name != "LoadBalancing" && name != "Compress" && (definition.AdditionalProperties == nil || *definition.AdditionalProperties) {
 			t.Errorf("%s takes unknown fields", name)
 		}
 	}

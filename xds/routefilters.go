@@ -1,0 +1,71 @@
+package xds
+
+import (
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// What is done to the bodies of a route is done by filters that come with the
+// route, in a filter of the listener that has none of its own. So a route's numbers
+// can change without its listener, on which connections would be drained, and other
+// routes pay a look for a setting that they do not have.
+
+// routeFilters is that filter. It runs what the route has when the request comes to
+// it, and not when the chain is made: in the form Scoped some requests have no route
+// by then.
+const routeFilters = "gatewright.route_filters"
+
+// hasRouteFilters tells whether some route has filters of its own.
+func (b builder) hasRouteFilters() bool {
+	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return len(filtersOf(r)) > 0 })
+}
+
+// filtersOf are a route's own filters, in the order in which a request meets them;
+// an answer meets them from the last to the first. So an answer is decompressed,
+// and compressed at the very end; and a body is measured as it comes and once more as
+// it is unpacked.
+func filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
+	var chain []*corev3.TypedExtensionConfig
+	chain = append(chain, compressors(r)...)
+	chain = append(chain, bodyLimit(r)...)
+	if r.Decompresses(config.OfRequest) {
+		chain = append(chain, requestDecompressors()...)
+		chain = append(chain, bodyLimit(r)...)
+	}
+	if r.Decompresses(config.OfResponse) {
+		chain = append(chain, responseDecompressors()...)
+	}
+	return named(chain)
+}
+
+// named gives each filter of a chain a name of its own: of two of one name Envoy
+// takes the later one.
+func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig {
+	seen := map[string]bool{}
+	for _, f := range chain {
+		for seen[f.GetName()] {
+			f.Name += "+"
+		}
+		seen[f.GetName()] = true
+	}
+	return chain
+}
+
+// withOwnFilters adds a route's own filters to its settings, where it has some.
+func withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
+	if chain := filtersOf(r); len(chain) > 0 {
+		settings[routeFilters] = mustAny(&filterchainv3.FilterChainConfigPerRoute{
+			FilterChain: &filterchainv3.FilterChain{Filters: chain},
+		})
+	}
+}
+
+func extension(name string, m proto.Message) *corev3.TypedExtensionConfig {
+	return &corev3.TypedExtensionConfig{Name: name, TypedConfig: mustAny(m)}
+}
