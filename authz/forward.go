@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -95,6 +96,44 @@ func forwardText(claim any) string {
 		return strings.Join(elements, ",")
 	}
 	return ""
+}
+
+// told is what Envoy is told of a caller, as it is forwarded, and of ASCII alone.
+// What the caller lacks is left out.
+func told(who *Identity, names []string) ([]datum, *refusal) {
+	var all []datum
+	for _, name := range names {
+		text := asciiText(toldText(who, name))
+		if len(text) > maxForwardBytes {
+			return nil, refuseWith(ReasonTokenClaimsInvalid,
+				fmt.Sprintf("%q, which this route uses, is longer than %d bytes.", name, maxForwardBytes))
+		}
+		all = appendDatum(all, name, text)
+	}
+	return all, nil
+}
+
+func toldText(who *Identity, name string) string {
+	switch name {
+	case "user":
+		return headerText(who.User, "")
+	case "tenant":
+		return headerText(who.Tenant, "")
+	}
+	return forwardText(who.Claims[strings.TrimPrefix(name, "claims.")])
+}
+
+// asciiText percent-encodes all bytes that are not ASCII.
+func asciiText(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			b.WriteByte(s[i])
+		} else {
+			percentEncode(&b, s[i:i+1])
+		}
+	}
+	return b.String()
 }
 
 // removedHeaders are the headers that the backend must not see: the

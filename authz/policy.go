@@ -44,6 +44,9 @@ type Policy struct {
 	// Holds: Envoy looks for the route once more when Check takes parameters out of
 	// the query, and is to find this one.
 	Holds bool
+	// Tells is what Envoy is told of the caller, to make headers and queries of: see
+	// config.TemplatePart.Told.
+	Tells []string
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
@@ -124,6 +127,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 		Split:          newSplit(r),
+		Tells:          r.Told(),
 	}
 	p.meter(c)
 	return p

@@ -225,6 +225,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if len(v.Limits.Handles) > 0 {
 		fields = append(fields, datum{name: "in_flight", text: strings.Join(v.Limits.Handles, " ")})
 	}
+	if len(v.told) > 0 {
+		fields = append(fields, datum{name: "told", within: v.told})
+	}
 	if v.LimitKeys != nil {
 		fields = append(fields, datum{name: "limit_keys", within: texts(v.LimitKeys)})
 	}

@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -230,5 +231,30 @@ func TestMetadata(t *testing.T) {
 	}
 	if strings.Contains(r.GetDeniedResponse().GetBody(), "alice") {
 		t.Error("the body names the caller")
+	}
+}
+
+// TestWhatEnvoyIsToldOf: texts for headers and queries, in one form each, and
+// nothing of what the caller lacks.
+func TestWhatEnvoyIsToldOf(t *testing.T) {
+	t.Parallel()
+	who := &Identity{User: "ann\r\nX-Evil: 1", Claims: map[string]any{
+		"tenant": "müller", "roles": []any{"a,b", "c"}, "admin": true, "https://example.com/n": json.Number("12345678901234567890"),
+		"address": map[string]any{"city": "Wien"}, "none": nil, "": "x",
+	}}
+	got, refused := told(who, []string{"claims.address", "claims.admin", "claims.https://example.com/n", "claims.none", "claims.roles", "claims.tenant", "tenant", "user"})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	want := []datum{
+		{name: "claims.admin", text: "true"}, {name: "claims.https://example.com/n", text: "12345678901234567890"},
+		{name: "claims.roles", text: "a%2Cb,c"}, {name: "claims.tenant", text: "m%C3%BCller"}, {name: "user", text: "ann%0D%0AX-Evil: 1"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("told is %+v, want %+v", got, want)
+	}
+	who.Claims["tenant"] = strings.Repeat("ü", 200)
+	if _, refused := told(who, []string{"claims.tenant"}); refused == nil || refused.reason != ReasonTokenClaimsInvalid {
+		t.Errorf("1200 bytes: %+v", refused)
 	}
 }

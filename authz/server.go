@@ -289,7 +289,8 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	v.headers = found.headers
 	v.removeHeaders = removedHeaders(all, found)
 	v.removeQuery = removedQuery(all, found)
-	return v, nil
+	v.told, refused = told(&found.Identity, p.Tells)
+	return v, refused
 }
 
 // callerBy is who the caller is by the policy's requirements, nobody where it

@@ -46,6 +46,8 @@ type Verdict struct {
 	// own, by their names, for the same filter.
 	LimitCosts map[string]string
 
+	// told is what Envoy is told of the caller: see Policy.Tells.
+	told []datum
 	// limitHeaders are those that tell of Limits.
 	limitHeaders config.RateLimitHeaders
 	// plan is the one that the caller is in; empty is none.

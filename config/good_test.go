@@ -249,8 +249,11 @@ func TestDecodeEveryField(t *testing.T) {
 			},
 			{
 				Name: "shop", Match: Match{Path: "/shop/{id}/**"}, Auth: &RouteAuth{Public: true},
-				To:      []*Destination{{Backend: "users-v1"}},
-				Rewrite: &Rewrite{Path: "/v2/{id}/**", Host: "shop.internal"},
+				To: []*Destination{{Backend: "users-v1"}},
+				Rewrite: &Rewrite{Path: "/v2/{id}/**", Host: "shop.internal", Query: &QueryChanges{
+					Set: map[string]string{"shop": "${path.id}"}, Add: map[string]string{"via": "gateway"}, Remove: []string{"debug"}, Rename: map[string]string{"q": "query"},
+				}},
+				Request: &HeaderChanges{Set: map[string]string{"X-Shop": "shop ${path.id} $${x}"}, Rename: map[string]string{"X-Old": "X-New"}},
 				Mirror:  &Mirror{Backend: "users-v2", Percent: percent(0.5)},
 				Compress: &Compress{
 					Algorithms: []CompressionAlgorithm{Brotli, Zstd}, ContentTypes: []string{"application/json", "text/html"}, MinBytes: 1024, Level: Small,

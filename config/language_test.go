@@ -66,7 +66,6 @@ func TestSupportedLanguageLoads(t *testing.T) {
 	}
 	root, top := document.Content[0], new(place)
 	prune(t, root, top.key("listeners").index(1), "http3")
-	routes := top.key("routes")
 
 	pruned, err := yaml.Marshal(&document)
 	if err != nil {

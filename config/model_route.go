@@ -244,20 +244,44 @@ type Hedge struct {
 type Rewrite struct {
 	// Path has the form of a Match.Path. Its variables are those of the
 	// route's own path, and its /** is what that one's took. Empty keeps the
-	// path; the query is always kept.
+	// path.
 	Path string `yaml:"path"`
-	// Host is what the backend sees as its host. Empty keeps the client's.
+	// Host is what the backend sees as its host. It may have variables, as
+	// ${path.tenant}.internal; a request that lacks one, or makes no host of it, is
+	// answered with 400. Empty keeps the client's.
 	Host string `yaml:"host"`
+	// Query changes parameters. Nil keeps all.
+	Query *QueryChanges `yaml:"query"`
 }
 
-// HeaderChanges are what becomes of headers, each named in one of the three.
+// QueryChanges are what becomes of the parameters of a query, each named in one of
+// the four. Names and values are written as they are meant, and not as they are
+// encoded.
+type QueryChanges struct {
+	// Set replaces all parameters of the name. A value may have variables, and one
+	// that a request lacks leaves no such parameter.
+	Set map[string]string `yaml:"set" secret:"true"`
+	// Add puts one beside those that are there.
+	Add map[string]string `yaml:"add" secret:"true"`
+	// Remove takes all of the name away.
+	Remove []string `yaml:"remove"`
+	// Rename gives parameters another name. Those that have that one already go.
+	Rename map[string]string `yaml:"rename"`
+}
+
+// HeaderChanges are what becomes of headers, each named in one of the four.
 type HeaderChanges struct {
-	// Set replaces what is there.
+	// Set replaces what is there. On a route a value may have variables, as
+	// ${claims.tenant}: see Template. A header of which a request lacks a part is not
+	// set, and what a client says in it does not count.
 	Set map[string]string `yaml:"set" secret:"true"`
 	// Add puts a line beside those that are there.
 	Add map[string]string `yaml:"add" secret:"true"`
 	// Remove takes all lines away.
 	Remove []string `yaml:"remove"`
+	// Rename gives all lines of a header another name. Lines that have that one
+	// already go. Not on the side of a split.
+	Rename map[string]string `yaml:"rename"`
 }
 
 // CORS is whose pages may call a route, and how

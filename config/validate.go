@@ -23,6 +23,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 		cfg: cfg, report: r, beside: beside, now: time.Now(),
 		bound:      boundAddresses(cfg),
 		identity:   identityHeaders(cfg),
+		told:       headersFromIdentity(cfg),
 		keyHeaders: keyHeaders(cfg),
 		contents:   map[string]readContent{},
 		sets:       map[setKey]*transcoding.Set{},
@@ -60,9 +61,9 @@ type checker struct {
 	report *report
 	// bound are the addresses of the listeners, by port.
 	bound map[uint16][]netip.Addr
-	// identity are the headers that carry identity to backends, and keyHeaders
-	// those that API keys come in, in lower case.
-	identity, keyHeaders map[string]bool
+	// identity are the headers that carry identity to backends, told those by which
+	// routes tell of it, and keyHeaders those that API keys come in, in lower case.
+	identity, told, keyHeaders map[string]bool
 	// beside is what is served; now is when certificates must be valid.
 	beside Beside
 	now    time.Time

@@ -29,6 +29,39 @@ func (c *checker) headerChanges(at *place, h *HeaderChanges, setRule func(name s
 		c.must(!added[folded], at, "is also added to: a header is added to or removed")
 		seen[folded] = true
 	}
+	c.renames(at.key("rename"), h, setRule)
+}
+
+// literal holds changes to be the same for all requests, and to no new names.
+func (c *checker) literal(at *place, h *HeaderChanges) {
+	if h == nil {
+		return
+	}
+	c.noVariables(at.key("set"), h.Set)
+	c.noVariables(at.key("add"), h.Add)
+	c.must(len(h.Rename) == 0, at.key("rename"), "must stand at a route that has a backend, and not at one side of it")
+}
+
+// made holds the values of a route's changes to what they can be made of.
+func (c *checker) made(at *place, h *HeaderChanges, r *Route) {
+	if h != nil {
+		c.variables(at.key("set"), h.Set, r)
+		c.variables(at.key("add"), h.Add, r)
+	}
+}
+
+// tells holds the headers by which a backend hears of who the caller is to be for
+// that alone: they are taken out of what clients send, on every route.
+func (c *checker) tells(at *place, values map[string]string) {
+	for _, name := range sorted(values) {
+		if !template(values[name]).TellsIdentity() {
+			continue
+		}
+		c.obeyUnshown(at.key(name), forwardHeaderRule(name))
+		if c.keyHeaders[strings.ToLower(name)] {
+			c.obeyUnshown(at.key(name), "must not be a header that API keys come in: it is taken out of what clients send")
+		}
+	}
 }
 
 // onlyHere holds the changes of a destination to headers that its route does
@@ -62,6 +95,9 @@ func (h *HeaderChanges) names() map[string]bool {
 	}
 	for _, name := range h.Remove {
 		names[strings.ToLower(name)] = true
+	}
+	for from, to := range h.Rename {
+		names[strings.ToLower(from)], names[strings.ToLower(to)] = true, true
 	}
 	return names
 }

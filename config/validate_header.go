@@ -119,7 +119,7 @@ func (c *checker) matchedHeaderRule(name string) string {
 		return "must not be Host: match by hosts"
 	case strings.HasPrefix(name, ":"):
 		return "must not be a pseudo-header: match by hosts, methods and path"
-	case c.identity[strings.ToLower(name)]:
+	case c.identity[strings.ToLower(name)], c.told[strings.ToLower(name)]:
 		return "must not be a header that identity is forwarded in: clients cannot send it"
 	case tracing.has(name):
 		return "must not be a header of tracing: clients cannot send it"
@@ -159,12 +159,15 @@ func (c *checker) headerValues(at *place, set map[string]string) {
 	}
 }
 
-// IdentityHeaders are the headers that any provider forwards identity in, in
-// canonical form, sorted, each once. They are taken out of every request of a
+// IdentityHeaders are the headers that any provider forwards identity in, or a
+// route tells of who the caller is by, in canonical form, sorted, each once. They are taken out of every request of a
 // client, on every route.
 func (c *Config) IdentityHeaders() []string {
 	set := map[string]bool{}
 	for name := range identityHeaders(c) {
+		set[textproto.CanonicalMIMEHeaderKey(name)] = true
+	}
+	for name := range headersFromIdentity(c) {
 		set[textproto.CanonicalMIMEHeaderKey(name)] = true
 	}
 	return sorted(set)

@@ -28,9 +28,14 @@ func (c *checker) redirect(at *place, r *Route) {
 }
 
 func (c *checker) rewrite(at *place, r *Route) {
-	c.obey(at.key("host"), targetHostRule(r.Rewrite.Host))
+	if strings.Contains(r.Rewrite.Host, "${") {
+		c.obey(at.key("host"), c.hostTemplateRule(r.Rewrite.Host, r))
+	} else {
+		c.obey(at.key("host"), targetHostRule(r.Rewrite.Host))
+	}
 	c.targetPath(at.key("path"), r.Rewrite.Path, r.Match.Path)
-	c.must(r.Rewrite.Host != "" || r.Rewrite.Path != "", at, "must have a path or a host")
+	c.query(at.key("query"), r.Rewrite.Query, r)
+	c.must(r.Rewrite.Host != "" || r.Rewrite.Path != "" || r.Rewrite.Query != nil, at, "must have a path, a host or a query")
 }
 
 // targetHostRule judges a host that a request is sent to; "" keeps its own.

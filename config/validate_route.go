@@ -36,6 +36,16 @@ func (c *checker) route(at *place, r *Route) {
 	c.target(at, r)
 	c.headerChanges(at.key("request"), r.Request, c.requestSetRule)
 	c.headerChanges(at.key("response"), r.Response, responseSetRule)
+	c.made(at.key("request"), r.Request, r)
+	if r.Request != nil {
+		c.tells(at.key("request").key("set"), r.Request.Set)
+		c.tells(at.key("request").key("add"), r.Request.Add)
+	}
+	if len(r.To) > 0 {
+		c.made(at.key("response"), r.Response, r)
+	} else {
+		c.literal(at.key("response"), r.Response)
+	}
 	c.bodies(at, r)
 }
 
@@ -119,6 +129,7 @@ func (c *checker) respond(at *place, r *Respond) {
 	headerKeys(c, at.key("headers"), r.Headers, responseSetRule)
 	c.headerCount(at.key("headers"), len(r.Headers))
 	c.headerValues(at.key("headers"), r.Headers)
+	c.noVariables(at.key("headers"), r.Headers)
 }
 
 // routeLimits holds a route's limits to exist, and to have something to count

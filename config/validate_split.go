@@ -25,6 +25,8 @@ func (c *checker) destinations(at *place, r *Route) {
 		seen[d.Backend] = true
 		c.headerChanges(at.key("request"), d.Request, c.requestSetRule)
 		c.headerChanges(at.key("response"), d.Response, responseSetRule)
+		c.literal(at.key("request"), d.Request)
+		c.literal(at.key("response"), d.Response)
 		c.onlyHere(at.key("request"), d.Request, r.Request)
 		c.onlyHere(at.key("response"), d.Response, r.Response)
 		switch {

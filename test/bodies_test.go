@@ -197,8 +197,8 @@ func TestWhatIsNotCompressed(t *testing.T) {
 // unsized hides how long a body is.
 type unsized struct{ io.Reader }
 
-// send sends a body, of which the length is said or not, by HTTP/1.1 or HTTP/2.
-func send(t *testing.T, c *http.Client, url string, body []byte, said bool, headers ...header) reply {
+// sendBody sends a body, of which the length is said or not, by HTTP/1.1 or HTTP/2.
+func sendBody(t *testing.T, c *http.Client, url string, body []byte, said bool, headers ...header) reply {
 	t.Helper()
 	var from io.Reader = bytes.NewReader(body)
 	if !said {
@@ -242,15 +242,15 @@ func TestBodiesHaveABound(t *testing.T) {
 	for name, c := range map[string]*http.Client{"HTTP/1.1": client, "HTTP/2": overHTTP2(t)} {
 		for _, path := range []string{"/bounded", "/closed", "/split"} {
 			for _, said := range []bool{true, false} {
-				r := send(t, c, g.url("public", path), fits, said, key.header()).ok(t)
+				r := sendBody(t, c, g.url("public", path), fits, said, key.header()).ok(t)
 				if got := r.Header.Get("Got"); got != "1000" {
 					t.Errorf("%s %s: the backend got %s bytes", name, path, got)
 				}
-				send(t, c, g.url("public", path), over, said, key.header()).denied(t, http.StatusRequestEntityTooLarge, "body-too-large")
+				sendBody(t, c, g.url("public", path), over, said, key.header()).denied(t, http.StatusRequestEntityTooLarge, "body-too-large")
 			}
 		}
-		send(t, c, g.url("public", "/plain"), bytes.Repeat(over, 100), false).ok(t)
-		send(t, c, g.url("public", "/closed"), over, true).denied(t, http.StatusUnauthorized, "credential-missing")
+		sendBody(t, c, g.url("public", "/plain"), bytes.Repeat(over, 100), false).ok(t)
+		sendBody(t, c, g.url("public", "/closed"), over, true).denied(t, http.StatusUnauthorized, "credential-missing")
 	}
 	line := g.logged("/bounded")
 	if line["route"] != "bounded" {
@@ -272,23 +272,23 @@ func TestPackedBodies(t *testing.T) {
 		"gzip": gzipped,
 		"zstd": func(b []byte) []byte { return zstandard(t, b) },
 	} {
-		r := send(t, client, url, pack(document), true, header{"Content-Encoding", coding}).ok(t)
+		r := sendBody(t, client, url, pack(document), true, header{"Content-Encoding", coding}).ok(t)
 		if got := r.Header.Get("Got") + r.Header.Get("Got-Encoding"); got != fmt.Sprint(len(document)) {
 			t.Errorf("%s: the backend got %s", coding, got)
 		}
 		for _, said := range []bool{true, false} {
-			send(t, client, url, pack(bomb), said, header{"Content-Encoding", coding}).denied(t, http.StatusRequestEntityTooLarge, "body-too-large")
+			sendBody(t, client, url, pack(bomb), said, header{"Content-Encoding", coding}).denied(t, http.StatusRequestEntityTooLarge, "body-too-large")
 		}
 	}
-	send(t, client, url, document, true).ok(t)
-	send(t, client, url, document, true, header{"Content-Encoding", "identity"}).ok(t)
+	sendBody(t, client, url, document, true).ok(t)
+	sendBody(t, client, url, document, true, header{"Content-Encoding", "identity"}).ok(t)
 	for _, coding := range []string{"br", "deflate", "gzip, zstd", "gzip, gzip", "x"} {
-		r := send(t, client, url, gzipped(document), true, header{"Content-Encoding", coding})
+		r := sendBody(t, client, url, gzipped(document), true, header{"Content-Encoding", coding})
 		r.denied(t, http.StatusUnsupportedMediaType, "body-encoding-refused")
 	}
 	// Where nothing is unpacked, the backend gets what was sent.
 	packed := gzipped(document)
-	r := send(t, client, g.url("public", "/plain"), packed, true, header{"Content-Encoding", "gzip"}).ok(t)
+	r := sendBody(t, client, g.url("public", "/plain"), packed, true, header{"Content-Encoding", "gzip"}).ok(t)
 	if got := r.Header.Get("Got") + r.Header.Get("Got-Encoding"); got != fmt.Sprint(len(packed))+"gzip" {
 		t.Errorf("without decompress the backend got %s", got)
 	}

@@ -48,11 +48,14 @@ func removed(h *config.HeaderChanges) []string {
 
 // setHeaders are header options that replace what is there, sorted by name.
 // The values are literal: a percent sign is escaped, since Envoy would read it
-// as the beginning of a command.
+// as the beginning of a command. Those with variables are for edits.
 func setHeaders(set map[string]string) []*corev3.HeaderValueOption {
 	var out []*corev3.HeaderValueOption
 	for _, name := range sortedKeys(set) {
-		out = append(out, setHeader(name, strings.ReplaceAll(set[name], "%", "%%")))
+		value, _ := config.ParseTemplate(set[name]) // it is valid
+		if !value.Varies() {
+			out = append(out, setHeader(name, strings.ReplaceAll(value.Literal(), "%", "%%")))
+		}
 	}
 	return out
 }

@@ -73,7 +73,7 @@ func rewritten(action *routev3.RouteAction, r *config.Route) {
 	if r.Rewrite.Path != "" {
 		action.RegexRewrite = pathSubstitution(r.Match.Path, r.Rewrite.Path)
 	}
-	if r.Rewrite.Host != "" {
+	if host, _ := config.ParseTemplate(r.Rewrite.Host); r.Rewrite.Host != "" && !host.Varies() { // else edits do it
 		action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.Rewrite.Host}
 	}
 }

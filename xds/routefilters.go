@@ -41,6 +41,7 @@ func filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
 	if r.Decompresses(config.OfResponse) {
 		chain = append(chain, responseDecompressors()...)
 	}
+	chain = append(chain, edits(r)...)
 	return named(chain)
 }
 

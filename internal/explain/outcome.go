@@ -80,6 +80,9 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 			o.Host = r.Rewrite.Host
 		}
 		o.Path = rewritten(r, r.Rewrite.Path, path)
+		if q := r.Rewrite.Query; q != nil {
+			o.Changes = append(o.Changes, changes("query", &config.HeaderChanges{Set: q.Set, Add: q.Add, Remove: q.Remove, Rename: q.Rename})...)
+		}
 	}
 	if t := r.GRPCTranscode; t != nil {
 		if o.Call, o.Path = call(t, asked, path); o.Path == "" {
@@ -144,6 +147,9 @@ func changes(of string, h *config.HeaderChanges) []string {
 	}
 	for _, name := range h.Remove {
 		all = append(all, of+": removes "+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Rename)) {
+		all = append(all, of+": renames "+name+" to "+h.Rename[name])
 	}
 	return all
 }
