@@ -47,6 +47,8 @@ type Policy struct {
 	// Tells is what Envoy is told of the caller, to make headers and queries of: see
 	// config.TemplatePart.Told.
 	Tells []string
+	// Errors are the bodies of denials, in place of problem documents.
+	Errors []*config.ErrorBody
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
@@ -128,6 +130,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 		Split:          newSplit(r),
 		Tells:          r.Told(),
+		Errors:         c.Errors,
 	}
 	p.meter(c)
 	return p
@@ -136,7 +139,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 // NewStrangersPolicy returns the policy of requests that no route takes: public,
 // and limited where the config says so. The config must be valid.
 func NewStrangersPolicy(c *config.Config) *Policy {
-	p := &Policy{Strangers: true}
+	p := &Policy{Strangers: true, Errors: c.Errors}
 	if c.Strangers != nil {
 		p.Limits = limits(c, c.Strangers.Limits)
 	}

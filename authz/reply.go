@@ -50,10 +50,11 @@ func okResponse(v Verdict) *authv3.OkHttpResponse {
 }
 
 func deniedResponse(v Verdict, reason Reason, p problem) *authv3.DeniedHttpResponse {
+	body, contentType := denialBody(v, reason, p)
 	return &authv3.DeniedHttpResponse{
 		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(p.status)},
-		Headers: options(deniedHeaders(v, reason, p)),
-		Body:    problemBody(v, reason, p),
+		Headers: options(deniedHeaders(v, reason, p, contentType)),
+		Body:    body,
 	}
 }
 
@@ -82,9 +83,9 @@ func retryAfter(d time.Duration) header {
 	return header{"retry-after", strconv.FormatInt(max(1, wholeSeconds(d)), 10)}
 }
 
-func deniedHeaders(v Verdict, reason Reason, p problem) []header {
+func deniedHeaders(v Verdict, reason Reason, p problem, contentType string) []header {
 	all := []header{
-		{"content-type", "application/problem+json"},
+		{"content-type", contentType},
 		{"cache-control", "no-store"},
 	}
 	if v.Challenge != "" && (p.status == 401 || p.status == 403) {
@@ -142,10 +143,7 @@ func problemBody(v Verdict, reason Reason, p problem) string {
 		Title:  p.title,
 		Status: p.status,
 		Reason: reason,
-		Detail: p.detail,
-	}
-	if v.Detail != "" {
-		document.Detail = v.Detail
+		Detail: detailOf(v, p),
 	}
 	body, _ := json.Marshal(document) // strings and a number always have an encoding
 	return string(body)

@@ -185,11 +185,12 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 		v.Route = rq.route
 		v = v.withoutForged(rq)
 		if v.stranger && v.Reason == ReasonAllowed {
-			return v.denied(refuse(ReasonRouteNotFound)) // its Envoy might have a route
+			v = v.denied(refuse(ReasonRouteNotFound)) // its Envoy might have a route
 		}
-		return v
+	} else {
+		v = v.rerouted(rq, policy)
 	}
-	return v.rerouted(rq, policy)
+	return v.inOwnBody(rq, policy.Errors)
 }
 
 // judgeBy is the order of all checks: form of the request, limits that are known

@@ -59,6 +59,10 @@ type Verdict struct {
 	stranger bool
 	// respond is what the client gets in place of a denial. Nil is the denial.
 	respond *config.Respond
+	// body is what a denial says in place of a problem document, with requestID, the
+	// id that Envoy has given the request. Nil is the problem document.
+	body      *config.ErrorBody
+	requestID string
 	// headers are set on the request, for the backend.
 	headers []header
 	// removeHeaders and removeQuery are taken out of the request.

@@ -200,6 +200,9 @@ func TestDecodeEveryField(t *testing.T) {
 		},
 		RateLimitHeaders: HeadersBoth,
 		Strangers:        &Strangers{Limits: []string{"per-stranger"}},
+		Errors: []*ErrorBody{{
+			Status: []StatusRange{{401, 401}, {500, 599}}, Accept: "text/html", ContentType: "text/html; charset=utf-8", Body: "<h1>${status}</h1>\n",
+		}},
 		Routes: []*Route{
 			{
 				Name: "users",

@@ -47,6 +47,9 @@ type Config struct {
 	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders"`
 	// Strangers are the requests that no route takes. Nil asks nothing of them.
 	Strangers *Strangers `yaml:"strangers"`
+	// Errors are bodies of answers that the gateway gives by itself, in place of
+	// problem documents: the first that fits an answer. Empty changes none.
+	Errors []*ErrorBody `yaml:"errors"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`

@@ -52,6 +52,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 	}
 	oneOf(c, top.key("rateLimitHeaders"), cfg.RateLimitHeaders, HeadersIETF, HeadersX, HeadersBoth, HeadersNone)
 	c.strangers(top.key("strangers"), cfg.Strangers)
+	c.errorBodies(top.key("errors"), cfg.Errors)
 	c.routes(top.key("routes"))
 }
 

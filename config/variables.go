@@ -26,7 +26,10 @@ var Variables = []string{"client_ip", "host", "method", "path", "request_id", "r
 var namedVariables = []string{"claims", "header", "path", "query"}
 
 // ParseTemplate reads a value. The error is a rule in words.
-func ParseTemplate(value string) (Template, error) {
+func ParseTemplate(value string) (Template, error) { return parseTemplate(value, variable) }
+
+// parseTemplate reads a value with those variables that variable knows.
+func parseTemplate(value string, variable func(text string) (TemplatePart, error)) (Template, error) {
 	var out Template
 	var text strings.Builder
 	flush := func() {

@@ -78,7 +78,7 @@ func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 	if b.adaptive != "" {
 		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
 	}
-	return &hcmv3.LocalReplyConfig{Mappers: mappers}
+	return &hcmv3.LocalReplyConfig{Mappers: b.inOwnBodies(mappers)}
 }
 
 // detailed is an answer of which Envoy says no more than these details.

@@ -75,12 +75,13 @@ func refusedConnect() *hcmv3.ResponseMapper {
 	return m
 }
 
-func refusedPath(d Decision) *routev3.Route {
-	return refused(d, problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"})
-}
+var (
+	pathRefused = problem{status: 400, title: "Bad Request", reason: "path-refused", detail: "the path has a dot segment with parameters"}
+	hostRefused = problem{status: 400, title: "Bad Request", reason: "host-refused", detail: "the request does not name one host"}
+)
 
-func refusedHost(d Decision) *routev3.Route {
-	return refused(d, problem{status: 400, title: "Bad Request", reason: "host-refused", detail: "the request does not name one host"})
-}
+func refusedPath(d Decision) *routev3.Route { return refused(d, pathRefused) }
+
+func refusedHost(d Decision) *routev3.Route { return refused(d, hostRefused) }
 
 func refused(d Decision, p problem) *routev3.Route { return answering(RefusedRoute, d, p) }

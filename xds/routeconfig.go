@@ -222,9 +222,9 @@ func (b builder) placedRoute(r *config.Route, closed []config.Closed, p config.R
 
 // notFound is the last route of every virtual host. Without it a request that
 // no route takes would meet no filter and no log field of ours.
-func notFound(d Decision) *routev3.Route {
-	return answering(NotFoundRoute, d, problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"})
-}
+func notFound(d Decision) *routev3.Route { return answering(NotFoundRoute, d, routeNotFound) }
+
+var routeNotFound = problem{status: 404, title: "Not Found", reason: "route-not-found", detail: "no route matches this request"}
 
 // answering is a route that answers every request that passes the judge with a
 // problem.
