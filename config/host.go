@@ -8,3 +8,6 @@ func HostCovers(pattern, host string) bool {
 	suffix, wild := strings.CutPrefix(pattern, "*")
 	return pattern == host || wild && len(host) > len(suffix) && strings.HasSuffix(host, suffix)
 }
+
+// HostRule is the rule that a host of Match.Hosts breaks; empty where it is kept.
+func HostRule(host string) string { return hostRule(host) }

@@ -26,8 +26,10 @@ var mayImport = map[string][]string{
 	"console":                   {"breakerpolicy", "config", "keys", "rollout"},
 	"internal/door":             {"internal/unary"},
 	"internal/heap":             {},
+	"internal/importer":         {"config"},
 	"internal/inline":           {},
 	"internal/limitfiles":       {"config"},
+	"internal/openapi":          {},
 	"internal/outcome":          {"internal/wire"},
 	"internal/diff":             {"config", "authz", "internal/transcoding", "routing"},
 	"internal/explain":          {"config", "authz", "internal/split", "routing", "xds"},
@@ -49,7 +51,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "breakerpolicy", "keys", "ratelimit", "rollout", "routing", "store", "xds", "envoy", "console",
-		"internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/heap", "internal/limitfiles", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
+		"internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {
