@@ -147,7 +147,7 @@ func (s *Server) limitProbe(ctx context.Context, counted count, known []Charge, 
 			out.Admission.Probe = ""
 		}
 	}()
-	out = s.limit(ctx, counted, known, policy, v)
+	out = s.validate(ctx, counted.rq, policy, s.limit(ctx, counted, known, policy, v))
 	if out.Reason == ReasonAllowed && ctx.Err() != nil {
 		out = out.denied(refuse(ReasonDeadlineExceeded))
 	}

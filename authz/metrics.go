@@ -15,7 +15,8 @@ type checkMetrics struct {
 	verdicts *prometheus.CounterVec
 	seconds  prometheus.Histogram
 	// rules counts rules of limits that came to nothing.
-	rules *prometheus.CounterVec
+	validations *prometheus.CounterVec
+	rules       *prometheus.CounterVec
 
 	// mu guards series: those of verdicts that have been counted, found by less
 	// than a hash of three labels.
@@ -46,6 +47,10 @@ func newCheckMetrics(r prometheus.Registerer) *checkMetrics {
 			Name: "gatewright_limit_rule_failures_total",
 			Help: "Rules of a limit's key or cost that failed for a request, by limit. The key's part was then empty, and the cost the usual one.",
 		}, []string{"limit"}),
+		validations: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewright_openapi_validations_total",
+			Help: "Requests held to an OpenAPI document, by route and result: valid, invalid (refused), shadow (not valid, and let pass) or unknown (it could not be told).",
+		}, []string{"route", "result"}),
 	}
 }
 

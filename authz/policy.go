@@ -49,6 +49,8 @@ type Policy struct {
 	Tells []string
 	// Errors are the bodies of denials, in place of problem documents.
 	Errors []*config.ErrorBody
+	// Validation holds requests to a document; nil does not.
+	Validation *Validation
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
@@ -131,6 +133,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		Split:          newSplit(r),
 		Tells:          r.Told(),
 		Errors:         c.Errors,
+		Validation:     newValidation(c, r),
 	}
 	p.meter(c)
 	return p
@@ -156,10 +159,10 @@ func (p *Policy) meter(c *config.Config) {
 }
 
 // Needed reports whether a request of the route has to be judged. If not, the
-// route is public, unlimited, without a breaker and without anything in shadow,
+// route is public, unlimited, without a breaker, a document and anything in shadow,
 // and Envoy need not call.
 func (p *Policy) Needed() bool {
-	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0
+	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0 || p.Validation != nil
 }
 
 // TakesFromQuery reports whether Check may take a parameter out of the query: an

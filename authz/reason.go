@@ -28,6 +28,13 @@ const (
 	ReasonHostRefused Reason = "host-refused"
 )
 
+// ReasonRequestInvalid: the request is not as the API's OpenAPI document says (400).
+const ReasonRequestInvalid Reason = "request-invalid"
+
+// ReasonBodyUnknown: the route's requests are held to a document, and its Envoy, which
+// is another's, does not send all of the body (503).
+const ReasonBodyUnknown Reason = "body-unknown"
+
 // ReasonMethodRefused: the method is one that no backend may see, TRACE or
 // CONNECT (405). Envoys that we configure answer so by themselves.
 const ReasonMethodRefused Reason = "method-refused"
@@ -150,6 +157,10 @@ var problems = map[Reason]problem{
 	ReasonDuplicateHeader:     {400, "Bad Request", "A header that requests are counted by is given more than once."},
 	ReasonMalformedHeader:     {400, "Bad Request", "A header that requests are counted by is not valid UTF-8."},
 	ReasonMalformedQuery:      {400, "Bad Request", "The name of the API key's query parameter must not be escaped."},
+
+	ReasonRequestInvalid: {400, "Bad Request", "The request is not as the API's document says."},
+
+	ReasonBodyUnknown: {503, "Service Unavailable", "The gateway does not get all of the body, which it has to judge."},
 
 	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
 

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +38,8 @@ type request struct {
 	lines []headerLine
 	// joined are the headers of an Envoy without encode_raw_headers.
 	joined map[string]string
+	// body is the request's, where the route has Envoy send it.
+	body string
 }
 
 // headerLine is one line of the headers, with its bytes.
@@ -62,6 +65,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		path:   http.GetPath(),
 		lines:  headerLines(http.GetHeaderMap().GetHeaders()),
 		joined: http.GetHeaders(),
+		body:   cmp.Or(string(http.GetRawBody()), http.GetBody()),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 )
 
 var (
@@ -90,6 +91,7 @@ type Server struct {
 	log           *slog.Logger
 	metrics       *checkMetrics
 	shadow        *shadowCounts
+	validating    *semaphore.Weighted
 	troubles      sparingly
 }
 
@@ -113,6 +115,7 @@ func New(o Options) *Server {
 		log:           o.Log,
 		metrics:       newCheckMetrics(o.Registerer),
 		shadow:        newShadowCounts(o.Registerer),
+		validating:    semaphore.NewWeighted(maxValidating),
 	}
 	s.fillAbsent()
 	return s
@@ -194,7 +197,7 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 }
 
 // judgeBy is the order of all checks: form of the request, limits that are known
-// to be used up, identity, breaker, limits. The first that fails is the verdict, so
+// to be used up, identity, breaker, limits, document. The first that fails is the verdict, so
 // that a breaker that is open charges no limit; and where that is identity, limits
 // that need none are charged, which may be a denial before it.
 func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
@@ -225,7 +228,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	if v.Admission.Probe != "" {
 		return s.limitProbe(ctx, counted, known, policy, v)
 	}
-	return s.limit(ctx, counted, known, policy, v)
+	return s.validate(ctx, rq, policy, s.limit(ctx, counted, known, policy, v))
 }
 
 // limit charges a request whose caller may, or hands what it would be charged to

@@ -55,6 +55,8 @@ type Verdict struct {
 	// shadow is what the route's requirements in shadow would answer; empty where
 	// there are none, or where the request did not come to them.
 	shadow Reason
+	// invalid: the request is not as the route's document says, which is in shadow.
+	invalid bool
 	// stranger tells of a request that no route takes.
 	stranger bool
 	// respond is what the client gets in place of a denial. Nil is the denial.
@@ -73,7 +75,7 @@ type Verdict struct {
 }
 
 // inShadow is what would be answered by what is in shadow, requirements first,
-// then a breaker, then limits; empty where that would let the request pass, or where there is none.
+// then a breaker, then limits, then the document; empty where that would let the request pass, or where there is none.
 func (v Verdict) inShadow() Reason {
 	switch {
 	case v.shadow != "" && v.shadow != ReasonAllowed:
@@ -82,6 +84,8 @@ func (v Verdict) inShadow() Reason {
 		return ReasonCircuitOpen
 	case len(v.Limits.Shadow) > 0:
 		return ReasonRateLimited
+	case v.invalid:
+		return ReasonRequestInvalid
 	}
 	return ""
 }

@@ -1,6 +1,10 @@
 package authz
 
-import "github.com/gatewright/gatewright/internal/wire"
+import (
+	"cmp"
+
+	"github.com/gatewright/gatewright/internal/wire"
+)
 
 // scan fills in the request from the message, and reports whether it could: true
 // means that the generated code takes the message as well, and reads the same.
@@ -77,6 +81,7 @@ func (w *wireRequest) scanRequest(s wire.Scanner) wire.Scanner {
 }
 
 func (w *wireRequest) scanHTTP(s wire.Scanner) wire.Scanner {
+	var text, raw string
 	for s.More() {
 		switch s.Tag() {
 		case wire.Tag(2, wire.Delimited):
@@ -91,18 +96,21 @@ func (w *wireRequest) scanHTTP(s wire.Scanner) wire.Scanner {
 			w.path = s.Text()
 		case wire.Tag(5, wire.Delimited):
 			w.host = s.Text()
-		case wire.Tag(1, wire.Delimited), wire.Tag(6, wire.Delimited), wire.Tag(7, wire.Delimited), wire.Tag(8, wire.Delimited), wire.Tag(10, wire.Delimited), wire.Tag(11, wire.Delimited):
-			s.Text() // id, scheme, query, fragment, protocol, body
+		case wire.Tag(1, wire.Delimited), wire.Tag(6, wire.Delimited), wire.Tag(7, wire.Delimited), wire.Tag(8, wire.Delimited), wire.Tag(10, wire.Delimited):
+			s.Text() // id, scheme, query, fragment, protocol
+		case wire.Tag(11, wire.Delimited): // body
+			text = s.Text()
 		case wire.Tag(9, wire.Varint): // size
 			s.Varint()
 		case wire.Tag(12, wire.Delimited): // raw_body
-			s.Bytes()
+			raw = s.Bytes()
 		case wire.Tag(13, wire.Delimited):
 			s.Done(w.scanHeaders(s.Message(s.Once(13))))
 		default:
 			s.Fail()
 		}
 	}
+	w.body = cmp.Or(raw, text)
 	return s
 }
 

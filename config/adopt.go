@@ -15,6 +15,12 @@ func Adopt(c, before *Config) {
 	adoptAll(c.Auth.Introspection, before.Auth.Introspection)
 	adoptAll(c.Auth.ClientCertificate, before.Auth.ClientCertificate)
 	adoptAll(c.Limits, before.Limits)
+	for name, d := range c.OpenAPI {
+		// What was made of a document is not compared, but that of which it was made.
+		if old := before.OpenAPI[name]; old != nil && old.Sum == d.Sum && old.Document == d.Document {
+			c.OpenAPI[name] = old
+		}
+	}
 	known := make(map[string]*Route, len(before.Routes))
 	for _, r := range before.Routes {
 		known[r.Name] = r

@@ -60,6 +60,9 @@ func nameEntries(cfg *Config) {
 	for name, l := range cfg.Limits {
 		l.Name = name
 	}
+	for name, d := range cfg.OpenAPI {
+		d.Name = name
+	}
 }
 
 // maxDepth is how many values may stand in each other. The gateway's own types

@@ -304,9 +304,16 @@ func TestDecodeEveryField(t *testing.T) {
 					Streams: StreamLines, ProtoNames: true, EnumNumbers: true, EnumsAnyCase: true, DefaultValues: true, ErrorDetails: true, MaxRequest: 65536, MaxResponse: 1048576,
 					Set: shopSet(t),
 				},
+				OpenAPI: &RouteOpenAPI{Document: "orders", Validate: ValidateRequest, Mode: ValidateShadow, MaxBody: 65536},
 			},
 		},
-		Contents: []Content{{Path: "testdata/orders.pb", Data: read(t, "testdata/orders.pb")}},
+		OpenAPI:  map[string]*OpenAPI{"orders": {Name: "orders", Document: "testdata/api.yaml"}},
+		Contents: []Content{{Path: "testdata/api.yaml", Data: read(t, "testdata/api.yaml")}, {Path: "testdata/orders.pb", Data: read(t, "testdata/orders.pb")}},
+	}
+	if d := got.OpenAPI["orders"]; d.Validator == nil || len(d.Sum) != 64 {
+		t.Errorf("nothing is read of the document: %+v", d)
+	} else {
+		d.Validator, d.Sum = nil, "" // what is made of it is not compared
 	}
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))

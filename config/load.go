@@ -76,6 +76,9 @@ func (c *Config) resolvePaths(folder string) {
 	for _, i := range c.Auth.Introspection {
 		resolve(&i.CA)
 	}
+	for _, d := range c.OpenAPI {
+		resolve(&d.Document)
+	}
 	for _, r := range c.Routes {
 		if r.GRPCTranscode != nil {
 			resolve(&r.GRPCTranscode.Descriptor)

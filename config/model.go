@@ -42,6 +42,8 @@ type Config struct {
 	Auth Providers `yaml:"auth"`
 	// Limits are the rate limits that routes may apply, by name.
 	Limits map[string]*Limit `yaml:"limits"`
+	// OpenAPI are the documents that routes may hold their requests to, by name.
+	OpenAPI map[string]*OpenAPI `yaml:"openapi"`
 	// RateLimitHeaders are the headers by which answers tell of limits. The empty
 	// string means ietf.
 	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders"`

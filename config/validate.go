@@ -50,6 +50,9 @@ func validate(cfg *Config, r *report, beside Beside) {
 	for _, name := range sorted(cfg.Limits) {
 		c.limit(top.key("limits").key(name), cfg.Limits[name])
 	}
+	for _, name := range sorted(cfg.OpenAPI) {
+		c.openAPI(top.key("openapi").key(name), cfg.OpenAPI[name])
+	}
 	oneOf(c, top.key("rateLimitHeaders"), cfg.RateLimitHeaders, HeadersIETF, HeadersX, HeadersBoth, HeadersNone)
 	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.errorBodies(top.key("errors"), cfg.Errors)

@@ -72,6 +72,7 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(r.Request == nil, at.key("request"), rule)
 		c.must(r.Rewrite == nil, at.key("rewrite"), rule)
 		c.must(r.GRPCTranscode == nil, at.key("grpcTranscode"), rule)
+		c.must(r.OpenAPI == nil, at.key("openapi"), rule)
 		c.must(r.Mirror == nil, at.key("mirror"), rule)
 		c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
 		c.must(len(r.Decompress) == 0, at.key("decompress"), rule)
@@ -104,6 +105,9 @@ func (c *checker) target(at *place, r *Route) {
 	}
 	if r.Rewrite != nil {
 		c.rewrite(at.key("rewrite"), r)
+	}
+	if r.OpenAPI != nil {
+		c.routeOpenAPI(at.key("openapi"), r)
 	}
 	if r.GRPCTranscode != nil {
 		c.grpcTranscode(at.key("grpcTranscode"), r)

@@ -159,6 +159,25 @@ routes:
 	}
 }
 
+// TestOpenAPIDocumentIsValid: what the page on OpenAPI shows is a config, once it
+// has what it names.
+func TestOpenAPIDocumentIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/openapi.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("docs/openapi.md shows %d blocks", len(blocks))
+	}
+	content := "listeners: [{name: public, address: 0.0.0.0:8080}]\nbackends: {orders: {endpoints: [10.0.0.5:80]}}\n" +
+		"auth: {jwt: {main: {issuer: https://id.example.com/, audiences: [api], jwks: {discover: true}}}}\n" + strings.Replace(string(blocks[0][1]), "orders.yaml", "api.yaml", 1)
+	if _, err := config.ParseIn("../config/testdata", "gateway.yaml", []byte(content)); err != nil {
+		t.Errorf("%v\n%s", err, content)
+	}
+}
+
 // TestBreakerDocumentIsValid: each breaker that the page shows is one, alone.
 func TestBreakerDocumentIsValid(t *testing.T) {
 	t.Setenv("HOOK_AUTHORIZATION", "Bearer sesame")

@@ -12,10 +12,10 @@ const module = "github.com/gatewright/gatewright/"
 // mayImport says which packages of ours each one may import; all of the
 // repository is here. Arrows go one way, and siblings do not know each other.
 var mayImport = map[string][]string{
-	"config":                    {"internal/pki", "internal/rule", "internal/transcoding"},
+	"config":                    {"internal/openapi", "internal/pki", "internal/rule", "internal/transcoding"},
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
-	"authz":                     {"config", "internal/inline", "internal/pki", "internal/rule", "internal/split", "internal/wholefile", "internal/wire"},
+	"authz":                     {"config", "internal/inline", "internal/openapi", "internal/pki", "internal/rule", "internal/split", "internal/wholefile", "internal/wire"},
 	"keys":                      {"config", "internal/inline", "internal/redisclient", "internal/wholefile"},
 	"store":                     {"config", "internal/consul"},
 	"ratelimit":                 {"config", "internal/inline", "internal/limitfiles", "internal/redisclient", "internal/wire"},
@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/limitfiles":       {"config"},
 	"internal/openapi":          {},
 	"internal/outcome":          {"internal/wire"},
-	"internal/diff":             {"config", "authz", "internal/transcoding", "routing"},
+	"internal/diff":             {"config", "authz", "internal/openapi", "internal/transcoding", "routing"},
 	"internal/explain":          {"config", "authz", "internal/split", "routing", "xds"},
 	"internal/certs":            {"config", "internal/pki"},
 	"internal/pki":              {},

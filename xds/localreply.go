@@ -47,7 +47,8 @@ func (p problem) json() string {
 func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 	overloaded := problem{title: "Service Unavailable", reason: "backend-overloaded",
 		detail: "the backend has as many requests as it may have"}
-	mappers := append(b.transcodingReplies(),
+	mappers := append(b.transcodingReplies(), b.validationReplies()...)
+	mappers = append(mappers,
 		refusedConnect(),
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),

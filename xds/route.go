@@ -114,7 +114,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 		}
 		settings := map[string]*anypb.Any{}
 		if d.Needed {
-			settings[extAuthzFilter] = checkSettings(map[string]string{contextBackend: to.Backend})
+			settings[extAuthzFilter] = checkSettings(r, map[string]string{contextBackend: to.Backend})
 		}
 		b.underAdaptive(settings, to.Backend)
 		if len(settings) > 0 {
@@ -136,7 +136,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
 	settings := unjudged()
 	if d.Needed {
-		settings[extAuthzFilter] = checkSettings(checkContext(r, d, backend))
+		settings[extAuthzFilter] = checkSettings(r, checkContext(r, d, backend))
 	}
 	if r.CORS != nil {
 		settings[corsFilter] = mustAny(corsPolicy(r))
@@ -161,12 +161,23 @@ func unjudged() map[string]*anypb.Any { return map[string]*anypb.Any{extAuthzFil
 
 var noCheck = mustAny(&extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true}})
 
-func checkSettings(context map[string]string) *anypb.Any {
+// checkSettings are what a route has Check told. r is nil where it is none of the
+// config's.
+func checkSettings(r *config.Route, context map[string]string) *anypb.Any {
+	settings := &extauthzv3.CheckSettings{ContextExtensions: context}
+	if r != nil && r.OpenAPI != nil {
+		settings.WithRequestBody = wholeBody(r.OpenAPI.BodyBound())
+	}
 	return mustAny(&extauthzv3.ExtAuthzPerRoute{
-		Override: &extauthzv3.ExtAuthzPerRoute_CheckSettings{
-			CheckSettings: &extauthzv3.CheckSettings{ContextExtensions: context},
-		},
+		Override: &extauthzv3.ExtAuthzPerRoute_CheckSettings{CheckSettings: settings},
 	})
+}
+
+// wholeBody has Envoy hold a request's body, up to so many bytes, and send it with
+// the Check: what is larger is a 413. It comes with the route whose policy asks for
+// it, so that at no time a body that is to be judged passes unseen.
+func wholeBody(most int) *extauthzv3.BufferSettings {
+	return &extauthzv3.BufferSettings{MaxRequestBytes: uint32(most), AllowPartialMessage: false, PackAsBytes: true}
 }
 
 // routeAction is what all destinations of a route share.

@@ -231,7 +231,7 @@ var routeNotFound = problem{status: 404, title: "Not Found", reason: "route-not-
 func answering(name string, d Decision, p problem) *routev3.Route {
 	settings := unjudged()
 	if d.Needed {
-		settings[extAuthzFilter] = checkSettings(map[string]string{contextRoute: name, contextPolicy: d.Policy})
+		settings[extAuthzFilter] = checkSettings(nil, map[string]string{contextRoute: name, contextPolicy: d.Policy})
 	}
 	return &routev3.Route{
 		Name:                 name,

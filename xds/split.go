@@ -25,7 +25,7 @@ func (b builder) pinned(base *routev3.Route, r *config.Route, d Decision, p conf
 		if r.KeptByCaller() { // or else it does not matter to Check
 			context := checkContext(r, d, backend)
 			context[contextPinned] = "true"
-			route.TypedPerFilterConfig[extAuthzFilter] = checkSettings(context)
+			route.TypedPerFilterConfig[extAuthzFilter] = checkSettings(r, context)
 		}
 		out = append(out, route)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/openapi"
 	"github.com/gatewright/gatewright/internal/transcoding"
 )
 
@@ -31,6 +32,7 @@ func fields(before, after *config.Config) []Field {
 	f.maps("backends", reflect.ValueOf(before.Backends), reflect.ValueOf(after.Backends))
 	f.value("auth", reflect.ValueOf(before.Auth), reflect.ValueOf(after.Auth))
 	f.maps("limits", reflect.ValueOf(before.Limits), reflect.ValueOf(after.Limits))
+	f.maps("openapi", reflect.ValueOf(before.OpenAPI), reflect.ValueOf(after.OpenAPI))
 	f.value("rateLimitHeaders", reflect.ValueOf(before.RateLimitHeaders), reflect.ValueOf(after.RateLimitHeaders))
 	f.value("strangers", reflect.ValueOf(before.Strangers), reflect.ValueOf(after.Strangers))
 	f.lists("errors", reflect.ValueOf(before.Errors), reflect.ValueOf(after.Errors))
@@ -163,6 +165,10 @@ func (f *comparison) structs(path string, a, b reflect.Value) {
 		case field.Type == reflect.TypeFor[*transcoding.Set]():
 			if x, y := sumOf(a.Field(i)), sumOf(b.Field(i)); x != "" && y != "" && x != y {
 				f.add(path+".descriptor", "another content: %s → %s", x[:12], y[:12])
+			}
+		case field.Type == reflect.TypeFor[*openapi.Validator]():
+			if x, y := a.FieldByName("Sum").String(), b.FieldByName("Sum").String(); x != "" && y != "" && x != y {
+				f.add(path+".document", "another content: %s → %s", x[:12], y[:12])
 			}
 		case name == "-" || name == "":
 		case field.Tag.Get("secret") != "":

@@ -67,7 +67,7 @@ func (s *side) judge(r *config.Route) *judgement {
 func ordered(p *authz.Policy) *authz.Policy {
 	out := &authz.Policy{
 		AnyOf: orderedRequirements(p.AnyOf), AllOf: orderedRequirements(p.AllOf), Shadow: orderedRequirements(p.Shadow),
-		AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits),
+		AllowAnonymous: p.AllowAnonymous, Limits: slices.Clone(p.Limits), Validation: p.Validation,
 	}
 	slices.SortFunc(out.Limits, func(a, b *config.Limit) int { return cmp.Compare(a.Name, b.Name) })
 	return out
@@ -154,6 +154,12 @@ func (j *judgement) String() string {
 	}
 	for _, l := range j.asks.Limits {
 		text += ", limit " + l.Name
+	}
+	if v := j.asks.Validation; v != nil {
+		text += ", as " + v.Document + " says"
+		if v.Shadow {
+			text += " (in shadow)"
+		}
 	}
 	return fmt.Sprintf("route %s (%s), %s", j.route, text, j.goes)
 }

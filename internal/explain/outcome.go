@@ -26,6 +26,8 @@ type Outcome struct {
 	Sticky string `json:"sticky,omitempty"`
 	// Rollout says how the shares move by themselves.
 	Rollout string `json:"rollout,omitempty"`
+	// Document is what the request is held to before it goes to a backend.
+	Document string `json:"document,omitempty"`
 	// Call is what the request becomes where it is transcoded, or why it becomes
 	// nothing.
 	Call string `json:"call,omitempty"`
@@ -83,6 +85,9 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 		if q := r.Rewrite.Query; q != nil {
 			o.Changes = append(o.Changes, changes("query", &config.HeaderChanges{Set: q.Set, Add: q.Add, Remove: q.Remove, Rename: q.Rename})...)
 		}
+	}
+	if r.OpenAPI != nil {
+		o.Document = heldTo(c.OpenAPI[r.OpenAPI.Document], r.OpenAPI, asked.Method, path)
 	}
 	if t := r.GRPCTranscode; t != nil {
 		if o.Call, o.Path = call(t, asked, path); o.Path == "" {

@@ -176,7 +176,7 @@ func (o *Outcome) write(b *page) {
 		to.Breaker.write(b)
 	}
 	for _, said := range [][2]string{
-		{"rollout", o.Rollout}, {"pin", o.Pinned}, {"sticky", o.Sticky}, {"call", o.Call}, {"the backend sees", o.Host + o.Path}, {"mirror", strings.Join(o.Mirrors, "; ")}, {"headers", strings.Join(o.Changes, "; ")}, {"bodies", strings.Join(o.Bodies, "; ")},
+		{"rollout", o.Rollout}, {"pin", o.Pinned}, {"sticky", o.Sticky}, {"document", o.Document}, {"call", o.Call}, {"the backend sees", o.Host + o.Path}, {"mirror", strings.Join(o.Mirrors, "; ")}, {"headers", strings.Join(o.Changes, "; ")}, {"bodies", strings.Join(o.Bodies, "; ")},
 		{"timeout", o.Timeout}, {"retries", o.Retry}, {"upgrades", o.Upgrade}, {"CORS", o.CORS},
 	} {
 		if said[1] != "" {

@@ -91,7 +91,7 @@ func (p *Plan) judge(before *Plan) {
 func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
 		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
-		maps.Equal(a.Limits, b.Limits) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) && reflect.DeepEqual(a.Errors, b.Errors) &&
+		maps.Equal(a.Limits, b.Limits) && maps.Equal(a.OpenAPI, b.OpenAPI) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) && reflect.DeepEqual(a.Errors, b.Errors) &&
 		sameBreakers(a.Backends, b.Backends)
 }
 
