@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 )
 
 // AllowedMethods are the methods that pages of other origins may use on a
@@ -11,6 +12,38 @@ func (r *Route) AllowedMethods() []string {
 		return r.CORS.Methods
 	}
 	return r.Match.takenMethods()
+}
+
+// grpcWebRequestHeaders and grpcWebResponseHeaders are what pages send with calls of
+// gRPC-Web, and must read of an answer that is its end as well.
+var (
+	grpcWebRequestHeaders  = []string{"Content-Type", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout"}
+	grpcWebResponseHeaders = []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"}
+)
+
+// AllowedHeaders are the headers that pages of other origins may send to a route with
+// a CORS policy.
+func (r *Route) AllowedHeaders() []string {
+	return r.withGRPCWeb(r.CORS.Headers, grpcWebRequestHeaders)
+}
+
+// ExposedHeaders are those that they may read of its answers.
+func (r *Route) ExposedHeaders() []string {
+	return r.withGRPCWeb(r.CORS.ExposeHeaders, grpcWebResponseHeaders)
+}
+
+// withGRPCWeb adds what gRPC-Web needs to a list that does not have it already.
+func (r *Route) withGRPCWeb(names, needed []string) []string {
+	if !r.GRPCWeb {
+		return names
+	}
+	out := slices.Clone(names)
+	for _, name := range needed {
+		if !slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // takenMethods are the methods that a match takes, of those that can be named.

@@ -30,8 +30,12 @@ func TestDecodeEveryField(t *testing.T) {
 	ms := func(n int) Duration { return Duration(time.Duration(n) * time.Millisecond) }
 	want := &Config{
 		Listeners: []*Listener{
-			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16)},
+			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16), Trailers: true, ForwardExpect: true},
 			{Name: "balanced", Address: "[::]:8081", TrustedProxies: []string{}, ProxyProtocol: &ProxyProtocol{From: []string{"10.0.0.0/8"}, Optional: true}},
+			{Name: "bounded", Address: "[::]:8082", Bounds: &Bounds{
+				MaxHeaderBytes: 8192, MaxHeaders: 50, MaxBodyBytes: 1 << 20, HeadersTimeout: ms(5000), RequestTimeout: ms(60_000), IdleTimeout: ms(120_000),
+				StreamIdleTimeout: ms(30_000), MaxStreams: 20, MaxConnections: 1000, MaxRequestsPerConnection: 10_000, MaxConnectionDuration: ms(3_600_000),
+			}},
 			{Name: "secure", Address: "[::]:8443", TLS: &ListenerTLS{
 				Certificates: []*Certificate{
 					{Name: "../certs/edge.crt", Cert: "testdata/certs/edge.crt", Key: "testdata/certs/edge.key"},
@@ -67,7 +71,7 @@ func TestDecodeEveryField(t *testing.T) {
 					Webhook:  &Webhook{URL: "http://hooks.internal/breakers", AuthorizationEnv: "PATH", PlainHTTP: true},
 				},
 			},
-			"chat": {Name: "chat", Endpoints: []*Endpoint{{Address: "10.0.0.6:9000"}}, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
+			"chat": {Name: "chat", Endpoints: []*Endpoint{{Address: "10.0.0.6:9000"}}, Trailers: true, Connections: &Connections{RetryBudget: &RetryBudget{Percent: percent(12.5), MinConcurrent: 5, Interval: ms(1000)}}, Breaker: &Breaker{Fallback: &BreakerFallback{Backend: "users-v1"}}},
 			"zoned": {
 				Name: "zoned", Endpoints: []*Endpoint{{Address: "10.0.1.1:9000", Weight: 3, Zone: "eu-1a"}, {Address: "10.0.2.1:9000", Zone: "eu-1b", Priority: 1}},
 				LoadBalancing: &LoadBalancing{
@@ -273,10 +277,11 @@ func TestDecodeEveryField(t *testing.T) {
 					GRPC: &GRPCMatch{Service: "shop.v1.Orders", Method: "Get"},
 					// What it means.
 					Path: "/shop.v1.Orders/Get", Methods: []string{"POST"},
-					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc([+;].*)?`}, "X-Version": {Exact: "2"}},
+					Headers: map[string]ValueMatch{"Content-Type": {Regex: `application/grpc(-web(-text)?)?([+;].*)?`}, "X-Version": {Exact: "2"}},
 				},
 				Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
 				Mirrors: []*Mirror{{Backend: "users-v1"}, {Backend: "users-v2", Percent: percent(10)}},
+				Stream:  true, GRPCWeb: true,
 			},
 			{
 				Name: "chat", Match: Match{Path: "/chat"}, Auth: &RouteAuth{Public: true},

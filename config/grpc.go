@@ -25,6 +25,10 @@ var isGRPC = regexp.MustCompile("^" + grpcContentType + "$")
 // IsGRPC tells a content type of gRPC.
 func IsGRPC(contentType string) bool { return isGRPC.MatchString(contentType) }
 
+// grpcWebContentType is for the calls of both, of gRPC-Web in binary and in text
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
+const grpcWebContentType = `application/grpc(-web(-text)?)?([+;].*)?`
+
 // contentType is a header's name as Match.Headers of a gRPC match has it.
 const contentType = "Content-Type"
 
@@ -42,10 +46,10 @@ func (g *GRPCMatch) path() string {
 }
 
 // spellOut writes what a gRPC match means into the fields that say the same of
-// any request. So whoever orders, compares or compiles routes need not know of
+// any request; web is whether it takes gRPC-Web, too. So whoever orders, compares or compiles routes need not know of
 // gRPC: Path, Methods and Headers are the whole meaning of a match. What the
 // file has there itself is left, for the rules to judge.
-func (m *Match) spellOut() {
+func (m *Match) spellOut(web bool) {
 	if m.GRPC == nil {
 		return
 	}
@@ -56,6 +60,9 @@ func (m *Match) spellOut() {
 		m.Methods = []string{"POST"}
 	}
 	headers := map[string]ValueMatch{contentType: {Regex: grpcContentType}}
+	if web {
+		headers[contentType] = ValueMatch{Regex: grpcWebContentType}
+	}
 	for name, value := range m.Headers {
 		if strings.EqualFold(name, contentType) {
 			return

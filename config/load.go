@@ -53,7 +53,7 @@ func ParseBeside(folder, file string, data []byte, beside Beside) (*Config, erro
 	cfg := decode(root, r)
 	cfg.resolvePaths(folder)
 	for _, route := range cfg.Routes {
-		route.Match.spellOut()
+		route.Match.spellOut(route.GRPCWeb)
 	}
 	validate(cfg, r, beside)
 	if err := r.err(); err != nil {

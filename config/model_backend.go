@@ -15,6 +15,10 @@ type Backend struct {
 	DNS *DNS `yaml:"dns"`
 	// Protocol is what the backend speaks. The empty string means http1.
 	Protocol Protocol `yaml:"protocol"`
+	// Trailers passes on the trailers of messages to and from a backend that speaks
+	// HTTP/1.1; in HTTP/2 they always are. Clients of HTTP/1.1 have them where
+	// Listener.Trailers says so.
+	Trailers bool `yaml:"trailers"`
 	// LoadBalancing picks the endpoint. Nil means round_robin.
 	LoadBalancing *LoadBalancing `yaml:"loadBalancing"`
 	// SessionAffinity keeps each client on one endpoint. Nil does not.

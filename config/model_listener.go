@@ -26,6 +26,19 @@ type Listener struct {
 	// ProxyProtocol takes the address of the client from a header in front of each
 	// connection, in which a load balancer of TCP says it. Nil reads none.
 	ProxyProtocol *ProxyProtocol `yaml:"proxyProtocol"`
+	// Bounds are what the listener takes of its clients. Nil is the defaults, with
+	// Envoy's own words to those who go beyond them; otherwise, also where nothing is
+	// in it, they get a problem document.
+	Bounds *Bounds `yaml:"bounds"`
+	// Trailers passes on the trailers of HTTP/1.1 messages, both ways, as those of
+	// HTTP/2 and HTTP/3 always are: what stands behind a chunked body. Backends of
+	// HTTP/1.1 have a word on it of their own, Backend.Trailers. Without it they are
+	// taken away, which RFC 9110 allows (section 6.5.1).
+	Trailers bool `yaml:"trailers"`
+	// ForwardExpect passes a client's "Expect: 100-continue" on to the backend, which
+	// then says whether it wants the body. Without it the gateway says so by itself,
+	// before anybody has looked at the request, and no backend sees the header.
+	ForwardExpect bool `yaml:"forwardExpect"`
 }
 
 // ProxyProtocol is how a listener reads PROXY protocol headers, of version 1 and 2

@@ -25,12 +25,22 @@ type Route struct {
 	Sticky []StickyPart `yaml:"sticky"`
 	// Rollout moves the weights by outcomes.
 	Rollout *Rollout `yaml:"rollout"`
-	// Timeout is for the whole request, retries included. 0 means 15s.
-	// An upgraded connection has none: only IdleTimeout ends it.
+	// Timeout is for the whole request, retries included. 0 means 15s, and no bound
+	// where the match is for gRPC: a call has its client's deadline. An upgraded
+	// connection has none: only IdleTimeout ends it.
 	Timeout Duration `yaml:"timeout"`
+	// Stream lets answers go on for as long as they move: server-sent events, long
+	// downloads, watches. Timeout then bounds only the time until the answer begins,
+	// of each attempt.
+	Stream bool `yaml:"stream"`
 	// IdleTimeout ends a request, a stream or an upgraded connection on which
-	// nothing has moved for so long, in either direction. 0 means 5m.
+	// nothing has moved for so long, in either direction. 0 means the listener's
+	// (5m), and 1h where Stream is set, or Timeout is not and the match is for gRPC.
 	IdleTimeout Duration `yaml:"idleTimeout"`
+	// GRPCWeb takes calls of gRPC-Web, too, which browsers can make, and turns them
+	// into those of gRPC. Only with a match for gRPC. What the protocol's clients
+	// need of CORS is added to the route's, if it has any.
+	GRPCWeb bool `yaml:"grpcWeb"`
 	// Upgrades are the protocols that a client may switch its connection to
 	// (RFC 9110, section 7.8), as websocket, in lower case. Empty is none: a
 	// request that asks to switch is answered with 403.

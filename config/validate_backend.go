@@ -22,6 +22,7 @@ func (c *checker) backend(at *place, b *Backend) {
 	if b.SessionAffinity != nil {
 		c.sessionAffinity(at.key("sessionAffinity"), b)
 	}
+	c.must(!b.Trailers || !b.SpeaksHTTP2(), at.key("trailers"), "must not stand beside this protocol: HTTP/2 always has them")
 	if b.HealthCheck != nil {
 		c.healthCheck(at.key("healthCheck"), b.HealthCheck, b)
 	}

@@ -17,7 +17,7 @@ var corsHeaders = headers("", "access-control-")
 // cors judges the policy of a route at the route.
 func (c *checker) cors(at *place, r *Route) {
 	p, in := r.CORS, at.key("cors")
-	c.must(r.Match.GRPC == nil, in, "must not stand on a route for gRPC: browsers do not speak it")
+	c.must(r.Match.GRPC == nil || r.GRPCWeb, in, "must not stand on a route for gRPC: browsers do not speak it, but gRPC-Web (grpcWeb: true)")
 	c.words(in.key("origins"), p.Origins)
 	for i, origin := range p.Origins {
 		c.obey(in.key("origins").index(i), originRule(origin))

@@ -32,6 +32,9 @@ func (c *checker) listener(at *place, l *Listener) {
 		c.listenerTLS(at.key("tls"), l.TLS)
 	}
 	c.proxiesBefore(at, l)
+	if l.Bounds != nil {
+		c.bounds(at.key("bounds"), l.Bounds)
+	}
 }
 
 // boundAddresses are the addresses of the valid listeners, by port.

@@ -64,7 +64,9 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(r.Rollout == nil, at.key("rollout"), rule)
 		c.must(len(r.Sticky) == 0, at.key("sticky"), rule)
 		c.must(r.Timeout == 0, at.key("timeout"), rule)
+		c.must(!r.Stream, at.key("stream"), rule)
 		c.must(r.IdleTimeout == 0, at.key("idleTimeout"), rule)
+		c.must(!r.GRPCWeb, at.key("grpcWeb"), rule)
 		c.must(len(r.Upgrades) == 0, at.key("upgrades"), rule)
 		c.must(r.Retry == nil, at.key("retry"), rule)
 		c.must(r.Hedge == nil, at.key("hedge"), rule)
@@ -94,14 +96,16 @@ func (c *checker) target(at *place, r *Route) {
 	c.atMost(at.key("timeout"), r.Timeout, maxDuration)
 	c.atMost(at.key("idleTimeout"), r.IdleTimeout, maxDuration)
 	c.upgrades(at, r)
+	c.must(!r.GRPCWeb || r.Match.GRPC != nil, at.key("grpcWeb"), "needs a match for gRPC: of other requests there is nothing to turn into calls")
 	if r.Retry != nil {
-		c.retry(at.key("retry"), r.Retry, r.Timeout.Or(DefaultRouteTimeout))
+		c.retry(at.key("retry"), r.Retry, r.Times().longest())
 	}
 	if r.CORS != nil {
 		c.cors(at, r)
 	}
 	if r.Hedge != nil {
-		c.hedge(at, r, r.Timeout.Or(DefaultRouteTimeout))
+		c.must(!r.Stream, at.key("hedge"), "must not stand beside stream: a stream that is sent twice is served twice for as long as it lasts")
+		c.hedge(at, r, r.Times().longest())
 	}
 	if r.Rewrite != nil {
 		c.rewrite(at.key("rewrite"), r)

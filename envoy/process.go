@@ -89,6 +89,9 @@ func (p *Process) prepare() error {
 		// Each run has an Envoy of its own: no shared memory with another.
 		"--disable-hot-restart",
 		"--log-level", "warning",
+		// A line for each body that is too long, with the path and its query: clients
+		// could fill the log, and secrets stand in it. The access log has the request.
+		"--component-log-level", "http:critical",
 		"--log-format", "envoy %L %n: %v",
 		// Envoy's default is 10 s, long for somebody who watches the log.
 		"--file-flush-interval-msec", "200",

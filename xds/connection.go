@@ -55,7 +55,7 @@ func seconds(d config.Duration) *wrapperspb.UInt32Value {
 // whose connections do not last as long as by default; for all others, none are needed.
 func protocolOptions(backend *config.Backend) map[string]*anypb.Any {
 	common := ofEachConnection(backend.Connections)
-	if common == nil && !backend.SpeaksHTTP2() {
+	if common == nil && !backend.SpeaksHTTP2() && !backend.Trailers {
 		return nil
 	}
 	return map[string]*anypb.Any{
@@ -74,7 +74,7 @@ func spoken(backend *config.Backend) *upstreamhttpv3.HttpProtocolOptions_Explici
 		}
 	}
 	return &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
-		ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+		ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: backend.Trailers}},
 	}
 }
 
@@ -94,7 +94,7 @@ func ofEachConnection(n *config.Connections) *corev3.HttpProtocolOptions {
 // upstreamHTTP2 are the settings of HTTP/2: those of clients' connections, unless the
 // backend says otherwise.
 func upstreamHTTP2(n *config.Connections) *corev3.Http2ProtocolOptions {
-	out := http2Options()
+	out := http2Options(config.DefaultMaxStreams)
 	if n == nil || n.HTTP2 == nil {
 		return out
 	}

@@ -120,8 +120,8 @@ func varyByOrigin() *corev3.HeaderValueOption {
 func corsPolicy(r *config.Route) *corsv3.CorsPolicy {
 	p := &corsv3.CorsPolicy{
 		AllowMethods:     strings.Join(r.AllowedMethods(), ","),
-		AllowHeaders:     strings.Join(r.CORS.Headers, ","),
-		ExposeHeaders:    strings.Join(r.CORS.ExposeHeaders, ","),
+		AllowHeaders:     strings.Join(r.AllowedHeaders(), ","),
+		ExposeHeaders:    strings.Join(r.ExposedHeaders(), ","),
 		AllowCredentials: wrapperspb.Bool(r.CORS.Credentials),
 	}
 	if r.CORS.MaxAge > 0 {

@@ -45,7 +45,7 @@ func darkCluster(name string, canary *config.Backend) *clusterv3.Cluster {
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:                durationpb.New(connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(clusterBufferLimit),
-		TypedExtensionProtocolOptions: protocolOptions(&config.Backend{Protocol: canary.Protocol}),
+		TypedExtensionProtocolOptions: protocolOptions(&config.Backend{Protocol: canary.Protocol, Trailers: canary.Trailers}),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
@@ -68,8 +68,8 @@ func (b builder) darkListener(name string, r *config.Route, canary string) *list
 		PreserveExternalRequestId:  true,
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		InternalAddressConfig:      nobodyIsInternal(),
-		CommonHttpProtocolOptions:  &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleTimeout)},
-		Http2ProtocolOptions:       http2Options(),
+		CommonHttpProtocolOptions:  &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(config.DefaultIdleTimeout)},
+		Http2ProtocolOptions:       http2Options(config.DefaultMaxStreams),
 		HttpFilters:                []*hcmv3.HttpFilter{httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true})},
 		AccessLog:                  []*accesslogv3.AccessLog{accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(name))},
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
@@ -79,7 +79,9 @@ func (b builder) darkListener(name string, r *config.Route, canary string) *list
 				Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: ""}},
 				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: canary},
-					Timeout:          durationpb.New(darkTimeout(r)),
+					Timeout:          durationpb.New(sooner(r.Times().Whole)),
+					IdleTimeout:      idle(r),
+					RetryPolicy:      beginsWithin(sooner(r.Times().Begin)),
 				}},
 			}}}},
 		}},
@@ -96,9 +98,6 @@ func (b builder) darkListener(name string, r *config.Route, canary string) *list
 	}
 }
 
-// darkTimeout is somewhat less than the route's, by which the copy is given up: or it
-// would look as if a client had left a canary that does not answer.
-func darkTimeout(r *config.Route) time.Duration {
-	whole := r.Timeout.Or(config.DefaultRouteTimeout)
-	return whole - whole/20
-}
+// sooner is a time somewhat shorter than the route's, by which the copy is given up: or
+// it would look as if a client had left a canary that does not answer.
+func sooner(time time.Duration) time.Duration { return time - time/20 }

@@ -21,13 +21,7 @@ import (
 // use for, as X-Forwarded-Host. Where no proxy is believed the backend is to see
 // what Envoy knows, and no more.
 func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.TypedExtensionConfig {
-	m := &earlyv3.HeaderMutation{}
-	for _, prefix := range takenPrefixes(p.believed()) {
-		m.Mutations = append(m.Mutations, withoutPrefix(prefix))
-	}
-	for _, name := range takenHeaders(b.config, p.believed()) {
-		m.Mutations = append(m.Mutations, without(name))
-	}
+	m := &earlyv3.HeaderMutation{Mutations: b.takeAway(p)}
 	m.Mutations = append(m.Mutations, setTreePath())
 	if b.form == Scoped {
 		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
@@ -36,6 +30,18 @@ func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.
 		Name:        "gatewright.headers",
 		TypedConfig: mustAny(m),
 	}}
+}
+
+// takeAway takes out of a message what clients may not set.
+func (b builder) takeAway(p peerKind) []*mutationv3.HeaderMutation {
+	var out []*mutationv3.HeaderMutation
+	for _, prefix := range takenPrefixes(p.believed()) {
+		out = append(out, withoutPrefix(prefix))
+	}
+	for _, name := range takenHeaders(b.config, p.believed()) {
+		out = append(out, without(name))
+	}
+	return out
 }
 
 // Takes tells whether every listener takes a header out of the requests of

@@ -66,6 +66,10 @@ const controlTimeout = time.Second
 // The first filter answers preflights, which carry no credential to judge, and
 // tells browsers who may read an answer, a denial included.
 //
+// What turns gRPC-Web into gRPC comes before all that denies, so that a denial is an
+// answer of gRPC, and meets it on its way back. The bound of bodies comes before the
+// judge, too: what says that it is too long costs no judgement.
+//
 // Those that bound the requests at once of a backend come last: what is denied before
 // is no load of the backend's, and the time that a judgement takes none of its own.
 //
@@ -93,6 +97,9 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, b.clientRequest()))
 	}
+	chain = append(chain, b.grpcWebFilters()...)
+	chain = append(chain, bodyBound(l)...)
+	chain = append(chain, b.trailers(p)...)
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))

@@ -47,7 +47,8 @@ func FormFor(c *config.Config) Form {
 // name, finds its table in a second attempt. Envoy has decided by then whether its
 // connection may be upgraded, and which filters that are off but for some routes are on
 // for it. So there is one table where every host may be upgraded, and where a backend has
-// adaptiveConcurrency, a bound that nobody may pass by another spelling of a host.
+// adaptiveConcurrency, a bound that nobody may pass by another spelling of a host, or a
+// route speaks gRPC-Web.
 func OnlyTable(c *config.Config) bool {
 	for _, b := range c.Backends {
 		if b.AdaptiveConcurrency != nil {
@@ -55,6 +56,6 @@ func OnlyTable(c *config.Config) bool {
 		}
 	}
 	return slices.ContainsFunc(c.Routes, func(r *config.Route) bool {
-		return len(r.Upgrades) > 0 && (len(r.Match.Hosts) == 0 || slices.ContainsFunc(r.Match.Hosts, wildcard))
+		return r.GRPCWeb || len(r.Upgrades) > 0 && (len(r.Match.Hosts) == 0 || slices.ContainsFunc(r.Match.Hosts, wildcard))
 	})
 }

@@ -1,30 +1,25 @@
 package xds
 
 import (
-	"time"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatewright/gatewright/config"
 )
 
-// The bounds of a listener that faces the Internet, after Envoy's edge best
-// practices (https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge).
+// What is held of a client's connection, and of a stream of HTTP/2 or HTTP/3, after
+// Envoy's edge best practices
+// (https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge).
+// What else bounds a listener is in bounds.go.
 const (
 	listenerBufferLimit   = 32 << 10
-	http2MaxStreams       = 100
 	http2StreamWindow     = 64 << 10
 	http2ConnectionWindow = 1 << 20
-	headersTimeout        = 10 * time.Second
-	idleTimeout           = time.Hour
-	streamIdleTimeout     = 5 * time.Minute
 )
 
 // listener is Envoy's listener for one of ours.
@@ -48,10 +43,10 @@ func (b builder) filterChains(l *config.Listener) []*listenerv3.FilterChain {
 			Name:             p.name,
 			FilterChainMatch: p.match,
 			TransportSocket:  transportSocket(l),
-			Filters: []*listenerv3.Filter{{
+			Filters: append(connectionLimit(l), &listenerv3.Filter{
 				Name:       "envoy.filters.network.http_connection_manager",
 				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(b.connectionManager(l, p))},
-			}},
+			}),
 		})
 	}
 	return out
@@ -73,20 +68,19 @@ func (b builder) connectionManager(l *config.Listener, p peerKind) *hcmv3.HttpCo
 		InternalAddressConfig:        nobodyIsInternal(),
 
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout:                  durationpb.New(idleTimeout),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
 		},
-		Http2ProtocolOptions:  http2Options(),
-		RequestHeadersTimeout: durationpb.New(headersTimeout),
-		StreamIdleTimeout:     durationpb.New(streamIdleTimeout),
-		ServerName:            "gatewright",
+		HttpProtocolOptions: http1Options(l),
+		Proxy_100Continue:   l.ForwardExpect,
+		ServerName:          "gatewright",
 
 		EarlyHeaderMutationExtensions: b.earlyHeaderMutations(l, p),
 		HttpFilters:                   b.httpFilters(l, p),
-		LocalReplyConfig:              b.localReplies(),
+		LocalReplyConfig:              b.localReplies(l),
 		AccessLog:                     b.accessLogs(l),
 		Tracing:                       tracing(),
 	}
+	bound(m, l.Bound())
 	forwardClientCertificate(m, l)
 	believeNetworks(m, p)
 	if b.form == Scoped {
@@ -110,9 +104,17 @@ func nobodyIsInternal() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	}
 }
 
-func http2Options() *corev3.Http2ProtocolOptions {
+// http1Options are those of HTTP/1.1; Envoy's own need no word.
+func http1Options(l *config.Listener) *corev3.Http1ProtocolOptions {
+	if !l.Trailers {
+		return nil
+	}
+	return &corev3.Http1ProtocolOptions{EnableTrailers: true}
+}
+
+func http2Options(maxStreams int) *corev3.Http2ProtocolOptions {
 	return &corev3.Http2ProtocolOptions{
-		MaxConcurrentStreams:        wrapperspb.UInt32(http2MaxStreams),
+		MaxConcurrentStreams:        wrapperspb.UInt32(uint32(maxStreams)),
 		InitialStreamWindowSize:     wrapperspb.UInt32(http2StreamWindow),
 		InitialConnectionWindowSize: wrapperspb.UInt32(http2ConnectionWindow),
 	}

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"encoding/json"
+	"slices"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -10,6 +11,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // problemContentType is the media type of RFC 9457.
@@ -44,12 +47,11 @@ func (p problem) json() string {
 // localReplies give Envoy's own failures a body with a reason. The first
 // mapper whose filter fits is used; what none fits (the denials of Check, a
 // route's own response) goes out as it is.
-func (b builder) localReplies() *hcmv3.LocalReplyConfig {
+func (b builder) localReplies(l *config.Listener) *hcmv3.LocalReplyConfig {
 	overloaded := problem{title: "Service Unavailable", reason: "backend-overloaded",
 		detail: "the backend has as many requests as it may have"}
-	mappers := append(b.transcodingReplies(), b.validationReplies()...)
+	mappers := slices.Concat(b.transcodingReplies(), b.validationReplies(), []*hcmv3.ResponseMapper{refusedConnect()}, ofRequests(l))
 	mappers = append(mappers,
-		refusedConnect(),
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),
 		replyFor(upgradeRefused(), problem{title: "Forbidden", reason: "upgrade-refused",
@@ -80,6 +82,42 @@ func (b builder) localReplies() *hcmv3.LocalReplyConfig {
 		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
 	}
 	return &hcmv3.LocalReplyConfig{Mappers: b.inOwnBodies(mappers)}
+}
+
+// ofRequests are the answers to requests that Envoy takes for none, or that go beyond
+// what the listener takes: they come before a route is looked for, or whichever it is.
+// A listener that says no bounds leaves them in Envoy's words.
+func ofRequests(l *config.Listener) []*hcmv3.ResponseMapper {
+	if l.Bounds == nil {
+		return nil
+	}
+	var out []*hcmv3.ResponseMapper
+	for _, p := range []problem{
+		{400, "Bad Request", "request-malformed", "the request is no HTTP that the gateway takes"},
+		{408, "Request Timeout", "request-timeout", "the request was not whole in time"},
+		{413, "Content Too Large", "body-too-large", "the body of the request is larger than may be"},
+		{426, "Upgrade Required", "version-unsupported", "the gateway speaks HTTP/1.1 and later"},
+		{431, "Request Header Fields Too Large", "headers-too-large", "the request has more headers than may be, or larger ones"},
+		{501, "Not Implemented", "coding-unsupported", "the gateway knows no transfer coding but chunked"},
+	} {
+		out = append(out, replyFor(all(statusIs(p.status), envoysOwn()), p))
+	}
+	return out
+}
+
+// envoysOwn is an answer that is neither a route's own nor the judge's.
+func envoysOwn() *accesslogv3.AccessLogFilter {
+	return expression("!(response.code_details in ['direct_response', 'ext_authz_denied'])")
+}
+
+// statusIs is an answer with this status.
+func statusIs(status int) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
+		StatusCodeFilter: &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
+			Op:    accesslogv3.ComparisonFilter_EQ,
+			Value: &corev3.RuntimeUInt32{DefaultValue: uint32(status), RuntimeKey: "gatewright.never_set"},
+		}},
+	}}
 }
 
 // detailed is an answer of which Envoy says no more than these details.
@@ -125,16 +163,10 @@ func judgeSilent() *accesslogv3.AccessLogFilter { return all(flags("UAEX"), noRe
 // upgradeRefused is a request to switch protocols on a route that does not say
 // so: Envoy's own 403, which has no flag. Check's would have a reason.
 func upgradeRefused() *accesslogv3.AccessLogFilter {
-	forbidden := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
-		StatusCodeFilter: &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
-			Op:    accesslogv3.ComparisonFilter_EQ,
-			Value: &corev3.RuntimeUInt32{DefaultValue: 403, RuntimeKey: "gatewright.never_set"},
-		}},
-	}}
 	asked := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{
 		HeaderFilter: &accesslogv3.HeaderFilter{Header: present("upgrade")},
 	}}
-	return all(forbidden, asked, noReason())
+	return all(statusIs(403), asked, noReason())
 }
 
 // noReason is a request that Check has given no reason for.

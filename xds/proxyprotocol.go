@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"time"
+
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	"google.golang.org/protobuf/proto"
@@ -28,7 +30,7 @@ func listenerFiltersTimeout(l *config.Listener) *durationpb.Duration {
 	if l.ProxyProtocol == nil {
 		return nil
 	}
-	return durationpb.New(headersTimeout)
+	return durationpb.New(time.Duration(l.Bound().HeadersTimeout))
 }
 
 func listenerFilter(name string, m proto.Message) *listenerv3.ListenerFilter {

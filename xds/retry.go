@@ -3,6 +3,7 @@ package xds
 import (
 	"slices"
 	"strings"
+	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -12,19 +13,23 @@ import (
 )
 
 // retryPolicy repeats what failed, on another endpoint where there is one.
-// Without any attempts it only bounds the first.
-func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
+// Without any attempts it only bounds the first. Each attempt ends where its answer
+// has not begun within a time; 0 is none.
+func retryPolicy(r *config.Retry, begin time.Duration) *routev3.RetryPolicy {
 	if r == nil {
-		return nil
+		return beginsWithin(begin)
+	}
+	if r.PerTryTimeout > 0 {
+		begin = time.Duration(r.PerTryTimeout)
 	}
 	if r.Attempts == 0 {
-		return &routev3.RetryPolicy{NumRetries: wrapperspb.UInt32(0), PerTryTimeout: durationOrNil(r.PerTryTimeout)}
+		return beginsWithin(begin)
 	}
 	p := &routev3.RetryPolicy{
 		RetryOn:              strings.Join(retryOn(r), ","),
 		RetriableStatusCodes: statusCodes(r.Codes),
 		NumRetries:           wrapperspb.UInt32(uint32(r.Attempts)),
-		PerTryTimeout:        durationOrNil(r.PerTryTimeout),
+		PerTryTimeout:        durationOrNil(config.Duration(begin)),
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 			Name: "envoy.retry_host_predicates.previous_hosts",
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
@@ -43,6 +48,14 @@ func retryPolicy(r *config.Retry) *routev3.RetryPolicy {
 	}
 	p.RateLimitedRetryBackOff = retryAfter(backoff.RetryAfter)
 	return p
+}
+
+// beginsWithin bounds the only attempt, until its answer begins. 0 does not.
+func beginsWithin(begin time.Duration) *routev3.RetryPolicy {
+	if begin == 0 {
+		return nil
+	}
+	return &routev3.RetryPolicy{NumRetries: wrapperspb.UInt32(0), PerTryTimeout: durationpb.New(begin)}
 }
 
 // retriedBackends are the names of the backends that some route asks again.

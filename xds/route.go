@@ -143,6 +143,7 @@ func filterSettings(r *config.Route, d Decision, backend string) map[string]*any
 	}
 	withOwnFilters(settings, r)
 	underTranscoding(settings, r.GRPCTranscode)
+	underGRPCWeb(settings, r)
 	return settings
 }
 
@@ -182,12 +183,14 @@ func wholeBody(most int) *extauthzv3.BufferSettings {
 
 // routeAction is what all destinations of a route share.
 func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *routev3.RouteAction {
+	times := r.Times()
 	action := &routev3.RouteAction{
-		Timeout:     durationpb.New(r.Timeout.Or(config.DefaultRouteTimeout)),
-		IdleTimeout: durationOrNil(r.IdleTimeout),
-		RetryPolicy: retryPolicy(r.Retry),
+		Timeout:     durationpb.New(times.Whole),
+		IdleTimeout: idle(r),
+		RetryPolicy: retryPolicy(r.Retry, times.Begin),
 		HedgePolicy: hedgePolicy(r.Hedge),
 
+		MaxStreamDuration:     deadline(r, times),
 		UpgradeConfigs:        upgrades(r.Upgrades),
 		RequestMirrorPolicies: mirrors(r),
 	}
@@ -196,6 +199,22 @@ func (b builder) routeAction(r *config.Route, p config.RateLimitPlacement) *rout
 		action.RateLimits = b.rateLimitActions(r)
 	}
 	return action
+}
+
+// deadline has Envoy keep a call's own deadline (grpc-timeout) where the route has no
+// time for it: nothing else would end a call that its backend never answers, and whose
+// client has forgotten it.
+func deadline(r *config.Route, t config.Times) *routev3.RouteAction_MaxStreamDuration {
+	if r.Match.GRPC == nil || t.Whole > 0 || t.Begin > 0 {
+		return nil
+	}
+	return &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: durationpb.New(0)}
+}
+
+// idle is the time in which something of a route's request must move; nil leaves it to
+// the listener.
+func idle(r *config.Route) *durationpb.Duration {
+	return durationOrNil(config.Duration(r.Times().Idle))
 }
 
 // durationOrNil is a duration, or nothing where it is 0: to Envoy a 0 is no

@@ -101,10 +101,22 @@ func outcome(c *config.Config, r *config.Route, asked Asked, side authz.Side, pa
 		}
 		o.Mirrors = append(o.Mirrors, m.Backend+" gets a copy of "+share)
 	}
-	o.Timeout = config.Duration(r.Timeout.Or(config.DefaultRouteTimeout)).String()
+	o.Timeout = timeout(r.Times())
 	o.Retry = retry(r)
 	o.Upgrade = upgrade(r, asked)
 	return o
+}
+
+// timeout says how long a request may take.
+func timeout(t config.Times) string {
+	switch {
+	case t.Whole > 0:
+		return config.Duration(t.Whole).String()
+	case t.Begin > 0:
+		return config.Duration(t.Begin).String() + " until the answer begins, which then may go on while something moves every " + config.Duration(t.Idle).String()
+	default:
+		return "none but the call's own deadline, while something moves every " + config.Duration(t.Idle).String()
+	}
 }
 
 func backendOf(c *config.Config, r *config.Route, name, share string) Backend {

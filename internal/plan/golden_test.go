@@ -194,7 +194,7 @@ func withRoutes(t *testing.T, l *listenerv3.Listener, r xds.Resources) *listener
 	l = proto.Clone(l).(*listenerv3.Listener)
 	for _, chain := range l.GetFilterChains() {
 		withStaticSecrets(t, chain.GetTransportSocket())
-		withStaticRoutes(t, chain.GetFilters()[0], r)
+		withStaticRoutes(t, chain.GetFilters()[len(chain.GetFilters())-1], r)
 	}
 	return l
 }
