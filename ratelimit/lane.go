@@ -2,20 +2,16 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
-const (
-	// mostFlying is how many calls of the script a lane has under way at once.
-	// One keeps the order; a second one would only share Redis' one thread with
-	// it, and halve what a call carries.
-	mostFlying = 1
-	// mostTogether is how many requests share a call: at some microseconds of
-	// Redis' thread each, others that use this Redis wait for less than a
-	// millisecond.
-	mostTogether = 128
-)
+// mostTogether is how many requests share a call: at some microseconds of Redis'
+// thread each, others that use this Redis wait for less than a millisecond.
+const mostTogether = 128
 
 // replied is what Redis says to one call: results, or an error, after which the
 // call may have been done or not.
@@ -28,10 +24,13 @@ type replied struct {
 type server func(ctx context.Context, calls []call) []replied
 
 // lane is the way to one Redis server. There is one call of the script under way
-// at a time; requests that come meanwhile go together with the next one. The
-// goroutine of a request that finds the lane free makes the call; when it is back,
-// that of the first request which waits makes the next one, for all that wait. So
-// there is no timer, no goroutine of its own, and no delay where there is no load.
+// at a time: a second one would only share Redis' one thread with it, and halve what
+// a call carries. Requests that come meanwhile go together with the next one, which is
+// sent before anybody goes on with what the last one has said. So there is no timer,
+// no delay where there is no load, and where there is some, Redis is not kept waiting.
+//
+// The goroutine of a request that finds the lane free makes the call; for those that
+// wait, and for requests without a goroutine, one of the lane's does.
 //
 // No request waits longer than the guard's timeout, in the queue and with Redis
 // together: the call under way has to end in the time of a request that came
@@ -41,74 +40,173 @@ type lane struct {
 	*guard
 	server  server
 	metrics *metrics
-	idle    sync.Pool // of *waiting
+	idle    sync.Pool      // of *waiting
+	working sync.WaitGroup // the lane's goroutines
 
 	mu     sync.Mutex // guards all below
-	flying int
+	flying bool       // a call is under way, or about to be
 	queue  []*waiting
 }
 
 // waiting is a request in a lane.
 type waiting struct {
-	calls   []call
-	replies []replied // as many as calls, once it is woken without a batch
-	since   time.Time
-	batch   []*waiting // what it is to lead, itself first
+	calls []call
+	since time.Time
+	// then goes on with the request. Nil: a goroutine waits for its replies, as many
+	// as calls, until it is woken.
+	then    continuation
+	replies []replied
 	wake    chan struct{}
+}
+
+// continuation is a request that no goroutine waits with.
+type continuation interface {
+	// goOn goes on with the replies to its calls, and waits for nobody: others wait
+	// behind it.
+	goOn(replies []replied, answers *inline.Answers)
 }
 
 // ask answers calls, together with those of others.
 func (l *lane) ask(calls []call) []replied {
-	w, _ := l.idle.Get().(*waiting)
-	if w == nil {
-		w = &waiting{wake: make(chan struct{}, 1)}
-	}
-	w.calls, w.since = calls, time.Now()
+	w := l.request(calls, nil)
 	l.mu.Lock()
 	switch {
 	case !l.up():
 		l.mu.Unlock()
 		w.replies = unanswered(len(calls))
-	case l.flying < mostFlying:
-		l.flying++
+	case !l.flying:
+		l.flying = true
 		l.mu.Unlock()
-		w.batch = append(w.batch, w)
-		l.lead(w)
+		w.replies = l.exchange(w.since, 1, calls)
+		l.handOn()
 	default:
 		l.queue = append(l.queue, w)
 		l.mu.Unlock()
 		<-w.wake
-		if len(w.batch) > 0 {
-			l.lead(w)
-		}
 	}
 	replies := w.replies
-	clear(w.batch)
-	w.calls, w.replies, w.batch = nil, nil, w.batch[:0]
-	l.idle.Put(w)
+	l.done(w)
 	return replies
 }
 
-// lead asks the server for the batch of w, wakes the others of it, and hands the
-// lane on.
-func (l *lane) lead(w *waiting) {
-	calls := w.calls
-	if len(w.batch) > 1 {
-		calls = make([]call, 0, 2*len(w.batch))
-		for _, other := range w.batch {
-			calls = append(calls, other.calls...)
+// askLater is ask for a request that no goroutine waits with. Where the server is
+// down, it goes on at once.
+func (l *lane) askLater(calls []call, then continuation) {
+	w := l.request(calls, then)
+	l.mu.Lock()
+	if !l.up() {
+		l.mu.Unlock()
+		l.conclude([]*waiting{w}, unanswered(len(calls)))
+		return
+	}
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, w)
+	if !l.flying {
+		l.flying = true
+		l.working.Go(l.lead)
+	}
+}
+
+func (l *lane) request(calls []call, then continuation) *waiting {
+	w, _ := l.idle.Get().(*waiting)
+	if w == nil {
+		w = &waiting{wake: make(chan struct{}, 1)}
+	}
+	w.calls, w.then, w.since = calls, then, time.Now()
+	return w
+}
+
+// done ends the lane's use of w.
+func (l *lane) done(w *waiting) {
+	w.calls, w.then, w.replies = nil, nil, nil
+	l.idle.Put(w)
+}
+
+// handOn has a goroutine of the lane lead, where somebody waits, or frees the lane.
+func (l *lane) handOn() {
+	l.mu.Lock()
+	if l.up() && len(l.queue) > 0 {
+		l.working.Go(l.lead)
+		l.mu.Unlock()
+		return
+	}
+	l.free()
+}
+
+// lead makes calls for those that wait, until nobody does, and frees the lane.
+func (l *lane) lead() {
+	for batch := l.next(); batch != nil; {
+		last, replies := batch, l.exchange(batch[0].since, len(batch), allCalls(batch))
+		if batch = l.next(); batch != nil {
+			l.working.Go(func() { l.conclude(last, replies) })
+		} else {
+			l.conclude(last, replies)
 		}
 	}
-	replies := l.exchange(w.since, len(w.batch), calls)
-	for _, other := range w.batch {
-		n := len(other.calls)
-		other.replies = replies[:n:n]
+}
+
+// next is as many that wait as go together; nil frees the lane.
+func (l *lane) next() []*waiting {
+	l.mu.Lock()
+	if !l.up() || len(l.queue) == 0 {
+		l.free()
+		return nil
+	}
+	defer l.mu.Unlock()
+	n := min(len(l.queue), mostTogether)
+	batch := slices.Clone(l.queue[:n])
+	l.queue = slices.Delete(l.queue, 0, n)
+	return batch
+}
+
+// free frees the lane, and unlocks the mutex. Who still waits, waits for a server that
+// is down, and fails.
+func (l *lane) free() {
+	lost := l.queue
+	l.queue, l.flying = nil, false
+	l.mu.Unlock()
+	l.conclude(lost, unanswered(len(allCalls(lost))))
+}
+
+// allCalls are those of a batch, one behind the other.
+func allCalls(batch []*waiting) []call {
+	if len(batch) == 1 {
+		return batch[0].calls
+	}
+	calls := make([]call, 0, 2*len(batch))
+	for _, w := range batch {
+		calls = append(calls, w.calls...)
+	}
+	return calls
+}
+
+// conclude has each of a batch go on, with its part of the replies.
+func (l *lane) conclude(batch []*waiting, replies []replied) {
+	var answers inline.Answers
+	for _, w := range batch {
+		n := len(w.calls)
+		own := replies[:n:n]
 		replies = replies[n:]
-		if other != w {
-			other.wake <- struct{}{}
+		if w.then == nil {
+			w.replies = own
+			w.wake <- struct{}{} // from here on it is that goroutine's
+			continue
 		}
+		w.then.goOn(own, &answers)
+		l.done(w)
 	}
-	l.next()
+	answers.Flush()
+}
+
+// close takes the lane down, for good, and returns when its goroutines have ended.
+func (l *lane) close() {
+	l.guard.close()
+	l.mu.Lock()
+	if term := l.term.Load(); term%2 == 0 {
+		l.term.CompareAndSwap(term, term+1) // else a call has failed just now
+	}
+	l.mu.Unlock()
+	l.working.Wait()
 }
 
 // exchange is one call of the server, for requests of which the oldest came at
@@ -146,29 +244,6 @@ func (l *lane) alone(ctx context.Context, what func(context.Context) error) erro
 		l.fail(term, err)
 	}
 	return err
-}
-
-// next has the first that waits lead as many as go together, or frees the lane.
-// Where the server is down, all that wait fail.
-func (l *lane) next() {
-	l.mu.Lock()
-	if l.up() && len(l.queue) > 0 {
-		n := min(len(l.queue), mostTogether)
-		first := l.queue[0]
-		first.batch = append(first.batch, l.queue[:n]...)
-		l.queue = append(l.queue[:0], l.queue[n:]...)
-		l.mu.Unlock()
-		first.wake <- struct{}{}
-		return
-	}
-	lost := l.queue
-	l.queue = nil
-	l.flying--
-	l.mu.Unlock()
-	for _, w := range lost {
-		w.replies = unanswered(len(w.calls))
-		w.wake <- struct{}{}
-	}
 }
 
 // unanswered are the replies of a server that is down.

@@ -34,6 +34,24 @@ type question struct {
 // each descriptor is charged by itself, a fixed window whether it has room or not.
 // What no rule matches has no limit; and so has a domain that no file has.
 func (s *Service) answerByRules(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
+	questions, err := s.questions(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerQuestions(ctx, r, questions)
+}
+
+func (s *Service) answerQuestions(ctx context.Context, r *rlsv3.RateLimitRequest, questions []question) (*rlsv3.RateLimitResponse, error) {
+	verdicts, err := s.limiter.each(ctx, questions, s.Rules.settings.OnStoreFailure)
+	if err != nil {
+		return nil, err
+	}
+	return s.Rules.response(r, questions, verdicts), nil
+}
+
+// questions are those of the request's descriptors, in their order, by the rules as
+// they are now.
+func (s *Service) questions(r *rlsv3.RateLimitRequest) ([]question, error) {
 	set := s.Rules.current.Load()
 	if set == nil {
 		return nil, status.Error(codes.Unavailable, "no rate limit configuration has been good yet")
@@ -44,15 +62,7 @@ func (s *Service) answerByRules(ctx context.Context, r *rlsv3.RateLimitRequest) 
 	if !set.table.Knows(r.GetDomain()) {
 		s.Rules.metrics.unknown.Inc()
 	}
-	questions, err := set.questions(r, s.Rules.now().UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	verdicts, err := s.limiter.each(ctx, questions, s.Rules.settings.OnStoreFailure)
-	if err != nil {
-		return nil, err
-	}
-	return s.Rules.response(r, questions, verdicts), nil
+	return set.questions(r, s.Rules.now().UnixMicro())
 }
 
 func checkRequest(r *rlsv3.RateLimitRequest) error {
@@ -177,30 +187,39 @@ func envoyUnit(u limitfiles.Unit) rlsv3.RateLimitResponse_RateLimit_Unit {
 // else only where it has. What is not counted has no verdict. The error is Unavailable: Redis does not
 // answer, and is not to be done without.
 func (l *Limiter) each(ctx context.Context, questions []question, f config.OnStoreFailure) ([]verdict, error) {
-	verdicts := make([]verdict, len(questions))
+	calls := callsOf(questions)
+	if len(calls) == 0 {
+		return make([]verdict, len(questions)), nil
+	}
+	results, err := l.answer(ctx, calls, f)
+	if err != nil {
+		return nil, err
+	}
+	return verdictsFor(questions, results), nil
+}
+
+// callsOf are what the store is asked for questions: a call for each that counts.
+func callsOf(questions []question) []call {
 	calls := make([]call, 0, len(questions))
 	for _, q := range questions {
 		if q.counts {
 			calls = append(calls, call{op: q.op(), items: []item{q.item}})
 		}
 	}
-	if len(calls) == 0 {
-		return verdicts, nil
-	}
-	results, err := l.answer(ctx, calls, f)
-	if err != nil {
-		return nil, err
-	}
-	next := 0
+	return calls
+}
+
+// verdictsFor are those on questions, by the results of callsOf them. There are none of
+// these where nothing was counted.
+func verdictsFor(questions []question, results [][]Result) []verdict {
+	verdicts := make([]verdict, len(questions))
 	for i, q := range questions {
-		if q.counts {
-			if results != nil {
-				verdicts[i] = verdict{Result: results[next][0], counted: true}
-			}
-			next++
+		if q.counts && results != nil {
+			verdicts[i] = verdict{Result: results[0][0], counted: true}
+			results = results[1:]
 		}
 	}
-	return verdicts, nil
+	return verdicts
 }
 
 func (q question) op() op {
@@ -220,6 +239,11 @@ func (l *Limiter) answer(ctx context.Context, calls []call, f config.OnStoreFail
 		return l.local.run(ctx, calls)
 	}
 	results, err := l.shared.answer(ctx, calls)
+	return l.orWithout(ctx, calls, results, err, f)
+}
+
+// orWithout is what the store has answered, or else what is done without it.
+func (l *Limiter) orWithout(ctx context.Context, calls []call, results [][]Result, err error, f config.OnStoreFailure) ([][]Result, error) {
 	switch {
 	case err == nil:
 		return results, nil

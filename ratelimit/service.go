@@ -48,20 +48,30 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest
 	if s.byRules(r) {
 		return s.answerByRules(ctx, r)
 	}
-	return s.answer(ctx, r, new(wireResponse))
+	return s.answer(ctx, r)
 }
 
-// answer is ShouldRateLimit for Domain, in memory that there is.
-func (s *Service) answer(ctx context.Context, r *rlsv3.RateLimitRequest, w *wireResponse) (*rlsv3.RateLimitResponse, error) {
+// answer is ShouldRateLimit for Domain.
+func (s *Service) answer(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
 	charges, err := s.charges(r)
 	if err != nil {
 		return nil, err
 	}
+	return s.answerCharges(ctx, charges, new(wireResponse))
+}
+
+// answerCharges answers in memory that there is.
+func (s *Service) answerCharges(ctx context.Context, charges []Charge, w *wireResponse) (*rlsv3.RateLimitResponse, error) {
 	decision, verdicts := s.limiter.decide(ctx, charges)
-	if decision.Unavailable {
+	return s.say(decision, charges, verdicts, w)
+}
+
+// say says a decision in memory that there is. The error is Unavailable.
+func (s *Service) say(d Decision, charges []Charge, verdicts []verdict, w *wireResponse) (*rlsv3.RateLimitResponse, error) {
+	if d.Unavailable {
 		return nil, status.Error(codes.Unavailable, "the limit cannot be counted now")
 	}
-	return w.say(decision, charges, verdicts, s.headers()), nil
+	return w.say(d, charges, verdicts, s.headers()), nil
 }
 
 func (s *Service) byRules(r *rlsv3.RateLimitRequest) bool {

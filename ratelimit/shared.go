@@ -181,32 +181,58 @@ func (s *shared) take(ctx context.Context, items []item) outcome {
 	if parts := s.parts(items); len(parts) > 1 {
 		return s.takeParts(items, parts)
 	}
-	replies := s.ask(s.laneOf(items[0].key), []call{{op: opTake, items: items}})
-	if replies[0].err != nil {
+	return outcomeOfOne(items, s.ask(s.laneOf(items[0].key), []call{{op: opTake, items: items}})[0])
+}
+
+// outcomeOfOne is the outcome of one call for all items.
+func outcomeOfOne(items []item, r replied) outcome {
+	if r.err != nil {
 		return outcome{results: make([]Result, len(items)), lost: allTrue(len(items))}
 	}
-	return outcome{results: replies[0].results}
+	return outcome{results: r.results}
 }
 
 // ask asks one server. What is owed of the items is charged first, in the same
 // call.
 func (s *shared) ask(l *lane, calls []call) []replied {
+	with, place := s.withDebts(l, calls)
+	return s.own(with, place, l.ask(with))
+}
+
+// withDebts are calls with what is owed of their items before them, and the places
+// that they have then; nil where nothing is owed, and the calls are as they were.
+func (s *shared) withDebts(l *lane, calls []call) (with []call, place []int) {
 	if s.settle == nil || !l.up() {
-		return l.ask(calls)
+		return calls, nil
 	}
-	with := make([]call, 0, 2*len(calls))
-	place := make([]int, len(calls))
 	for i, c := range calls {
-		if debts := s.settle(c.items); len(debts) > 0 {
+		debts := s.settle(c.items)
+		if len(debts) > 0 {
+			if place == nil {
+				with, place = slices.Clone(calls[:i]), ascending(i)
+			}
 			with = append(with, call{op: opForce, items: debts})
 		}
-		place[i] = len(with)
-		with = append(with, c)
+		if place != nil {
+			place = append(place, len(with))
+			with = append(with, c)
+		}
 	}
-	all := l.ask(with)
-	replies := make([]replied, len(calls))
-	for i := range calls {
-		replies[i] = all[place[i]]
+	if place == nil {
+		return calls, nil
+	}
+	return with, place
+}
+
+// own are the replies to the calls that were given to withDebts. Debts that may not
+// have been charged are taken back.
+func (s *shared) own(with []call, place []int, all []replied) []replied {
+	if place == nil {
+		return all
+	}
+	replies := make([]replied, len(place))
+	for i, at := range place {
+		replies[i] = all[at]
 	}
 	for i, c := range with {
 		if c.op == opForce && all[i].err != nil && !slices.Contains(place, i) {
@@ -359,21 +385,13 @@ func (s *shared) askAll(calls []call) []replied {
 // been done or not.
 func (s *shared) answer(ctx context.Context, calls []call) ([][]Result, error) {
 	inline.Blocks(ctx)
-	results := make([][]Result, len(calls))
 	if s.redis.cluster == nil {
-		replies := s.ask(s.only, calls)
-		for i, r := range replies {
-			results[i] = r.results
-		}
-		return results, firstError(replies)
+		return resultsOf(s.ask(s.only, calls))
 	}
 	if !slices.ContainsFunc(calls, func(c call) bool { return len(s.parts(c.items)) > 1 }) {
-		replies := s.askAll(calls)
-		for i, r := range replies {
-			results[i] = r.results
-		}
-		return results, firstError(replies)
+		return resultsOf(s.askAll(calls))
 	}
+	results := make([][]Result, len(calls))
 	var lost atomic.Bool
 	var all sync.WaitGroup
 	for i, c := range calls {
@@ -390,6 +408,15 @@ func (s *shared) answer(ctx context.Context, calls []call) ([][]Result, error) {
 		return nil, errStoreDown
 	}
 	return results, nil
+}
+
+// resultsOf are what replies say. An error is that of all.
+func resultsOf(replies []replied) ([][]Result, error) {
+	results := make([][]Result, len(replies))
+	for i, r := range replies {
+		results[i] = r.results
+	}
+	return results, firstError(replies)
 }
 
 // do is one call in a cluster.

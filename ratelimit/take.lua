@@ -365,8 +365,8 @@ function make.l()
   function kind.charge(k, _, cost, id)
     local it = its[k]
     local n = min(cost, it.limit - it.count)
-    if n <= 0 then return end
     clean(it)
+    if n <= 0 then return end
     each('ZADD', it, id, n, it.at)
     call('PEXPIRE', it.key, ceil_div(it.at - now + it.window, 1000) + MARGIN)
     it.count, it.newest = it.count + n, it.at

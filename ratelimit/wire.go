@@ -26,21 +26,38 @@ import (
 // package unary.
 func (s *Service) Answer(ctx context.Context, message, reply []byte) ([]byte, error) {
 	in := wireRequests.Get().(*wireRequest)
-	defer wireRequests.Put(in)
 	request, err := in.read(string(message))
 	if err != nil {
+		wireRequests.Put(in)
 		return nil, status.Errorf(codes.Internal, "reading the RateLimitRequest: %v", err)
 	}
-	var response *rlsv3.RateLimitResponse
-	if s.byRules(request) {
-		response, err = s.answerByRules(ctx, request)
-	} else {
-		response, err = s.answer(ctx, request, &in.response)
+	response, left, err := s.answerOrLeave(ctx, request, in)
+	if left {
+		return nil, nil // in is in use until it is answered
 	}
+	defer wireRequests.Put(in)
 	if err != nil {
 		return nil, err
 	}
 	return appendResponse(reply, response)
+}
+
+// answerOrLeave answers a request, or leaves it to Redis.
+func (s *Service) answerOrLeave(ctx context.Context, r *rlsv3.RateLimitRequest, in *wireRequest) (response *rlsv3.RateLimitResponse, left bool, err error) {
+	if s.byRules(r) {
+		questions, err := s.questions(r)
+		if err != nil || s.leaveQuestions(ctx, r, questions, in) {
+			return nil, err == nil, err
+		}
+		response, err = s.answerQuestions(ctx, r, questions)
+		return response, false, err
+	}
+	charges, err := s.charges(r)
+	if err != nil || s.leaveCharges(ctx, charges, in) {
+		return nil, err == nil, err
+	}
+	response, err = s.answerCharges(ctx, charges, &in.response)
+	return response, false, err
 }
 
 // wireRequests are memory for requests that are being answered.
@@ -53,6 +70,7 @@ type wireRequest struct {
 	descriptors []*wireDescriptor // more than the request has, perhaps
 	pointers    []*commonv3.RateLimitDescriptor
 	response    wireResponse // to it
+	inquiry     inquiry      // while it is left to Redis
 }
 
 type wireDescriptor struct {

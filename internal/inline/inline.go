@@ -5,7 +5,8 @@
 // To answer where one reads is what makes a short call cheap: nothing is handed
 // from goroutine to goroutine. But a call that waits would keep all those behind
 // it waiting. So who is about to wait says so, and another goroutine goes on
-// reading.
+// reading. Or no goroutine waits: the call is left, to be answered by whoever has
+// what it waits for (Later).
 package inline
 
 import "context"

@@ -33,6 +33,10 @@ type call struct {
 
 	// reading: the goroutine of the handler is the one that reads the connection.
 	reading atomic.Bool
+	// detached: the handler has left it to be answered later. It is for the handler's
+	// goroutine. answered: it has been.
+	detached bool
+	answered atomic.Bool
 
 	// The connection's mutex guards these: what may still be sent, and what is
 	// left to send of a reply that is longer.

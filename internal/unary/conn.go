@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -38,6 +39,7 @@ const (
 type conn struct {
 	server *Server
 	net    net.Conn
+	raw    syscall.RawConn // of net; nil where that is not a socket of its own, as of TLS
 	framer *http2.Framer
 	// ended is closed when nobody reads any more.
 	ended chan struct{}
@@ -81,6 +83,8 @@ type conn struct {
 	sendWindow, startWindow int64
 	// out is what is to be written, spare the memory for what comes after it.
 	out, spare []byte
+	// unwritten: who has answered a detached call is about to flush.
+	unwritten bool
 	// writing: a goroutine is at it. It takes along what is added meanwhile.
 	writing bool
 	// since is when its last write began.
@@ -104,6 +108,9 @@ func newConn(s *Server, nc net.Conn) *conn {
 		sendWindow: 65535, startWindow: 65535, // RFC 9113, section 6.9.2
 	}
 	c.written.L = &c.mu
+	if socket, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = socket.SyscallConn()
+	}
 	c.input = bufio.NewReaderSize((*source)(c), inputBuffer)
 	c.framer = http2.NewFramer((*sink)(c), c.input)
 	c.framer.SetReuseFrames()

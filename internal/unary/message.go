@@ -8,6 +8,8 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/gatewright/gatewright/internal/inline"
 )
 
 // prefix is what gRPC has before a message: whether it is compressed, and its
@@ -109,6 +111,14 @@ func (c *conn) takeMessage(k *call, framed []byte, buffer *[]byte) (stillReader 
 	k.reading.Store(true)
 	reply, err := c.answer(k, framed, append((*buffer)[:0], make([]byte, prefix)...))
 	stillReader = k.reading.CompareAndSwap(true, false)
+	if k.detached {
+		if err != nil {
+			var answers inline.Answers
+			answers.Give(k, failed{err})
+			answers.Flush()
+		}
+		return stillReader
+	}
 	c.mu.Lock()
 	c.end(k, reply, err)
 	long := len(c.out) > flushAt
@@ -131,14 +141,7 @@ func (c *conn) takeMessage(k *call, framed []byte, buffer *[]byte) (stillReader 
 
 // answer calls the handler, if there is a message for it.
 func (c *conn) answer(k *call, framed, reply []byte) (_ []byte, err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			if told := c.server.options.Panicked; told != nil {
-				told(k.method, fault)
-			}
-			err = errPanicked
-		}
-	}()
+	defer c.catch(k, &err)
 	switch {
 	case len(framed) == 0:
 		return nil, errNoMessage
@@ -150,8 +153,28 @@ func (c *conn) answer(k *call, framed, reply []byte) (_ []byte, err error) {
 		return nil, errTooLong
 	}
 	reply, err = k.handler(k, framed[prefix:], reply)
+	if k.detached {
+		return nil, err
+	}
+	return whole(reply, err)
+}
+
+// whole is a handler's reply, if it has been appended to what the handler was given.
+func whole(reply []byte, err error) ([]byte, error) {
 	if err == nil && len(reply) < prefix {
 		return nil, errors.New("the handler has returned another slice than it was given")
 	}
 	return reply, err
+}
+
+// catch makes a panic the error of its call. It is deferred.
+func (c *conn) catch(k *call, err *error) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if told := c.server.options.Panicked; told != nil {
+		told(k.method, fault)
+	}
+	*err = errPanicked
 }

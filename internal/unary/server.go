@@ -6,7 +6,8 @@
 // which is more than the judgement itself (bench/check). Here the goroutine that
 // reads a connection answers what it has read, and what has been answered is
 // written when there is nothing left to read. A handler that has to wait says so
-// (package inline); another goroutine then goes on reading.
+// (package inline); another goroutine then goes on reading. Or it leaves the call, to
+// be answered by somebody else, and the same one goes on.
 //
 // Only what Check needs is here. Streams, compression, and every method without
 // a handler are grpc-go's: a connection that begins with one of them is given
@@ -31,7 +32,8 @@ import (
 // whole. An error is told as its gRPC status (status.Convert). The message is
 // the connection's and changes with the next one: it may be read until the
 // handler returns or calls inline.Blocks. A handler that panics ends its call
-// with INTERNAL, and nothing else.
+// with INTERNAL, and nothing else. One that has detached its call (inline.Later) returns
+// nothing, or an error that ends it.
 type Handler func(ctx context.Context, message, reply []byte) ([]byte, error)
 
 // Options bound what one connection may take. A zero is the default.
