@@ -90,8 +90,10 @@ type conn struct {
 	// since is when its last write began.
 	since   time.Time
 	written sync.Cond
-	// leaving: no calls are taken after lastTaken, and the connection ends with the
-	// last of those before it.
+	// sentAway: the client has been told to make its calls elsewhere. leaving: it knows,
+	// no calls are taken after lastTaken, and the connection ends with the last of those
+	// before it.
+	sentAway  bool
 	leaving   bool
 	lastTaken uint32
 	// shut: everything has been written. closed: nothing can be any more.

@@ -227,7 +227,8 @@ func TestHandOver(t *testing.T) {
 }
 
 // TestForeignCalls: a client whose connection carries calls of ours, and then one
-// that is not, is told to make that one elsewhere; what it has asked is answered.
+// that is not, is told to make that one elsewhere; what it has asked is answered, and so
+// is what it asks before it has read that.
 func TestForeignCalls(t *testing.T) {
 	t.Parallel()
 	told := make(chan string, 1)
@@ -242,7 +243,12 @@ func TestForeignCalls(t *testing.T) {
 	if got := <-told; got != "/a.B/Stream" {
 		t.Errorf("told of %q", got)
 	}
-	r.ask(5, "not taken")
+	r.ask(5, "behind it")
+	r.expect(outcome{stream: 5, status: "0", message: "behind it"})
+	r.head(7, ":path", "/a.B/Stream")
+	r.expect(outcome{stream: 7, status: "reset REFUSED_STREAM"})
+	r.must(r.WritePing(true, [8]byte([]byte("leaving.")))) // it has read that
+	r.ask(9, "not taken")
 	close(release)
 	r.expect(outcome{stream: 1, status: "0", message: "slow"})
 	r.expect(outcome{status: "closed"})

@@ -164,14 +164,13 @@ func (c *conn) takeHead(fragment []byte) error {
 		}
 		c.begin()
 	}
-	last := c.lastCall
 	c.lastCall = id
 	deadline, ok := c.head.deadline()
 	switch {
 	case fault != 0:
 		return http2.StreamError{StreamID: id, Code: fault}
 	case handler == nil:
-		c.sendElsewhere(last)
+		c.sendElsewhere()
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeRefusedStream}
 	case !c.head.isCall(), !ok:
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
@@ -211,12 +210,12 @@ func (c *conn) begin() {
 }
 
 // sendElsewhere tells the client to open another connection for what is not
-// served on this one.
-func (c *conn) sendElsewhere(last uint32) {
+// served on this one. Calls of ours that it has sent behind that are answered.
+func (c *conn) sendElsewhere() {
 	if told := c.server.options.Foreign; told != nil {
 		told(c.net.RemoteAddr(), c.head.path)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leave(last)
+	c.sendAway()
 }

@@ -14,14 +14,24 @@ var drainPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g', '.'}
 // are still taken (RFC 9113, section 6.8).
 const lastPossible = 1<<31 - 1
 
-// drain has the client leave: it is told so, and when it has read that, what it
-// asks is not taken any more. What it has asked is answered.
+// drain has the client leave; see sendAway.
 func (c *conn) drain() {
 	c.mu.Lock()
-	_ = c.framer.WriteGoAway(lastPossible, http2.ErrCodeNo, nil)
-	_ = c.framer.WritePing(false, drainPing)
+	c.sendAway()
 	c.mu.Unlock()
 	c.flush()
+}
+
+// sendAway tells the client to make its calls elsewhere. When it has read that, what it
+// asks is not taken any more (takePing); what it has asked until then is answered. The
+// mutex is held.
+func (c *conn) sendAway() {
+	if c.sentAway {
+		return
+	}
+	c.sentAway = true
+	_ = c.framer.WriteGoAway(lastPossible, http2.ErrCodeNo, nil)
+	_ = c.framer.WritePing(false, drainPing)
 }
 
 // leave takes no call after the last one. The mutex is held.
