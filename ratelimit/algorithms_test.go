@@ -192,3 +192,27 @@ func TestRedisOverwritesForeignValuesOfAllKinds(t *testing.T) {
 		}
 	})
 }
+
+// A charge that is forced on a full log takes nothing, and the log drops what has left
+// its window all the same: what another definition may still find in it is one thing.
+func TestForcedOnAFullLog(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, s storeUnderTest) {
+		long, short := slidingLog{limit: 2, window: 61_000}, slidingLog{limit: 1, window: 1000}
+		ask := func(at int64, o op, d slidingLog, cost, id int64) Result {
+			t.Helper()
+			s.clock.Store(at)
+			results, err := s.run(context.Background(), []call{{op: o, items: []item{{"k", Demand{Definition: d, Cost: cost, ID: id}}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return results[0][0]
+		}
+		ask(1, opTake, long, 1, 1)
+		ask(1001, opTake, long, 1, 2)
+		ask(1001, opForce, short, 1, 3)
+		if r := ask(1001, opTake, long, 0, 4); !r.Allowed || r.Remaining != 1 {
+			t.Errorf("after it: %+v, want one request in the log and room for one", r)
+		}
+	})
+}
