@@ -44,22 +44,28 @@ type basket struct {
 // newBasket fails on a limit that config.Load would have refused.
 func newBasket(charges []Charge, limits *knownLimits) (*basket, error) {
 	n := len(charges)
-	b := &basket{items: make([]item, 0, n), limits: make([]*config.Limit, 0, n), known: make([]*knownLimit, 0, n), of: make([]int, n)}
-	for i, c := range charges {
+	b := &basket{items: make([]item, 0, n), limits: make([]*config.Limit, 0, n), known: make([]*knownLimit, 0, n), of: make([]int, 0, n)}
+	return b, b.fill(charges, limits)
+}
+
+// fill makes b that of the charges, in the memory that it has.
+func (b *basket) fill(charges []Charge, limits *knownLimits) error {
+	b.items, b.limits, b.known, b.of = b.items[:0], b.limits[:0], b.known[:0], b.of[:0]
+	for _, c := range charges {
 		known, err := limits.limit(c.Limit)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		d, err := known.definition(c.Limit, c.Allowance)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b.of[i] = b.add(c.Limit, known, item{
+		b.of = append(b.of, b.add(c.Limit, known, item{
 			key:    bucketKey(c.Limit, c.Key, c.Allowance),
 			Demand: Demand{Definition: d, Cost: c.tokens(), keep: known.keep},
-		})
+		}))
 	}
-	return b, nil
+	return nil
 }
 
 // each is the verdicts of the charges, from those of the items.

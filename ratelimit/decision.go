@@ -145,11 +145,14 @@ func (l *Limiter) askLocal(ctx context.Context, b *basket) []verdict {
 }
 
 func asVerdicts(results []Result) []verdict {
-	verdicts := make([]verdict, len(results))
-	for i, r := range results {
-		verdicts[i] = verdict{Result: r, counted: true}
+	return appendVerdicts(make([]verdict, 0, len(results)), results)
+}
+
+func appendVerdicts(to []verdict, results []Result) []verdict {
+	for _, r := range results {
+		to = append(to, verdict{Result: r, counted: true})
 	}
-	return verdicts
+	return to
 }
 
 // conclude makes one decision of the verdicts, and counts it.

@@ -30,8 +30,10 @@ const costEntry = "cost"
 // an entry with an empty value. hits is the cost of a descriptor that says none, 0
 // for the limit's usual one.
 //
+// The values of its key are appended to room, and are part of that.
+//
 // Errors are gRPC statuses. What cannot be counted is never taken as allowed.
-func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge, error) {
+func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits, room *[]string) (Charge, error) {
 	entries := d.GetEntries()
 	if len(entries) == 0 || entries[0].GetKey() != limitEntry {
 		return Charge{}, status.Errorf(codes.InvalidArgument, "the first entry must be %s=NAME", limitEntry)
@@ -52,7 +54,7 @@ func charge(d *commonv3.RateLimitDescriptor, hits uint32, limits Limits) (Charge
 	if err != nil {
 		return Charge{}, err
 	}
-	key, err := keyValues(limit, parts)
+	key, err := keyValues(limit, parts, room)
 	if err != nil {
 		return Charge{}, err
 	}
@@ -103,9 +105,13 @@ func costOf(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) 
 	return min(cost, limit.Cost.Most()), slices.Concat(entries[:at], entries[at+1:]), nil
 }
 
-// keyValues is the values of the limit's key, in its order.
-func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry) ([]string, error) {
-	values := make([]string, len(limit.Key))
+// keyValues is the values of the limit's key, in its order, appended to room.
+func keyValues(limit *config.Limit, entries []*commonv3.RateLimitDescriptor_Entry, room *[]string) ([]string, error) {
+	begin := len(*room)
+	for range limit.Key {
+		*room = append(*room, "")
+	}
+	values := slices.Clip((*room)[begin:])
 	for i, e := range entries {
 		part := config.KeyPart(e.GetKey())
 		at := slices.Index(limit.Key, part)

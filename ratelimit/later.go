@@ -25,10 +25,11 @@ type inquiry struct {
 	replies []replied
 
 	// Of Domain.
-	charges []Charge
-	basket  *basket
-	asked   time.Time
-	take    [1]call
+	charges  []Charge
+	basket   basket
+	asked    time.Time
+	take     [1]call
+	verdicts []verdict
 
 	// Of a domain of rules; nil of Domain.
 	request   *rlsv3.RateLimitRequest
@@ -38,39 +39,39 @@ type inquiry struct {
 
 // leaveCharges leaves a request to Redis, where that alone decides it.
 func (s *Service) leaveCharges(ctx context.Context, charges []Charge, in *wireRequest) (left bool) {
-	call := inline.LaterOf(ctx)
-	if call == nil || !s.limiter.storeDecides(charges) {
+	later := inline.LaterOf(ctx)
+	if later == nil || !s.limiter.storeDecides(charges) {
 		return false
 	}
-	b, err := s.limiter.basket(charges)
-	if err != nil {
+	q := &in.inquiry
+	if q.basket.fill(charges, &s.limiter.limits) != nil {
 		return false // who decides says so
 	}
-	q := &in.inquiry
-	q.charges, q.basket, q.asked = charges, b, s.limiter.denials.now()
-	q.take[0].op, q.take[0].items = opTake, b.items
-	return q.leave(s, in, call, q.take[:])
+	s.limiter.number(&q.basket)
+	q.charges, q.asked = charges, s.limiter.denials.now()
+	q.take[0] = call{op: opTake, items: q.basket.items}
+	return q.leave(s, in, later, q.take[:])
 }
 
 // leaveQuestions is leaveCharges in a domain of rules.
 func (s *Service) leaveQuestions(ctx context.Context, r *rlsv3.RateLimitRequest, questions []question, in *wireRequest) (left bool) {
-	call := inline.LaterOf(ctx)
-	if call == nil || s.limiter.shared == nil {
+	later := inline.LaterOf(ctx)
+	if later == nil || s.limiter.shared == nil {
 		return false
 	}
 	q := &in.inquiry
 	q.request, q.questions, q.calls = r, questions, callsOf(questions)
-	return q.leave(s, in, call, q.calls)
+	return q.leave(s, in, later, q.calls)
 }
 
-func (q *inquiry) leave(s *Service, in *wireRequest, call inline.Later, calls []call) (left bool) {
+func (q *inquiry) leave(s *Service, in *wireRequest, later inline.Later, calls []call) (left bool) {
 	lane := s.limiter.shared.laneFor(calls)
 	if lane == nil {
-		*q = inquiry{}
+		q.forget()
 		return false
 	}
-	q.service, q.in, q.call = s, in, call
-	call.Detach()
+	q.service, q.in, q.call = s, in, later
+	later.Detach()
 	s.limiter.shared.askLater(lane, calls, q)
 	return true
 }
@@ -88,8 +89,13 @@ func (q *inquiry) goOn(replies []replied, answers *inline.Answers) {
 	q.replies = replies
 	answers.Give(q.call, q)
 	in := q.in
-	*q = inquiry{}
+	q.forget()
 	wireRequests.Put(in)
+}
+
+// forget leaves but memory for the next.
+func (q *inquiry) forget() {
+	*q = inquiry{basket: q.basket, verdicts: q.verdicts}
 }
 
 // AppendReply implements inline.Reply.
@@ -107,9 +113,15 @@ func (q *inquiry) AppendReply(memory []byte) ([]byte, error) {
 
 func (q *inquiry) toCharges() (*rlsv3.RateLimitResponse, error) {
 	l := q.service.limiter
-	verdicts, down := l.verdictsOf(context.Background(), q.basket, outcomeOfOne(q.basket.items, q.replies[0]))
-	decision, verdicts := l.concludeShared(q.basket, verdicts, down)
-	decision, verdicts = l.conclusion(q.basket, q.asked, decision, verdicts)
+	verdicts, down := []verdict(nil), false
+	if r := q.replies[0]; r.err == nil {
+		q.verdicts = appendVerdicts(q.verdicts[:0], r.results)
+		verdicts = q.verdicts
+	} else {
+		verdicts, down = l.without(context.Background(), &q.basket, unknown(&q.basket)), true
+	}
+	decision, verdicts := l.concludeShared(&q.basket, verdicts, down)
+	decision, verdicts = l.conclusion(&q.basket, q.asked, decision, verdicts)
 	return q.service.say(decision, q.charges, verdicts, &q.in.response)
 }
 

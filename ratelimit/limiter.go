@@ -129,12 +129,17 @@ func (l *Limiter) decideTogether(ctx context.Context, charges []Charge) (Decisio
 // error is in the log.
 func (l *Limiter) basket(charges []Charge) (*basket, error) {
 	b, err := newBasket(charges, &l.limits)
+	return b, l.ready(b, err)
+}
+
+// ready numbers a basket that has been filled, or logs why it could not be.
+func (l *Limiter) ready(b *basket, err error) error {
 	if err != nil {
 		l.log.Error("a request is denied for a limit that cannot be counted", "error", err)
-		return nil, err
+		return err
 	}
 	l.number(b)
-	return b, nil
+	return nil
 }
 
 // conclusion is the decision on a basket with the verdict of each charge, remembered as

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc/codes"
@@ -53,7 +54,8 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest
 
 // answer is ShouldRateLimit for Domain.
 func (s *Service) answer(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
-	charges, err := s.charges(r)
+	var room chargeRoom
+	charges, err := s.charges(r, &room)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +87,15 @@ func (s *Service) headers() config.RateLimitHeaders {
 	return s.Headers()
 }
 
-// charges are those of the request's descriptors, in their order.
-func (s *Service) charges(r *rlsv3.RateLimitRequest) ([]Charge, error) {
+// chargeRoom is memory for the charges of a request. The zero value is ready.
+type chargeRoom struct {
+	charges []Charge
+	values  []string // of their keys
+}
+
+// charges are those of the request's descriptors, in their order. They are in room, until
+// it is used for the next.
+func (s *Service) charges(r *rlsv3.RateLimitRequest, room *chargeRoom) ([]Charge, error) {
 	descriptors := r.GetDescriptors()
 	switch {
 	case r.GetDomain() != Domain:
@@ -96,13 +105,15 @@ func (s *Service) charges(r *rlsv3.RateLimitRequest) ([]Charge, error) {
 	case len(descriptors) > maxDescriptors:
 		return nil, status.Errorf(codes.InvalidArgument, "%d descriptors, at most %d", len(descriptors), maxDescriptors)
 	}
-	charges := make([]Charge, len(descriptors))
+	charges := slices.Grow(room.charges[:0], len(descriptors))
+	room.values = room.values[:0]
 	for i, d := range descriptors {
-		c, err := charge(d, r.GetHitsAddend(), s.limits)
+		c, err := charge(d, r.GetHitsAddend(), s.limits, &room.values)
 		if err != nil {
 			return nil, status.Errorf(status.Code(err), "descriptor %d: %s", i, status.Convert(err).Message())
 		}
-		charges[i] = c
+		charges = append(charges, c)
 	}
+	room.charges = charges
 	return charges, nil
 }

@@ -181,15 +181,11 @@ func (s *shared) take(ctx context.Context, items []item) outcome {
 	if parts := s.parts(items); len(parts) > 1 {
 		return s.takeParts(items, parts)
 	}
-	return outcomeOfOne(items, s.ask(s.laneOf(items[0].key), []call{{op: opTake, items: items}})[0])
-}
-
-// outcomeOfOne is the outcome of one call for all items.
-func outcomeOfOne(items []item, r replied) outcome {
-	if r.err != nil {
+	replies := s.ask(s.laneOf(items[0].key), []call{{op: opTake, items: items}})
+	if replies[0].err != nil {
 		return outcome{results: make([]Result, len(items)), lost: allTrue(len(items))}
 	}
-	return outcome{results: r.results}
+	return outcome{results: replies[0].results}
 }
 
 // ask asks one server. What is owed of the items is charged first, in the same

@@ -52,7 +52,7 @@ func (s *Service) answerOrLeave(ctx context.Context, r *rlsv3.RateLimitRequest, 
 		response, err = s.answerQuestions(ctx, r, questions)
 		return response, false, err
 	}
-	charges, err := s.charges(r)
+	charges, err := s.charges(r, &in.room)
 	if err != nil || s.leaveCharges(ctx, charges, in) {
 		return nil, err == nil, err
 	}
@@ -69,6 +69,7 @@ type wireRequest struct {
 	request     rlsv3.RateLimitRequest
 	descriptors []*wireDescriptor // more than the request has, perhaps
 	pointers    []*commonv3.RateLimitDescriptor
+	room        chargeRoom
 	response    wireResponse // to it
 	inquiry     inquiry      // while it is left to Redis
 }
