@@ -72,7 +72,7 @@ func (l *later) Flush() {
 		c.writeAtOnce()
 		c.writing = false
 	}
-	if len(c.out) > 0 || c.leaving {
+	if (len(c.out) > 0 || c.leaving) && !c.closed {
 		go c.flush()
 	}
 }
@@ -96,4 +96,5 @@ func (c *conn) writeAtOnce() {
 	if c.spare = now[:0]; cap(now) > maxKept {
 		c.spare = nil
 	}
+	c.written.Broadcast()
 }
