@@ -50,6 +50,9 @@ type conn struct {
 	input   *bufio.Reader
 	decoder *hpack.Decoder
 	head    head
+	// known is the block that head is of, where the same one would come to the same
+	// now; else it is empty.
+	known []byte
 	// block is what has come of headers that several frames carry; they are those
 	// of the stream blockOf, and blockEnds tells that they end it.
 	block     []byte

@@ -294,3 +294,28 @@ func FuzzConnection(f *testing.F) {
 		}
 	})
 }
+
+// TestBlocksThatSayTheSame: headers that refer to the table alone are those of the call
+// before, unless the table has changed since.
+func TestBlocksThatSayTheSame(t *testing.T) {
+	t.Parallel()
+	r := open(t, serving(t, echo, unary.Options{}))
+	call := func(id uint32, block []byte) {
+		r.must(r.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true}))
+		r.must(r.WriteData(id, true, framed("x")))
+	}
+	call(1, r.fields())
+	r.expect(outcome{stream: 1, status: "0", message: "x"})
+	same := bytes.Clone(r.fields())
+	if len(same) != len(r.fields()) || same[len(same)-1] <= 0x80 || len(same) > 10 {
+		t.Fatalf("the client's encoder does not refer to the table: %x", same)
+	}
+	for id := uint32(3); id < 9; id += 2 {
+		call(id, same)
+		r.expect(outcome{stream: id, status: "0", message: "x"})
+	}
+	call(9, r.fields(":path", method+"X"))
+	r.expect(outcome{stream: 9, status: "reset REFUSED_STREAM"})
+	call(11, same) // each field is the next one in the table now: there is no path
+	r.expect(outcome{stream: 11, status: "reset PROTOCOL_ERROR"})
+}

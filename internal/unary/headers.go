@@ -1,6 +1,7 @@
 package unary
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -124,17 +125,48 @@ func (c *conn) takeFields(fragment []byte, whole bool, buffer *[]byte) (stillRea
 		return true, nil
 	}
 	c.block = c.block[:0]
-	c.head.reset()
-	if _, err := c.decoder.Write(fragment); err != nil {
-		return true, http2.ConnectionError(http2.ErrCodeCompression)
-	}
-	if err := c.decoder.Close(); err != nil {
-		return true, http2.ConnectionError(http2.ErrCodeCompression)
+	if err := c.decode(fragment); err != nil {
+		return true, err
 	}
 	if c.blockOf <= c.lastCall {
 		return c.takeTrailers(buffer)
 	}
 	return true, c.takeHead(fragment)
+}
+
+// decode reads a block of headers into head. Envoy's calls begin with the same one,
+// mostly: where that refers to nothing but the table, and the table is the same, so is
+// what it says.
+func (c *conn) decode(block []byte) error {
+	if len(block) > 0 && bytes.Equal(block, c.known) {
+		return nil
+	}
+	c.known = c.known[:0]
+	c.head.reset()
+	if _, err := c.decoder.Write(block); err != nil {
+		return http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	if err := c.decoder.Close(); err != nil {
+		return http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	if refersOnly(block) {
+		c.known = append(c.known, block...)
+	}
+	return nil
+}
+
+// maxKnown bounds a block that is known again.
+const maxKnown = 64
+
+// refersOnly says whether a block is references to the table alone, of a byte each (RFC
+// 7541, section 6.1): it does not change the table.
+func refersOnly(block []byte) bool {
+	for _, b := range block {
+		if b <= 0x80 || b == 0xff {
+			return false
+		}
+	}
+	return len(block) <= maxKnown
 }
 
 // takeTrailers takes headers after the message. gRPC's clients send none, but
