@@ -54,6 +54,9 @@ type Policy struct {
 	// Strangers: the requests are those that no route takes. Nobody serves one
 	// that passes: its answer, and the reason for it, are none of a judgement.
 	Strangers bool
+	// Challenges: the requests are those by which an authority sees that a domain leads
+	// here (RFC 8555, section 8.3). All of them are answered here.
+	Challenges bool
 }
 
 // Requirement is one way to satisfy a route. Exactly one of JWT, Introspection,
@@ -162,7 +165,7 @@ func (p *Policy) meter(c *config.Config) {
 // route is public, unlimited, without a breaker, a document and anything in shadow,
 // and Envoy need not call.
 func (p *Policy) Needed() bool {
-	return !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0 || p.Validation != nil
+	return p.Challenges || !p.Public() || len(p.Shadow) > 0 || len(p.Limits) > 0 || len(p.Breakers) > 0 || p.Validation != nil
 }
 
 // TakesFromQuery reports whether Check may take a parameter out of the query: an

@@ -43,6 +43,10 @@ const ReasonMethodRefused Reason = "method-refused"
 // configure answer so by themselves.
 const ReasonRouteNotFound Reason = "route-not-found"
 
+// ReasonChallengeAnswered: an ACME authority has got its answer, with 200. No backend has
+// seen the request.
+const ReasonChallengeAnswered Reason = "challenge-answered"
+
 // The caller is not known (401).
 const (
 	// ReasonCredentialMissing: none of the credentials that the route takes is there.
@@ -168,6 +172,9 @@ var problems = map[Reason]problem{
 
 	ReasonMethodRefused: {405, "Method Not Allowed", "TRACE and CONNECT are not served here."},
 	ReasonRouteNotFound: {404, "Not Found", "No route matches this request."},
+
+	// Its answer is in the verdict; one without is a fault.
+	ReasonChallengeAnswered: {500, "Internal Server Error", "The gateway failed."},
 
 	ReasonCredentialMissing:     {401, "Unauthorized", "This route needs a credential."},
 	ReasonTokenMalformed:        {401, "Unauthorized", "The token is not a well-formed JSON Web Token."},

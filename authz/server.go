@@ -57,6 +57,9 @@ type Options struct {
 	// IPv6 address into its prefix of so many bits. Nil counts by the address as
 	// Envoy writes it.
 	ClientIPKey func(address string, bits int) string
+	// Challenge is what an authority is to find under a token. It must not block. Nil
+	// knows none.
+	Challenge func(token string) (keyAuthorization string, ok bool)
 	// KnownRoute bounds the label "route" of the metrics: other routes are
 	// counted as "unknown". Nil knows none.
 	KnownRoute func(route string) bool
@@ -86,6 +89,7 @@ type Server struct {
 	tenant        func(string) Tenant
 	plans         *unknownPlans
 	clientIPKey   func(string, int) string
+	challenge     func(string) (string, bool)
 	knownRoute    func(string) bool
 	clock         func() time.Time
 	log           *slog.Logger
@@ -110,6 +114,7 @@ func New(o Options) *Server {
 		tenant:        o.Tenant,
 		plans:         newUnknownPlans(o.KnownPlan, o.Registerer),
 		clientIPKey:   o.ClientIPKey,
+		challenge:     o.Challenge,
 		knownRoute:    o.KnownRoute,
 		clock:         o.Clock,
 		log:           o.Log,
@@ -136,6 +141,9 @@ func (s *Server) fillAbsent() {
 	}
 	if s.clientIPKey == nil {
 		s.clientIPKey = func(address string, _ int) string { return address }
+	}
+	if s.challenge == nil {
+		s.challenge = func(string) (string, bool) { return "", false }
 	}
 	if s.knownRoute == nil {
 		s.knownRoute = func(string) bool { return false }
@@ -201,6 +209,9 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 // that a breaker that is open charges no limit; and where that is identity, limits
 // that need none are charged, which may be a denial before it.
 func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Verdict) Verdict {
+	if policy.Challenges {
+		return s.answerChallenge(rq, v)
+	}
 	v.stranger, v.limitHeaders = policy.Strangers, policy.RateLimitHeaders
 	meters := policy.limiting()
 	refused := rq.countable(meters)

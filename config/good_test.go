@@ -44,6 +44,11 @@ func TestDecodeEveryField(t *testing.T) {
 				ClientCA: "testdata/certs/partners-ca.crt", ClientCRL: "testdata/certs/partners.crl", ClientCertificate: ClientCertificateRequired,
 				ForwardClientCertificate: true, MinVersion: "1.3",
 			}},
+			{Name: "issued", Address: "[::]:8444", TLS: &ListenerTLS{ACME: &ACME{
+				Domains: []string{"api.example.com", "xn--bcher-kva.example"}, AgreeTermsOfService: true, Email: "ops@example.com",
+				Directory: "https://ca.internal:9000/acme/directory", CA: "testdata/certs/partners-ca.crt", Challenge: ChallengeTLS,
+				RenewBefore: Duration(240 * time.Hour), ExternalAccountBinding: &ExternalAccountBinding{KeyID: "kid-1", KeyEnv: "TOKEN_SECRET_32"},
+			}}},
 		},
 		TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		Backends: map[string]*Backend{

@@ -103,6 +103,9 @@ func (c *Config) resolvePaths(folder string) {
 		}
 		resolve(&l.TLS.ClientCA)
 		resolve(&l.TLS.ClientCRL)
+		if l.TLS.ACME != nil {
+			resolve(&l.TLS.ACME.CA)
+		}
 		for _, certificate := range l.TLS.Certificates {
 			resolve(&certificate.Cert)
 			resolve(&certificate.Key)

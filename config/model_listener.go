@@ -70,7 +70,10 @@ type ListenerTLS struct {
 	// Certificates are chosen by the name that a client asks for (SNI): the one
 	// that has it among its DNS names, else the one that has a wildcard for it,
 	// else the first, which also serves who asks for no name.
-	Certificates []*Certificate `yaml:"certificates" required:"true"`
+	Certificates []*Certificate `yaml:"certificates"`
+	// ACME has further certificates obtained from an authority, and renewed. Nil
+	// obtains none; then there must be Certificates.
+	ACME *ACME `yaml:"acme"`
 	// ClientCA is the path of the PEM bundle of the authorities whose client
 	// certificates are taken. Empty asks for none.
 	ClientCA string `yaml:"clientCA"`
@@ -107,4 +110,51 @@ type Certificate struct {
 	Name string `yaml:"-"`
 	Cert string `yaml:"cert" required:"true"`
 	Key  string `yaml:"key" required:"true"`
+}
+
+// ACME is how certificates are obtained from an authority that issues them by
+// itself (RFC 8555), as Let's Encrypt. Each domain has a certificate of its own.
+type ACME struct {
+	// Domains are DNS names that lead here. Listeners that name the same domain
+	// share its certificate, and say the same of it.
+	Domains []string `yaml:"domains" required:"true"`
+	// AgreeTermsOfService says that the authority's terms of service are agreed to,
+	// which it asks. Nothing is asked of it without.
+	AgreeTermsOfService bool `yaml:"agreeTermsOfService" required:"true" hint:"read the authority's terms of service, and say true"`
+	// Email is where the authority may write to. Empty tells it none.
+	Email string `yaml:"email"`
+	// Directory is where the authority begins: an https URL. Empty means Let's
+	// Encrypt's.
+	Directory string `yaml:"directory"`
+	// CA is the path of a PEM bundle of who vouches for the authority's own address,
+	// in the place of those whom the system trusts: for one within a company.
+	CA string `yaml:"ca"`
+	// Challenge is how a domain is proved. The empty string means tls-alpn-01.
+	Challenge ACMEChallenge `yaml:"challenge"`
+	// RenewBefore is how long before its end a certificate is renewed, and 0 is a
+	// third of its life. It is never more than two thirds.
+	RenewBefore Duration `yaml:"renewBefore"`
+	// ExternalAccountBinding is an account that there is at the authority already.
+	// Nil has none.
+	ExternalAccountBinding *ExternalAccountBinding `yaml:"externalAccountBinding"`
+}
+
+// ACMEChallenge is a way in which an authority sees that a domain leads here.
+type ACMEChallenge string
+
+// The ways: in a TLS handshake at port 443 of the domain (RFC 8737), which the
+// listener itself answers, or by HTTP at its port 80, which a listener without TLS
+// answers.
+const (
+	ChallengeTLS  ACMEChallenge = "tls-alpn-01"
+	ChallengeHTTP ACMEChallenge = "http-01"
+)
+
+// ExternalAccountBinding is what an authority has given out for an account (RFC 8555,
+// section 7.3.4).
+type ExternalAccountBinding struct {
+	// KeyID names the account.
+	KeyID string `yaml:"keyID" required:"true"`
+	// KeyEnv is the environment variable that has its key, in base64url.
+	KeyEnv string `yaml:"keyEnv" required:"true"`
 }

@@ -10,6 +10,7 @@ import (
 func (c *checker) listeners(at *place) {
 	named, bound := map[string]*place{}, map[netip.AddrPort]*place{}
 	c.sameKeys(at)
+	c.sameACME(at)
 	for i, l := range c.cfg.Listeners {
 		at := at.index(i)
 		c.listener(at, l)

@@ -13,7 +13,11 @@ const maxCertificates = 100
 func (c *checker) listenerTLS(at *place, t *ListenerTLS) {
 	oneOf(c, at.key("minVersion"), t.MinVersion, "1.2", "1.3")
 	oneOf(c, at.key("clientCertificate"), t.ClientCertificate, ClientCertificateOptional, ClientCertificateRequired)
-	c.must(len(t.Certificates) <= maxCertificates, at.key("certificates"), fmt.Sprintf("must be at most %d", maxCertificates))
+	c.must(len(t.Certificates)+len(t.domains()) <= maxCertificates, at.key("certificates"), fmt.Sprintf("must be at most %d, with the domains of acme", maxCertificates))
+	c.must(len(t.Certificates) > 0 || t.ACME != nil, at.key("certificates"), "is missing: list some, or have them obtained by acme")
+	if t.ACME != nil {
+		c.acme(at.key("acme"), t.ACME)
+	}
 	first := map[string]bool{}
 	for i, pair := range t.Certificates {
 		at := at.key("certificates").index(i)

@@ -40,6 +40,11 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	binaries = dir
+	// Pebble waits some seconds before it asks for a proof, unless it is told so.
+	if err := os.Setenv("PEBBLE_VA_NOSLEEP", "1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/outcome":          {"internal/wire"},
 	"internal/diff":             {"config", "authz", "internal/openapi", "internal/transcoding", "routing"},
 	"internal/explain":          {"config", "authz", "internal/split", "routing", "xds"},
+	"internal/acme":             {"config", "internal/pki", "internal/wholefile"},
 	"internal/certs":            {"config", "internal/pki"},
 	"internal/pki":              {},
 	"internal/redisclient":      {},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"config", "internal/demo"},
 	"cmd/gatewright": {
 		"config", "authz", "breakerpolicy", "keys", "ratelimit", "rollout", "routing", "store", "xds", "envoy", "console",
-		"internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
+		"internal/acme", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

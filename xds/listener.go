@@ -37,7 +37,7 @@ func (b builder) listener(l *config.Listener) *listenerv3.Listener {
 // filterChains are those of a listener: one for each kind of peer, of whom other
 // things are believed (proxies.go).
 func (b builder) filterChains(l *config.Listener) []*listenerv3.FilterChain {
-	var out []*listenerv3.FilterChain
+	out := challengeChains(l)
 	for _, p := range b.peers(l) {
 		out = append(out, &listenerv3.FilterChain{
 			Name:             p.name,

@@ -77,9 +77,12 @@ type Policies struct {
 	Decide Decisions
 	// Strangers is what it decides about requests that no route takes.
 	Strangers Decision
+	// Challenges is what it decides about requests by which ACME authorities see that
+	// a domain leads here. Not needed: nobody asks.
+	Challenges Decision
 	// Judged is equal for configs in which Decide says the same of the same
 	// route, by its address, Check may send its requests to the same backends, and
-	// Strangers is the same.
+	// Strangers and Challenges are the same.
 	Judged any
 	// Thresholds, OutlierDetection and AdaptiveConcurrency are Envoy's own
 	// protections of a backend (breakerpolicy). retried tells that some route asks

@@ -90,7 +90,7 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 		out.VirtualHosts = append(out.VirtualHosts, &routev3.VirtualHost{
 			Name:    h.name,
 			Domains: []string{h.domain},
-			Matcher: rerouting(h.placed, routeTree(h.name, inTrees(h.placed), b.policies.Strangers)),
+			Matcher: rerouting(h.placed, routeTree(h.name, inTrees(h.placed), b.policies.Strangers, b.policies.Challenges)),
 		})
 	}
 	return out, clusters.ids

@@ -16,7 +16,10 @@ import (
 // which is made of the config alone, and so of what may be kept and shown.
 type Secrets struct {
 	Certificates []CertificateSecret
-	Clients      []ClientsSecret
+	// Issued and Challenges are by their domains: what was obtained, and what
+	// authorities are shown.
+	Issued, Challenges []CertificateSecret
+	Clients            []ClientsSecret
 	// Shown are the certificates that are shown to backends. Their names are those of
 	// the backends.
 	Shown []CertificateSecret
@@ -26,7 +29,8 @@ type Secrets struct {
 
 // CertificateSecret is a certificate and its key.
 type CertificateSecret struct {
-	// Name is the config's (config.Certificate) or, in Shown, that of a backend.
+	// Name is the config's (config.Certificate) or, in Shown, that of a backend; of
+	// what is obtained, the domain.
 	Name string
 	// Chain and Key are PEM.
 	Chain, Key []byte
@@ -70,6 +74,14 @@ func (r Resources) With(secrets Secrets) (Resources, error) {
 	delete(s.next, resource.SecretType)
 	for _, c := range secrets.Certificates {
 		name := certificateSecretName(&config.Certificate{Name: c.Name})
+		s.put(resource.SecretType, newResource(resource.SecretType, name, certificateSecret(name, c), nil))
+	}
+	for _, c := range secrets.Issued {
+		name := issuedSecretName(c.Name)
+		s.put(resource.SecretType, newResource(resource.SecretType, name, certificateSecret(name, c), nil))
+	}
+	for _, c := range secrets.Challenges {
+		name := challengeSecretName(c.Name)
 		s.put(resource.SecretType, newResource(resource.SecretType, name, certificateSecret(name, c), nil))
 	}
 	for _, c := range secrets.Clients {

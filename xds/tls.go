@@ -26,9 +26,14 @@ func transportSocket(l *config.Listener) *corev3.TransportSocket {
 	if l.TLS == nil {
 		return nil
 	}
+	return downstreamSocket(downstreamTLS(l))
+}
+
+// downstreamSocket terminates TLS.
+func downstreamSocket(c *tlsv3.DownstreamTlsContext) *corev3.TransportSocket {
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(downstreamTLS(l))},
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: mustAny(c)},
 	}
 }
 
@@ -37,8 +42,8 @@ func transportSocket(l *config.Listener) *corev3.TransportSocket {
 // among them by the names that are in them.
 func downstreamTLS(l *config.Listener) *tlsv3.DownstreamTlsContext {
 	common := &tlsv3.CommonTlsContext{TlsParams: tlsParameters(l.TLS.MinVersion), AlpnProtocols: []string{"h2", "http/1.1"}}
-	for _, c := range l.TLS.Certificates {
-		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, secretConfig(certificateSecretName(c)))
+	for _, name := range certificatesOf(l) {
+		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, secretConfig(name))
 	}
 	d := &tlsv3.DownstreamTlsContext{CommonTlsContext: common}
 	if asksClients(l) {
@@ -76,8 +81,8 @@ func secretsOfListener(l *config.Listener) []id {
 		return nil
 	}
 	var out []id
-	for _, c := range l.TLS.Certificates {
-		out = append(out, id{resource.SecretType, certificateSecretName(c)})
+	for _, name := range append(certificatesOf(l), challengesOf(l)...) {
+		out = append(out, id{resource.SecretType, name})
 	}
 	if asksClients(l) {
 		out = append(out, id{resource.SecretType, clientsSecretName(l.Name)})

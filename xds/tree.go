@@ -72,11 +72,11 @@ func (t *treeRoute) conditional() *routev3.Route {
 }
 
 // routeTree is the matcher of a virtual host; the most specific route is the
-// first of the routes, and host is what the config calls it. What is refused goes before any of them, and what none
-// takes is answered by notFound.
-func routeTree(host string, routes []*treeRoute, strangers Decision) *matcherv3.Matcher {
+// first of the routes, and host is what the config calls it. What is refused goes before any of them, and so do
+// challenges; what none takes is answered by notFound.
+func routeTree(host string, routes []*treeRoute, strangers, challenges Decision) *matcherv3.Matcher {
 	t := trees{newRivals(routes, strangers)}
-	inTurn := &matcherv3.Matcher_MatcherList{Matchers: refusals(host, strangers)}
+	inTurn := &matcherv3.Matcher_MatcherList{Matchers: append(refusals(host, strangers), challenged(challenges)...)}
 	for _, of := range groups(routes) {
 		inTurn.Matchers = append(inTurn.Matchers, &matcherv3.Matcher_MatcherList_FieldMatcher{
 			Predicate: of.condition(),

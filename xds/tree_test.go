@@ -33,7 +33,7 @@ func TestTreesChooseTheMostSpecificRoute(t *testing.T) {
 			Thresholds:       func(*config.Connections, bool) *clusterv3.CircuitBreakers { return nil },
 			OutlierDetection: func(*config.OutlierDetection) *clusterv3.OutlierDetection { return nil },
 		}}
-		tree := routeTree("a", inTrees(b.place(c.Routes, nil, config.RateLimitService)), Decision{})
+		tree := routeTree("a", inTrees(b.place(c.Routes, nil, config.RateLimitService)), Decision{}, Decision{})
 		if err := tree.ValidateAll(); err != nil {
 			t.Fatal(err)
 		}

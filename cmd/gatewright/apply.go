@@ -219,6 +219,7 @@ func (svc *service) accept(ctx context.Context, c *config.Config, ch change) {
 	svc.base = c
 	svc.files.serve(c)
 	svc.keep(ch)
+	svc.acme.Want(c)
 	svc.rollouts.Apply(ctx, c)
 }
 

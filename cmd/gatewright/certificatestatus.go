@@ -46,7 +46,14 @@ func certificateState(c certs.Status, now time.Time) string {
 	case now.After(c.NotAfter):
 		state = "expired on " + date(c.NotAfter)
 	}
-	if c.Fault != "" {
+	if c.StandIn {
+		state = "not obtained yet: a stand-in is served, which no client takes"
+	}
+	switch {
+	case c.Fault == "":
+	case c.ACME:
+		state += "; not obtained: " + oneLine(c.Fault)
+	default:
 		state += "; what is in the files now is not served: " + oneLine(c.Fault)
 	}
 	return state

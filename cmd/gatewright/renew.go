@@ -79,6 +79,12 @@ func secrets(files *certs.Set) xds.Secrets {
 	for name, p := range files.Pairs {
 		s.Certificates = append(s.Certificates, xds.CertificateSecret{Name: name, Chain: p.Chain, Key: p.Key})
 	}
+	for domain, p := range files.Issued {
+		s.Issued = append(s.Issued, xds.CertificateSecret{Name: domain, Chain: p.Chain, Key: p.Key})
+	}
+	for domain, p := range files.Challenges {
+		s.Challenges = append(s.Challenges, xds.CertificateSecret{Name: domain, Chain: p.Chain, Key: p.Key})
+	}
 	for listener, c := range files.Clients {
 		s.Clients = append(s.Clients, xds.ClientsSecret{Listener: listener, CA: c.CA, CRL: c.CRL})
 	}
@@ -95,26 +101,30 @@ func secrets(files *certs.Set) xds.Secrets {
 // known, to the listeners and backends that
 // there are. What cannot be used stays as it was.
 func (svc *service) renew(ctx context.Context) {
-	if svc.enter(ctx) != nil {
-		return // the end
+	if err := svc.serveCertificates(ctx); err != nil && ctx.Err() == nil {
+		svc.log.Error("the new certificates or endpoints are not served; those before them are", "error", err)
+	}
+}
+
+// serveCertificates serves what there is now, and returns when all Envoys have it
+// that answer.
+func (svc *service) serveCertificates(ctx context.Context) error {
+	if err := svc.enter(ctx); err != nil {
+		return err
 	}
 	defer svc.leave()
 	p := svc.plan.Load()
 	files, resources, err := svc.withSecrets(p)
 	if err != nil {
-		svc.log.Error("the new certificates or endpoints are not served; those before them are", "error", err)
-		return
+		return err
 	}
 	if resources.SameSecrets(svc.resources) && resources.SameEndpoints(svc.resources) {
 		svc.certs.Serve(p.Config, files)
-		return
+		return nil
 	}
 	published, err := svc.xds.Publish(ctx, resources)
 	if err != nil {
-		if ctx.Err() == nil {
-			svc.log.Error("the new certificates or endpoints are not served; those before them are", "error", err)
-		}
-		return
+		return err
 	}
 	svc.resources = resources
 	svc.certs.Serve(p.Config, files)
@@ -122,4 +132,5 @@ func (svc *service) renew(ctx context.Context) {
 	if len(svc.setAside) > 0 {
 		svc.tellSetAside()
 	}
+	return nil
 }

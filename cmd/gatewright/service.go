@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +25,7 @@ import (
 	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/acme"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/discovery"
 	"github.com/gatewright/gatewright/internal/door"
@@ -64,6 +67,7 @@ type service struct {
 	certs         *certs.Store
 	discovered    *discovery.Store
 	files         *namedFiles
+	acme          *acme.Manager
 	xds           *xds.Server
 	endXDS        context.CancelFunc
 	reloads       *reloads
@@ -136,9 +140,10 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.outcomes = outcome.NewMetrics(svc.registry, &svc.judging)
 	xdsCtx, endXDS := context.WithCancel(context.WithoutCancel(ctx))
 	svc.endXDS = endXDS
-	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry})
 	svc.files = newNamedFiles(log, svc.registry)
 	svc.discovered = svc.newDiscovery()
+	svc.acme = svc.newACME(ready)
+	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry, Issuer: svc.acme})
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	if svc.flight, err = console.StartFlightRecorder(s.console.FlightRecorder); err != nil {
@@ -227,6 +232,7 @@ func (svc *service) newGRPC() *door.Server {
 		Clock:         time.Now,
 		Log:           svc.log,
 		Registerer:    svc.registry,
+		Challenge:     svc.acme.Answer,
 		KnownRoute:    svc.judging.HasRoute,
 		Tenant:        agreedWith(svc.customers),
 		KnownPlan:     svc.judging.namesPlan,
@@ -242,6 +248,18 @@ func (svc *service) newGRPC() *door.Server {
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
 	outcome.NewServer(svc.log, svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe).Register(server)
 	return server
+}
+
+// newACME has the certificates that are obtained, once an Envoy can answer for them.
+func (svc *service) newACME(beside func() error) *acme.Manager {
+	p := svc.settings.process
+	listens := func() bool {
+		return slices.ContainsFunc(svc.xds.Envoys(), func(e xds.EnvoyStatus) bool { return e.UpToDate }) && (beside == nil || beside() == nil)
+	}
+	return acme.New(acme.Options{
+		Folder: cmp.Or(p.ACMEDir, filepath.Join(p.StateDir, "acme")), Shared: p.ACMEDir != "",
+		Serve: svc.serveCertificates, Ready: listens, Log: svc.log, Registerer: svc.registry,
+	})
 }
 
 // ofClients is a sink that hears of no copy of a request.
@@ -291,6 +309,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
 	group.Go(func() error { return svc.followDiscovery(ctx) })
 	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
+	group.Go(func() error { return svc.acme.Run(ctx) })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })
 	}

@@ -45,6 +45,10 @@ type processSettings struct {
 	// StateDir keeps what outlives the process: the last good config, and the
 	// history of config files.
 	StateDir string `envconfig:"GATEWRIGHT_STATE_DIR" default:".gatewright"`
+	// ACMEDir keeps the certificates that are obtained by ACME, with their keys. Several
+	// gateways that have the same one share them, and answer for each other. Empty: in
+	// StateDir, of this gateway alone.
+	ACMEDir string `envconfig:"GATEWRIGHT_ACME_DIR"`
 	// GRPCAddr is where Envoys reach Gatewright: host:port or unix:PATH.
 	GRPCAddr string `envconfig:"GATEWRIGHT_GRPC_ADDR" default:"127.0.0.1:9001"`
 	// GRPCPlaintext allows a gRPC address that other machines can reach,

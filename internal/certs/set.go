@@ -23,6 +23,10 @@ import (
 type Set struct {
 	// Pairs are the certificates of listeners, by config.Certificate.Name.
 	Pairs map[string]*Pair
+	// Issued are those that are obtained by ACME, by domain.
+	Issued map[string]*Issued
+	// Challenges are what authorities are shown, by domain.
+	Challenges map[string]*pki.Pair
 	// Clients are the authorities for clients, by listener.
 	Clients map[string]*Authorities
 	// Shown are the certificates that are shown to backends, by backend.
@@ -55,13 +59,14 @@ type Authorities struct {
 	ca, crl string
 }
 
-// Load reads what a config names, for whoever serves nothing.
-func Load(c *config.Config) (*Set, error) { return read(c, &Set{}, time.Now()) }
+// Load reads what a config names, for whoever serves nothing: of what is obtained by
+// ACME it has none.
+func Load(c *config.Config) (*Set, error) { return read(c, &Set{}, nil, time.Now()) }
 
 // read reads what a config names. What is bad is taken from before, where that
 // has it; what it does not have is an error.
-func read(c *config.Config, before *Set, now time.Time) (*Set, error) {
-	s := &Set{Pairs: map[string]*Pair{}, Clients: map[string]*Authorities{}, Shown: map[string]*Pair{}, Roots: map[string]*Authorities{}}
+func read(c *config.Config, before *Set, issuer Issuer, now time.Time) (*Set, error) {
+	s := &Set{Pairs: map[string]*Pair{}, Issued: map[string]*Issued{}, Challenges: map[string]*pki.Pair{}, Clients: map[string]*Authorities{}, Shown: map[string]*Pair{}, Roots: map[string]*Authorities{}}
 	paths := filesOf(c)
 	// Before the files are read: what changes meanwhile is another state, and is
 	// read again.
@@ -72,6 +77,11 @@ func read(c *config.Config, before *Set, now time.Time) (*Set, error) {
 		}
 		if err := s.readListener(l, before, now); err != nil {
 			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		if l.TLS.ACME != nil && issuer != nil {
+			if err := s.addIssued(l, issuer); err != nil {
+				return nil, fmt.Errorf("listener %s: acme: %w", l.Name, err)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
@@ -206,6 +216,12 @@ func (s *Set) parts() map[string]part {
 	}
 	for name, p := range s.Pairs {
 		pair("certificate "+name, p)
+	}
+	for domain, p := range s.Issued {
+		if !p.StandsIn {
+			name := issuedName(domain)
+			pair("certificate "+name, &Pair{Pair: p.Pair, Name: name, Listeners: p.Listeners})
+		}
 	}
 	for name, p := range s.Shown {
 		pair("certificate for backend "+name, p)

@@ -22,7 +22,12 @@ type Status struct {
 	// NotAfter is when it expires; of authorities, the first of them. It is zero for
 	// those that the machine trusts.
 	NotAfter time.Time `json:"notAfter,omitzero"`
-	// Fault is why what is in the files now is not served. Empty: it is.
+	// ACME: it is obtained from an authority. StandIn: it is not obtained yet, and a
+	// stand-in is served that no client takes.
+	ACME    bool `json:"acme,omitempty"`
+	StandIn bool `json:"standIn,omitempty"`
+	// Fault is why what is in the files now is not served, or why a certificate could
+	// not be obtained or renewed. Empty: nothing is wrong.
 	Fault string `json:"fault,omitempty"`
 }
 
@@ -33,6 +38,9 @@ func (s *Store) Status() []Status {
 	out := []Status{}
 	for name, p := range set.Pairs {
 		out = append(out, Status{Certificate: name, Listeners: p.Listeners, Names: namesOf(p.Leaf), NotAfter: p.Leaf.NotAfter, Fault: text(p.Fault)})
+	}
+	for domain, p := range set.Issued {
+		out = append(out, Status{Certificate: issuedName(domain), Listeners: p.Listeners, Names: namesOf(p.Leaf), NotAfter: p.Leaf.NotAfter, ACME: true, StandIn: p.StandsIn, Fault: text(p.Fault)})
 	}
 	for listener, c := range set.Clients {
 		out = append(out, Status{Listeners: []string{listener}, NotAfter: c.NotAfter, Fault: text(c.Fault)})
@@ -75,7 +83,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}, []string{"result"}),
 		expiry: gauge(prometheus.GaugeOpts{
 			Name: "gatewright_tls_certificate_expiry_timestamp_seconds",
-			Help: "When the served certificate of a listener expires, by its path in the config.",
+			Help: "When the served certificate of a listener expires, by its path in the config, or acme:DOMAIN.",
 		}, "certificate"),
 		clients: gauge(prometheus.GaugeOpts{
 			Name: "gatewright_tls_client_ca_expiry_timestamp_seconds",
@@ -100,6 +108,11 @@ func (m metrics) show(s *Set) {
 	}
 	for name, p := range s.Pairs {
 		m.expiry.WithLabelValues(name).Set(float64(p.Leaf.NotAfter.Unix()))
+	}
+	for domain, p := range s.Issued {
+		if !p.StandsIn {
+			m.expiry.WithLabelValues(issuedName(domain)).Set(float64(p.Leaf.NotAfter.Unix()))
+		}
 	}
 	for listener, c := range s.Clients {
 		m.clients.WithLabelValues(listener).Set(float64(c.NotAfter.Unix()))

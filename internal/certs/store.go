@@ -26,6 +26,7 @@ type Store struct {
 	log     *slog.Logger
 	now     func() time.Time
 	metrics metrics
+	issuer  Issuer
 	served  atomic.Pointer[served]
 }
 
@@ -39,13 +40,15 @@ type served struct {
 type Options struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	// Issuer has what is obtained by ACME. Nil has nothing.
+	Issuer Issuer
 	// Clock is the time that certificates are judged at. Nil is time.Now.
 	Clock func() time.Time
 }
 
 // NewStore returns a store that serves nothing.
 func NewStore(o Options) *Store {
-	s := &Store{log: o.Log, now: o.Clock, metrics: newMetrics(o.Registerer)}
+	s := &Store{log: o.Log, now: o.Clock, issuer: o.Issuer, metrics: newMetrics(o.Registerer)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -56,7 +59,7 @@ func NewStore(o Options) *Store {
 // Read reads what a config names. Of what is served already and cannot be used
 // any more, it has what is served; anything else that cannot be used is an error.
 func (s *Store) Read(c *config.Config) (*Set, error) {
-	return read(c, s.served.Load().set, s.now())
+	return read(c, s.served.Load().set, s.issuer, s.now())
 }
 
 // Serve says that a set is what the listeners and backends of a config are served

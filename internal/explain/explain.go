@@ -88,6 +88,11 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 		r.Request.Path = withoutQuery(r.Request.Path)
 		return r
 	}
+	if o.Config.AnswersChallenges() && strings.HasPrefix(r.Request.Path, config.ChallengePath) {
+		r.Refused = &Answer{Status: 404, Reason: string(authz.ReasonRouteNotFound), Detail: "the gateway answers here what ACME authorities look for, and nothing else"}
+		r.Request.Path = withoutQuery(r.Request.Path)
+		return r
+	}
 	table := routing.NewTable(o.Config)
 	wanted := routing.Request{Host: r.Request.Host, Method: asked.Method, Path: r.Request.Path, Header: asked.header}
 	r.Explanation = table.Explain(wanted)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/envoy"
 	"github.com/gatewright/gatewright/internal/certs"
+	"github.com/gatewright/gatewright/internal/pki"
 	"github.com/gatewright/gatewright/internal/testenv"
 	"github.com/gatewright/gatewright/xds"
 )
@@ -80,6 +82,9 @@ func withSecrets(t *testing.T, p *Plan) xds.Resources {
 	for name, pair := range files.Pairs {
 		secrets.Certificates = append(secrets.Certificates, xds.CertificateSecret{Name: name, Chain: pair.Chain, Key: pair.Key})
 	}
+	for _, l := range p.Config.Listeners {
+		secrets.Issued, secrets.Challenges = append(secrets.Issued, obtained(t, l)...), append(secrets.Challenges, obtained(t, l)...)
+	}
 	for listener, a := range files.Clients {
 		secrets.Clients = append(secrets.Clients, xds.ClientsSecret{Listener: listener, CA: a.CA, CRL: a.CRL})
 	}
@@ -101,6 +106,24 @@ func withSecrets(t *testing.T, p *Plan) xds.Resources {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// obtained are certificates for the domains of a listener, as an authority would
+// issue them; for Envoy any one is.
+func obtained(t *testing.T, l *config.Listener) []xds.CertificateSecret {
+	t.Helper()
+	if l.TLS == nil || l.TLS.ACME == nil {
+		return nil
+	}
+	pair, problem := pki.ReadPair("../../config/testdata/certs/edge.crt", "../../config/testdata/certs/edge.key", time.Now())
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	var out []xds.CertificateSecret
+	for _, domain := range l.TLS.ACME.Domains {
+		out = append(out, xds.CertificateSecret{Name: domain, Chain: pair.Chain, Key: pair.Key})
+	}
+	return out
 }
 
 func deleteOutputs(t *testing.T) {

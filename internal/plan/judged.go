@@ -79,9 +79,12 @@ func (p *Plan) judge(before *Plan) {
 		}
 	}
 	if reused {
-		p.strangers = before.strangers // and its use of a policy
+		p.strangers, p.challenges = before.strangers, before.challenges // and their uses of policies
 	} else {
 		p.strangers = j.decision(authz.NewStrangersPolicy(p.Config))
+		if p.Config.AnswersChallenges() {
+			p.challenges = j.decision(authz.NewChallengesPolicy())
+		}
 	}
 	p.routes, p.policies = j.routes.shards, j.policies.shards
 }
@@ -92,6 +95,7 @@ func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
 		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
 		maps.Equal(a.Limits, b.Limits) && maps.Equal(a.OpenAPI, b.OpenAPI) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) && reflect.DeepEqual(a.Errors, b.Errors) &&
+		a.AnswersChallenges() == b.AnswersChallenges() &&
 		sameBreakers(a.Backends, b.Backends)
 }
 

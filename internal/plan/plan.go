@@ -36,6 +36,8 @@ type Plan struct {
 	policies shards[sharedPolicy] // by hash
 	// strangers is what is decided about requests that no route takes.
 	strangers xds.Decision
+	// challenges is the same about requests of ACME authorities.
+	challenges xds.Decision
 	// judged is shared by plans that say the same of the same route.
 	judged *judgedAlike
 }
@@ -65,6 +67,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	p.Resources, err = xds.Build(c, xds.Policies{
 		Decide:           p.decide,
 		Strangers:        p.strangers,
+		Challenges:       p.challenges,
 		Judged:           p.judged,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,
@@ -98,7 +101,7 @@ func version(resources xds.Resources, parts []string) string {
 // some that take what no route of the config does, and what none may.
 func (p *Plan) HasRoute(name string) bool {
 	_, ok := p.routes.get(name)
-	return ok || name == xds.NotFoundRoute || name == xds.RefusedRoute
+	return ok || name == xds.NotFoundRoute || name == xds.RefusedRoute || name == xds.ChallengeRoute
 }
 
 // NamesPlan reports whether some limit of the config is of another size for the

@@ -105,6 +105,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.FailLocal, config.FailAllow, config.FailDeny)
 	case config.ClientCertificateMode:
 		return enum(config.ClientCertificateOptional, config.ClientCertificateRequired)
+	case config.ACMEChallenge:
+		return enum(config.ChallengeTLS, config.ChallengeHTTP)
 	case config.CertificatePart:
 		return enum(config.PartURI, config.PartDNSName, config.PartEmail, config.PartCommonName, config.PartTrustDomain, config.PartOrganization, config.PartOrganizationalUnit)
 	case config.RateLimitHeaders:
