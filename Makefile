@@ -56,7 +56,7 @@ vuln: ## govulncheck, where its database can be reached
 .PHONY: golden
 golden: ## Write golden files and generated files anew
 	$(GO) generate ./config
-	$(GO) test ./internal/plan -run Golden -update
+	$(GO) test ./internal/plan ./envoy -run Golden -update
 
 FUZZTIME ?= 10m
 .PHONY: fuzz

@@ -4,7 +4,6 @@ package envoy
 
 import (
 	"fmt"
-	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -14,8 +13,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
-	downstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -41,12 +39,11 @@ type BootstrapOptions struct {
 	// Admin is where Envoy's admin interface listens: host:port, or unix:PATH.
 	// It is not to be reached by strangers: it can stop Envoy.
 	Admin string
+	// Overload is what it bears before it turns clients away.
+	Overload Overload
 }
 
 const (
-	// maxDownstreamConnections bounds the clients of one Envoy. Without a
-	// bound, connections alone can use up its memory.
-	maxDownstreamConnections = 50_000
 	// maxControlRequests bounds the calls in flight to Gatewright. Envoy's
 	// default, 1024, would refuse requests of a busy gateway without asking.
 	maxControlRequests = 65_536
@@ -78,7 +75,7 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	}
 	b := &bootstrapv3.Bootstrap{
 		Node:  &corev3.Node{Id: o.NodeID, Cluster: "gatewright"},
-		Admin: &bootstrapv3.Admin{Address: admin},
+		Admin: &bootstrapv3.Admin{Address: admin, IgnoreGlobalConnLimit: true},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			LdsConfig: fromADS(),
 			CdsConfig: fromADS(),
@@ -105,7 +102,7 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 			Name:        "envoy.bootstrap.internal_listener",
 			TypedConfig: mustAny(&internallistenerv3.InternalListener{}),
 		}},
-		OverloadManager: overloadManager(),
+		OverloadManager: overloadManager(o.Overload),
 		LayeredRuntime:  layeredRuntime(),
 	}
 	if err := b.ValidateAll(); err != nil {
@@ -177,19 +174,6 @@ func http2() *upstreamhttpv3.HttpProtocolOptions {
 				},
 			},
 		},
-	}
-}
-
-func overloadManager() *overloadv3.OverloadManager {
-	return &overloadv3.OverloadManager{
-		ResourceMonitors: []*overloadv3.ResourceMonitor{{
-			Name: "envoy.resource_monitors.global_downstream_max_connections",
-			ConfigType: &overloadv3.ResourceMonitor_TypedConfig{
-				TypedConfig: mustAny(&downstreamv3.DownstreamConnectionsConfig{
-					MaxActiveDownstreamConnections: maxDownstreamConnections,
-				}),
-			},
-		}},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/gatewright/gatewright/envoy"
@@ -21,7 +22,7 @@ const bootstrapFile = "envoy.yaml"
 
 func newBootstrap() *cobra.Command {
 	var o envoy.BootstrapOptions
-	var out string
+	var out, heap string
 	cmd := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Show the bootstrap of an Envoy that has its config from this Gatewright",
@@ -47,6 +48,15 @@ which writes all three into a folder. docs/control-plane-tls.md tells the whole.
 			if o.NodeID == "" {
 				o.NodeID = s.envoy.NodeID
 			}
+			if heap == heapAuto {
+				return usageError{errors.New("--max-heap auto: say a size: how much memory there is on Envoy's machine is not known here")}
+			}
+			if o.Overload.MaxHeap, err = maxHeap(heap, memlimit.FromCgroup); err != nil {
+				return usageError{fmt.Errorf("--max-heap %s: %w", heap, err)}
+			}
+			if o.Overload.MaxConnections < 1 {
+				return usageError{fmt.Errorf("--max-connections %d: must be at least 1", o.Overload.MaxConnections)}
+			}
 			if err := checkControlTLS(s, o, out); err != nil {
 				return usageError{err}
 			}
@@ -57,6 +67,8 @@ which writes all three into a folder. docs/control-plane-tls.md tells the whole.
 	f.StringVar(&o.ControlAddr, "control", "", "Gatewright's gRPC address, as Envoy reaches it (default GATEWRIGHT_GRPC_ADDR)")
 	f.StringVar(&o.NodeID, "node", "", "Envoy's node id (default GATEWRIGHT_NODE_ID)")
 	f.StringVar(&o.Admin, "admin", "127.0.0.1:9901", "where Envoy's admin interface listens; keep it private")
+	f.IntVar(&o.Overload.MaxConnections, "max-connections", envoy.DefaultMaxConnections, "how many clients this Envoy has at most")
+	f.StringVar(&heap, "max-heap", heapNone, "the heap that it has at most, as 512MiB: near it, requests are turned away (docs/edge.md)")
 	f.StringVar(&o.ControlTLS.Cert, "control-cert", "", "the certificate that Envoy shows to Gatewright: a PEM file on Envoy's machine")
 	f.StringVar(&o.ControlTLS.Key, "control-key", "", "its private key")
 	f.StringVar(&o.ControlTLS.CA, "control-ca", "", "the authorities of Gatewright's certificate")

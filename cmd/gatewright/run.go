@@ -66,10 +66,15 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	if err := freeForEnvoy(svc.plan.Load().Config.Listeners); err != nil {
 		return err
 	}
+	overload, err := s.envoy.overload(svc.log)
+	if err != nil {
+		return err
+	}
 	process, err := envoy.NewProcess(envoy.ProcessOptions{
 		Binary: binary,
 		Bootstrap: envoy.BootstrapOptions{
 			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control,
+			Overload: overload,
 		},
 		Concurrency:  s.envoy.Concurrency,
 		DrainTimeout: s.envoy.DrainTimeout,

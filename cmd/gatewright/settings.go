@@ -61,6 +61,11 @@ type envoySettings struct {
 	Binary string `envconfig:"GATEWRIGHT_ENVOY"`
 	// Concurrency is its number of worker threads. 0: one for each core.
 	Concurrency int `envconfig:"GATEWRIGHT_ENVOY_CONCURRENCY"`
+	// MaxConnections bounds its clients, on all listeners together.
+	MaxConnections int `envconfig:"GATEWRIGHT_ENVOY_MAX_CONNECTIONS" default:"50000"`
+	// MaxHeap bounds its heap: a size as 512MiB, "none", or "auto", which is a share of
+	// the memory limit of the container.
+	MaxHeap string `envconfig:"GATEWRIGHT_ENVOY_MAX_HEAP" default:"auto"`
 	// DrainTimeout is how long requests in flight are waited for at the end.
 	DrainTimeout time.Duration `envconfig:"GATEWRIGHT_DRAIN_TIMEOUT" default:"30s"`
 	// NodeID names the Envoy of this machine to the control plane.
