@@ -183,6 +183,9 @@ func (d *decoder) value(n *yaml.Node, out reflect.Value, at *place, f field) {
 	case Compress:
 		d.compress(n, out, at, f)
 		return
+	case HTTPSRedirect:
+		d.httpsRedirect(n, out, at, f)
+		return
 	}
 	switch out.Kind() {
 	case reflect.Struct:

@@ -42,13 +42,20 @@ func TestDecodeEveryField(t *testing.T) {
 					{Name: "../certs/shop.crt", Cert: "testdata/certs/shop.crt", Key: "testdata/certs/shop.key"},
 				},
 				ClientCA: "testdata/certs/partners-ca.crt", ClientCRL: "testdata/certs/partners.crl", ClientCertificate: ClientCertificateRequired,
-				ForwardClientCertificate: true, MinVersion: "1.3",
+				ForwardClientCertificate: true, MinVersion: "1.3", Curves: []string{"X25519", "P-256"}, SessionTickets: new(bool),
+				HSTS: &HSTS{MaxAge: new(ms(63_072_000_000)), IncludeSubDomains: true, Preload: true},
+			}, HTTP3: true, HTTP3Port: 443},
+			{Name: "old", Address: "[::]:8444", TLS: &ListenerTLS{
+				Certificates: []*Certificate{{Name: "../certs/edge.crt", Cert: "testdata/certs/edge.crt", Key: "testdata/certs/edge.key"}},
+				CipherSuites: []string{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}, HSTS: &HSTS{},
 			}},
-			{Name: "issued", Address: "[::]:8444", TLS: &ListenerTLS{ACME: &ACME{
+			{Name: "issued", Address: "[::]:8445", TLS: &ListenerTLS{ACME: &ACME{
 				Domains: []string{"api.example.com", "xn--bcher-kva.example"}, AgreeTermsOfService: true, Email: "ops@example.com",
 				Directory: "https://ca.internal:9000/acme/directory", CA: "testdata/certs/partners-ca.crt", Challenge: ChallengeTLS,
 				RenewBefore: Duration(240 * time.Hour), ExternalAccountBinding: &ExternalAccountBinding{KeyID: "kid-1", KeyEnv: "TOKEN_SECRET_32"},
 			}}},
+			{Name: "web", Address: "[::]:8083", RedirectToHTTPS: &HTTPSRedirect{}},
+			{Name: "moved", Address: "[::]:8082", RedirectToHTTPS: &HTTPSRedirect{Port: 8443, Status: 307, ACMEChallenges: "chat"}},
 		},
 		TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		Backends: map[string]*Backend{

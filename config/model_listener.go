@@ -8,8 +8,15 @@ type Listener struct {
 	Address string `yaml:"address" required:"true"`
 	// TLS terminates TLS on this listener. Nil is plain text.
 	TLS *ListenerTLS `yaml:"tls"`
-	// HTTP3 offers HTTP/3 beside HTTP/1.1 and HTTP/2.
-	HTTP3 bool `yaml:"http3" later:"HTTP/3"`
+	// HTTP3 offers HTTP/3 beside HTTP/1.1 and HTTP/2: the same address is listened on
+	// by UDP, and answers tell of it (alt-svc). Only with TLS.
+	HTTP3 bool `yaml:"http3"`
+	// HTTP3Port is the port that answers tell of, where clients reach another one
+	// than that of Address, as behind a load balancer. 0 means that of Address.
+	HTTP3Port int `yaml:"http3Port"`
+	// RedirectToHTTPS answers each request by where it is served with TLS: nothing
+	// else is served here. Nil redirects none. Only without TLS.
+	RedirectToHTTPS *HTTPSRedirect `yaml:"redirectToHTTPS"`
 	// RateLimit says who asks for limits on this listener. The default,
 	// "service", is Gatewright's own Check: one call a request for identity
 	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
@@ -54,6 +61,19 @@ type ProxyProtocol struct {
 	Optional bool `yaml:"optional"`
 }
 
+// HTTPSRedirect is how a listener redirects to the same host and path by https. The
+// word true may stand for one without fields.
+type HTTPSRedirect struct {
+	// Port is the one that clients find TLS at. 0 means 443.
+	Port int `yaml:"port"`
+	// Status is 301, 302, 303, 307 or 308. 0 means 308, by which a POST stays one.
+	Status int `yaml:"status"`
+	// ACMEChallenges is the backend that gets the requests by which an ACME authority
+	// looks who has the host (RFC 8555, section 8.3): those below
+	// /.well-known/acme-challenge/, which are not redirected then. Empty is none.
+	ACMEChallenges string `yaml:"acmeChallenges"`
+}
+
 // RateLimitPlacement is where the limits of a listener's routes are asked for.
 type RateLimitPlacement string
 
@@ -89,6 +109,31 @@ type ListenerTLS struct {
 	ForwardClientCertificate bool `yaml:"forwardClientCertificate"`
 	// MinVersion is the lowest TLS version accepted, "1.2" (default) or "1.3".
 	MinVersion string `yaml:"minVersion"`
+	// CipherSuites are those of TLS 1.2 that are accepted, by IANA's names and in the
+	// order in which the server would have them. Nil means CipherSuites. Those of TLS
+	// 1.3 are all good, and cannot be chosen.
+	CipherSuites []string `yaml:"cipherSuites"`
+	// Curves are the groups in which keys are agreed on, the best first. Nil means
+	// DefaultCurves.
+	Curves []string `yaml:"curves"`
+	// SessionTickets lets clients that come back resume their session. Left out, it
+	// is true; but with ClientCA it is never so: what is resumed is not verified anew.
+	SessionTickets *bool `yaml:"sessionTickets"`
+	// HSTS has browsers come by https alone. Nil says nothing to them.
+	HSTS *HSTS `yaml:"hsts"`
+}
+
+// HSTS is the header Strict-Transport-Security on every answer of a listener (RFC
+// 6797), in the place of a backend's own.
+type HSTS struct {
+	// MaxAge is how long a browser is to remember it, to the second. Left out, it is a
+	// year; 0 has browsers forget it.
+	MaxAge *Duration `yaml:"maxAge"`
+	// IncludeSubDomains says so of all hosts below the one that is asked, too.
+	IncludeSubDomains bool `yaml:"includeSubDomains"`
+	// Preload asks for a place in the lists that browsers come with. It needs a year
+	// and IncludeSubDomains.
+	Preload bool `yaml:"preload"`
 }
 
 // ClientCertificateMode is whether a client must show a certificate.

@@ -230,4 +230,17 @@ func (d *decoder) compress(n *yaml.Node, out reflect.Value, at *place, f field) 
 	}
 }
 
+// httpsRedirect reads the word true as a redirect without fields.
+func (d *decoder) httpsRedirect(n *yaml.Node, out reflect.Value, at *place, f field) {
+	if n.Kind != yaml.ScalarNode {
+		d.structure(n, out, at, f)
+		return
+	}
+	var word bool
+	d.scalar(n, reflect.ValueOf(&word).Elem(), at, f)
+	if !word && d.report.trusted(at) {
+		d.obey(at, f, "must be true, or a mapping with port, status or acmeChallenges; without it nothing is redirected")
+	}
+}
+
 var errRouteAuth = errors.New(`must be the word public, or a mapping with anyOf or allOf`)

@@ -32,6 +32,7 @@ func (c *checker) listener(at *place, l *Listener) {
 	if l.TLS != nil {
 		c.listenerTLS(at.key("tls"), l.TLS)
 	}
+	c.https(at, l)
 	c.proxiesBefore(at, l)
 	if l.Bounds != nil {
 		c.bounds(at.key("bounds"), l.Bounds)

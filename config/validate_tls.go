@@ -34,6 +34,7 @@ func (c *checker) listenerTLS(at *place, t *ListenerTLS) {
 		}
 	}
 	c.clients(at, t)
+	c.handshakes(at, t)
 }
 
 // clients holds what is said of client certificates to an authority that

@@ -86,7 +86,7 @@ const controlTimeout = time.Second
 // Those that make calls of gRPC of requests come behind all that judges, counts and
 // logs by what a client has sent.
 func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter {
-	var chain []*hcmv3.HttpFilter
+	chain := misdirected(l)
 	if len(p.networks) > 0 {
 		chain = append(chain, clientAddress())
 	}

@@ -83,7 +83,10 @@ func (b builder) connectionManager(l *config.Listener, p peerKind) *hcmv3.HttpCo
 	bound(m, l.Bound())
 	forwardClientCertificate(m, l)
 	believeNetworks(m, p)
-	if b.form == Scoped {
+	tellAnswers(m, l)
+	if l.RedirectToHTTPS != nil {
+		b.redirectsToHTTPS(m, l)
+	} else if b.form == Scoped {
 		m.RouteSpecifier = scopedRoutes()
 	} else {
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{

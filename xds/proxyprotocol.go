@@ -13,7 +13,8 @@ import (
 )
 
 // listenerFilters read what stands before a connection's own bytes, before its
-// filter chain is chosen.
+// filter chain is chosen; and then the name that a handshake asks for, where it is
+// looked at (misdirected.go).
 func listenerFilters(l *config.Listener) []*listenerv3.ListenerFilter {
 	var out []*listenerv3.ListenerFilter
 	if l.ProxyProtocol != nil {
@@ -23,7 +24,7 @@ func listenerFilters(l *config.Listener) []*listenerv3.ListenerFilter {
 			AllowRequestsWithoutProxyProtocol: l.ProxyProtocol.Optional,
 		}))
 	}
-	if len(challengesOf(l)) > 0 {
+	if looksForMisdirected(l) || len(challengesOf(l)) > 0 {
 		out = append(out, listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{}))
 	}
 	return out

@@ -119,7 +119,11 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	}
 	b.addDark(&s)
 	for _, l := range c.Listeners {
-		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, append(b.tableOfListener(l), secretsOfListener(l)...)...))
+		refers := slices.Concat(b.tableOfListener(l), secretsOfListener(l), clustersOfListener(l))
+		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, refers...))
+		if l.HTTP3 {
+			s.put(resource.ListenerType, newResource(resource.ListenerType, quicName(l), b.quicListener(l), nil, refers...))
+		}
 	}
 	for _, placement := range placements(c) {
 		for _, form := range append([]Form{b.form}, o.Also...) {
@@ -157,8 +161,11 @@ func (b builder) addBackend(s *set, backend *config.Backend) {
 }
 
 // tableOfListener is the table that a listener finds its routes in: itself, or
-// the one for hosts that have none.
+// the one for hosts that have none. One that redirects has its own in itself.
 func (b builder) tableOfListener(l *config.Listener) []id {
+	if l.RedirectToHTTPS != nil {
+		return nil
+	}
 	if b.form == Scoped {
 		return []id{{resource.ScopedRouteType, scopeName(placementOf(l), everyHost)}}
 	}
@@ -211,11 +218,12 @@ type builder struct {
 	affinities string
 }
 
-// placements are the placements of limits that the listeners of c use, each once.
+// placements are the placements of limits that the listeners of c use for their
+// routes, each once.
 func placements(c *config.Config) []config.RateLimitPlacement {
 	var out []config.RateLimitPlacement
 	for _, l := range c.Listeners {
-		if p := placementOf(l); !slices.Contains(out, p) {
+		if p := placementOf(l); l.RedirectToHTTPS == nil && !slices.Contains(out, p) {
 			out = append(out, p)
 		}
 	}

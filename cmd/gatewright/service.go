@@ -143,7 +143,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.files = newNamedFiles(log, svc.registry)
 	svc.discovered = svc.newDiscovery()
 	svc.acme = svc.newACME(ready)
-	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry, Issuer: svc.acme})
+	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry, Issuer: svc.acme, Poll: s.certs.Poll})
 	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
 	svc.grpc = svc.newGRPC()
 	if svc.flight, err = console.StartFlightRecorder(s.console.FlightRecorder); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/breakerpolicy"
 	"github.com/gatewright/gatewright/console"
+	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/door"
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
@@ -36,6 +37,7 @@ type settings struct {
 	rules     ratelimit.RuleSettings
 	breakers  breakerpolicy.Settings
 	rollout   rollout.Settings
+	certs     certs.Settings
 }
 
 type processSettings struct {
@@ -74,7 +76,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.rollout, &s.authz, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.rollout, &s.certs, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

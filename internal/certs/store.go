@@ -12,10 +12,16 @@ import (
 	"github.com/gatewright/gatewright/internal/pki"
 )
 
-// poll is how often the files are read. A change is taken when two readings in
-// a row are the same: what writes two files writes them one after the other, and
-// a pair of which one half is new yet is no fault to be told.
-const poll = 500 * time.Millisecond
+// Settings are what the environment says.
+type Settings struct {
+	// Poll is how often the files are read. A change is taken when two readings in
+	// a row are the same: what writes two files writes them one after the other, and
+	// a pair of which one half is new yet is no fault to be told. It is more than 0.
+	Poll time.Duration `envconfig:"GATEWRIGHT_CERTIFICATE_POLL" default:"500ms"`
+}
+
+// defaultPoll is Settings.Poll where nobody says it.
+const defaultPoll = 500 * time.Millisecond
 
 // again is how often what could not be used is read though it has not changed:
 // its time may have come.
@@ -25,6 +31,7 @@ const again = 30 * time.Second
 type Store struct {
 	log     *slog.Logger
 	now     func() time.Time
+	poll    time.Duration
 	metrics metrics
 	issuer  Issuer
 	served  atomic.Pointer[served]
@@ -44,11 +51,16 @@ type Options struct {
 	Issuer Issuer
 	// Clock is the time that certificates are judged at. Nil is time.Now.
 	Clock func() time.Time
+	// Poll is Settings.Poll. What is not more than 0 is the default.
+	Poll time.Duration
 }
 
 // NewStore returns a store that serves nothing.
 func NewStore(o Options) *Store {
-	s := &Store{log: o.Log, now: o.Clock, issuer: o.Issuer, metrics: newMetrics(o.Registerer)}
+	s := &Store{log: o.Log, now: o.Clock, issuer: o.Issuer, poll: o.Poll, metrics: newMetrics(o.Registerer)}
+	if s.poll <= 0 {
+		s.poll = defaultPoll
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -100,7 +112,7 @@ func (s *Store) Serves(path string) bool { return s.served.Load().set.has(path) 
 // stay so, until the context ends. They are small, so that their content is
 // compared and not their times, which on some file systems stand still.
 func (s *Store) Follow(ctx context.Context, changed func(context.Context)) error {
-	tick := time.NewTicker(poll)
+	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
 	var seen pki.Sum
 	tried := time.Now()

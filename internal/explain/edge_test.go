@@ -51,3 +51,19 @@ func TestEdge(t *testing.T) {
 		t.Errorf("behind a proxy: %q", r.Notes)
 	}
 }
+
+// TestRedirectingListener: by http it is told which listener serves nothing of what
+// follows.
+func TestRedirectingListener(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("gateway.yaml", []byte(strings.Replace(edge, "listeners: [", `listeners: [{name: web, address: "127.0.0.1:80", redirectToHTTPS: true}, `, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scheme, told := range map[string]bool{"http": true, "https": false} {
+		r := Explain(t.Context(), Options{Config: c}, Asked{Method: "GET", Scheme: scheme, Host: "a", Path: "/open"})
+		if got := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "web redirects each request") }); got != told {
+			t.Errorf("%s: it notes %q", scheme, r.Notes)
+		}
+	}
+}

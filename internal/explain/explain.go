@@ -117,6 +117,11 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 // received is a request once the listener has taken away what clients may not
 // say, or why the listener refuses it.
 func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
+	for _, l := range c.Listeners {
+		if l.RedirectToHTTPS != nil && asked.Scheme == "http" {
+			r.Notes = append(r.Notes, "the listener "+l.Name+" redirects each request to https: what follows is of others")
+		}
+	}
 	tracing := config.TracingHeaders()
 	var kept [][2]string
 	for _, h := range asked.Headers {

@@ -17,6 +17,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -252,9 +253,15 @@ func withStaticSecrets(t *testing.T, socket *corev3.TransportSocket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tls := message.(interface {
-		GetCommonTlsContext() *tlsv3.CommonTlsContext
-	}).GetCommonTlsContext()
+	var tls *tlsv3.CommonTlsContext
+	switch m := message.(type) {
+	case *tlsv3.DownstreamTlsContext:
+		tls = m.GetCommonTlsContext()
+	case *tlsv3.UpstreamTlsContext:
+		tls = m.GetCommonTlsContext()
+	case *quicv3.QuicDownstreamTransport:
+		tls = m.GetDownstreamTlsContext().GetCommonTlsContext()
+	}
 	for _, s := range append(tls.GetTlsCertificateSdsSecretConfigs(), tls.GetValidationContextSdsSecretConfig(),
 		tls.GetCombinedValidationContext().GetValidationContextSdsSecretConfig()) {
 		if s != nil {

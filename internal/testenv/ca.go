@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -92,6 +93,8 @@ type Leaf struct {
 	Serial *big.Int
 	// Extensions are put into it as they are.
 	Extensions []pkix.Extension
+	// Key is its key; nil is a new one of ECDSA.
+	Key crypto.Signer
 }
 
 // Issue makes a certificate and its key, in PEM.
@@ -118,12 +121,15 @@ func (ca *CA) Issue(l Leaf) (cert, key []byte) {
 		}
 		template.URIs = append(template.URIs, u)
 	}
-	private := newKey(ca.t)
+	private := l.Key
+	if private == nil {
+		private = newKey(ca.t)
+	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		ca.t.Fatal(err)
 	}
-	return ca.sign(template, ca.cert, &private.PublicKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return ca.sign(template, ca.cert, private.Public()), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // IssueFiles is Issue into two files, each replaced in one step.
@@ -154,7 +160,7 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-func (ca *CA) sign(template, parent *x509.Certificate, public *ecdsa.PublicKey) []byte {
+func (ca *CA) sign(template, parent *x509.Certificate, public crypto.PublicKey) []byte {
 	ca.t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, ca.key)
 	if err != nil {

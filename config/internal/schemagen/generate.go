@@ -48,6 +48,7 @@ func Generate(modelFiles string) ([]byte, error) {
 	shortOr(schema.Definitions, reflect.TypeFor[config.Endpoint](), &jsonschema.Schema{Type: "string", Description: "The address, host:port."})
 	shortOr(schema.Definitions, reflect.TypeFor[config.LoadBalancing](), balancingPolicies())
 	trueOrCompress(schema.Definitions)
+	trueOrRedirect(schema.Definitions)
 	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
 
@@ -260,6 +261,17 @@ func trueOrCompress(definitions jsonschema.Definitions) {
 		OneOf:       []*jsonschema.Schema{{Type: "boolean", Description: "Whether answers are compressed, as the defaults say."}, compress},
 	}
 	compress.Description = ""
+}
+
+// trueOrRedirect lets a redirect to https be the word true, too.
+func trueOrRedirect(definitions jsonschema.Definitions) {
+	name := reflect.TypeFor[config.HTTPSRedirect]().Name()
+	redirect := definitions[name]
+	definitions[name] = &jsonschema.Schema{
+		Description: redirect.Description,
+		OneOf:       []*jsonschema.Schema{{Const: true, Description: "To port 443."}, redirect},
+	}
+	redirect.Description = ""
 }
 
 // pathOrGRPC lets a match say its path in one of its two ways.

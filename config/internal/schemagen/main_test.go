@@ -60,7 +60,7 @@ func TestSchemaSaysWhatEditorsShow(t *testing.T) {
 		}
 	}
 	for name, definition := range schema.Defs {
-		if name != "RouteAuth" && name != "ValueMatch" && name != "Cost" && name != "Endpoint" && name != "LoadBalancing" && name != "Compress" && (definition.AdditionalProperties == nil || *definition.AdditionalProperties) {
+		if name != "RouteAuth" && name != "ValueMatch" && name != "Cost" && name != "Endpoint" && name != "LoadBalancing" && name != "Compress" && name != "HTTPSRedirect" && (definition.AdditionalProperties == nil || *definition.AdditionalProperties) {
 			t.Errorf("%s takes unknown fields", name)
 		}
 	}
