@@ -42,14 +42,14 @@ routes:
   - {name: said, match: {path: /said}, auth: public, respond: {status: 200}}
 `
 
-func startHTTPS(t *testing.T) (g *gateway, p *pems, acme service) {
+func startHTTPS(t *testing.T, more ...string) (g *gateway, p *pems, acme service) {
 	t.Helper()
 	p = newPEMs(t)
 	p.server("first", "api.example.com")
 	p.server("shop", "shop.example.org", "www.example.org")
 	p.server("wild", "*.example.com")
 	acme = backend(t, "acme")
-	g = start(t, setup{config: https, values: map[string]string{
+	g = start(t, setup{config: https + strings.Join(more, ""), values: map[string]string{
 		"app": backend(t, "app").Addr(), "acme": acme.Addr(), "gone": freeAddr(t), "certs": p.folder,
 	}})
 	return g, p, acme
@@ -242,4 +242,33 @@ func TestMisdirectedRequests(t *testing.T) {
 		}
 		return errStatus(reply{})
 	})
+}
+
+// TestHTTPSHostByHost: all of it in a config that is served host by host, too, where a
+// host in capitals finds its table in a second look.
+func TestHTTPSHostByHost(t *testing.T) {
+	t.Parallel()
+	g, p, _ := startHTTPS(t, manyRoutes(100, 10))
+	for _, host := range []string{"h1.fill.org", "nobody.test", "SHOP.example.org"} {
+		r := get(t, g.url("plain", "/r1"), header{"Host", host})
+		if got := r.Header.Get("Location"); r.Status != 308 || got != "https://"+host+":8443/r1" {
+			t.Errorf("%s: %d to %q", host, r.Status, got)
+		}
+	}
+	get(t, g.url("plain", "/.well-known/acme-challenge/token"), header{"Host", "h1.fill.org"}).ok(t)
+	for _, c := range []struct {
+		name, host, path string
+		status           int
+	}{
+		{"h1.fill.org", "h1.fill.org", "/r1", 200}, {"h1.fill.org", "H1.fill.ORG", "/r1", 200}, {"h1.fill.org", "h1.fill.org", "/nobody", 404},
+		{"any.example.com", "Other.Example.com", "/app/1", 200}, {"any.example.com", "Other.Example.com", "/kept", 401},
+		{"any.example.com", "h1.fill.org", "/r1", 421}, {"any.example.com", "H1.Fill.org", "/r1", 421},
+	} {
+		client := p.client(c.name, true)
+		client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+		r := mustAsk(t, client, g.secureURL("secure", c.path), header{"Host", c.host})
+		if r.Status != c.status || len(r.Header.Values("Strict-Transport-Security")) != 1 {
+			t.Errorf("%s%s for %s: %d, want %d; %v", c.host, c.path, c.name, r.Status, c.status, r.Header)
+		}
+	}
 }
