@@ -55,7 +55,7 @@ func TestDecodeEveryField(t *testing.T) {
 				RenewBefore: Duration(240 * time.Hour), ExternalAccountBinding: &ExternalAccountBinding{KeyID: "kid-1", KeyEnv: "TOKEN_SECRET_32"},
 			}}},
 			{Name: "web", Address: "[::]:8083", RedirectToHTTPS: &HTTPSRedirect{}},
-			{Name: "moved", Address: "[::]:8082", RedirectToHTTPS: &HTTPSRedirect{Port: 8443, Status: 307, ACMEChallenges: "chat"}},
+			{Name: "moved", Address: "[::]:8084", RedirectToHTTPS: &HTTPSRedirect{Port: 8443, Status: 307, ACMEChallenges: "chat"}},
 		},
 		TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		Backends: map[string]*Backend{

@@ -43,6 +43,7 @@ func (c *checker) http3(at *place, l *Listener) {
 		return
 	}
 	c.must(l.TLS != nil, at.key("http3"), "needs tls: there is no HTTP/3 without")
+	c.must(l.Bound().MaxConnections == 0, at.key("http3"), "must not stand beside bounds.maxConnections, which counts those of TCP alone")
 	c.must(l.ProxyProtocol == nil, at.key("http3"), "must not stand beside proxyProtocol: no load balancer says the client's address in front of UDP")
 }
 

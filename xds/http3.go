@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"time"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -19,7 +21,7 @@ func quicName(l *config.Listener) string { return l.Name + "/http3" }
 // certificates, filters and routes. They are its own, so that what closes on the one
 // does not on the other.
 func (b builder) quicListener(l *config.Listener) *listenerv3.Listener {
-	address := socketAddress(l.Address)
+	address, bounds := socketAddress(l.Address), l.Bound()
 	address.GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	out := &listenerv3.Listener{
 		Name:                          quicName(l),
@@ -29,18 +31,18 @@ func (b builder) quicListener(l *config.Listener) *listenerv3.Listener {
 			DownstreamSocketConfig: &corev3.UdpSocketConfig{PreferGro: wrapperspb.Bool(true)},
 			QuicOptions: &listenerv3.QuicProtocolOptions{
 				QuicProtocolOptions: &corev3.QuicProtocolOptions{
-					MaxConcurrentStreams:        wrapperspb.UInt32(http2MaxStreams),
+					MaxConcurrentStreams:        wrapperspb.UInt32(uint32(bounds.MaxStreams)),
 					InitialStreamWindowSize:     wrapperspb.UInt32(http2StreamWindow),
 					InitialConnectionWindowSize: wrapperspb.UInt32(http2ConnectionWindow),
 				},
-				CryptoHandshakeTimeout: durationpb.New(headersTimeout),
+				CryptoHandshakeTimeout: durationpb.New(time.Duration(bounds.HeadersTimeout)),
 			},
 		},
 	}
 	for _, p := range b.peers(l) {
 		m := b.connectionManager(l, p)
 		m.CodecType = hcmv3.HttpConnectionManager_HTTP3
-		m.Http2ProtocolOptions = nil
+		m.HttpProtocolOptions, m.Http2ProtocolOptions = nil, nil
 		m.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{}
 		out.FilterChains = append(out.FilterChains, &listenerv3.FilterChain{
 			Name:             p.name,
