@@ -209,7 +209,11 @@ func sendBody(t *testing.T, c *http.Client, url string, body []byte, said bool, 
 		t.Fatal(err)
 	}
 	for _, h := range headers {
-		req.Header.Add(h.name, h.value)
+		if h.name == "Host" {
+			req.Host = h.value
+		} else {
+			req.Header.Add(h.name, h.value)
+		}
 	}
 	resp, err := c.Do(req)
 	if err != nil {

@@ -27,7 +27,8 @@ routes:
   - {name: %[1]s-slow, match: {%[2]spath: /%[1]s/slow}, auth: public, to: [{backend: app}], timeout: 200ms}
   - {name: %[1]s-closed, match: {%[2]spath: /%[1]s/closed}, auth: {anyOf: [{apiKey: keys}]}, to: [{backend: app}]}
   - {name: %[1]s-few, match: {%[2]spath: /%[1]s/few}, auth: public, limits: [two], to: [{backend: app}]}
-  - {name: %[1]s-moved, match: {%[2]spath: /%[1]s/moved/**}, auth: public, to: [{backend: app}], rewrite: {path: /there/**}, request: {set: {X-Side: a}}}`, name, host)
+  - {name: %[1]s-moved, match: {%[2]spath: /%[1]s/moved/**}, auth: public, to: [{backend: app}], rewrite: {path: /there/**}, request: {set: {X-Side: a}}}
+  - {name: %[1]s-made, match: {%[2]spath: "/%[1]s/made/{id}"}, auth: public, to: [{backend: app}], maxBodyBytes: 10, request: {set: {X-Id: "${path.id}"}}}`, name, host)
 	}
 	g := start(t, setup{config: text + routes + "\n" + manyRoutes(100, 10), values: map[string]string{"app": backend(t, "app").Addr()}})
 	for name, hosts := range map[string][]string{
@@ -47,6 +48,12 @@ routes:
 			ask("/closed").denied(t, 401, "credential-missing")
 			if e := ask("/moved/x").ok(t).echo(t); e.Path != "/there/x" || e.header("X-Side") != "a" || e.header("X-Trace-ID") == "" {
 				t.Errorf("%s: the backend got %+v", host, e)
+			}
+			if e := ask("/made/7").ok(t).echo(t); e.header("X-Id") != "7" {
+				t.Errorf("%s: the backend got %+v", host, e)
+			}
+			for _, said := range []bool{true, false} {
+				sendBody(t, client, g.url("public", "/"+name+"/made/7"), []byte("eleven byte"), said, header{"Host", host}).denied(t, 413, "body-too-large")
 			}
 			if i == 0 {
 				ask("/few").ok(t)

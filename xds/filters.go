@@ -7,9 +7,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
-	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
@@ -106,7 +106,7 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	}
 	chain = append(chain, b.adaptiveFilters()...)
 	if b.hasRouteFilters() {
-		chain = append(chain, httpFilter(routeFilters, &filterchainv3.FilterChainConfig{}))
+		chain = append(chain, httpFilter(routeFilters, &compositev3.Composite{}))
 	}
 	chain = append(chain, b.transcoders()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))

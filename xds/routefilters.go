@@ -3,8 +3,9 @@ package xds
 import (
 	"slices"
 
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	filterchainv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/filter_chain/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -15,6 +16,11 @@ import (
 // route, in a filter of the listener that has none of its own. So a route's numbers
 // can change without its listener, on which connections would be drained, and other
 // routes pay a look for a setting that they do not have.
+
+// That filter comes with the first route that has any. A listener that gets it goes
+// on with it for new connections; those that are open then keep the filters that they
+// have until they are drained, and on these no route has any of its own. From then on
+// nothing is ever without them: a route and its filters are one message.
 
 // routeFilters is that filter. It runs what the route has when the request comes to
 // it, and not when the chain is made: in the form Scoped some requests have no route
@@ -45,8 +51,7 @@ func filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
 	return named(chain)
 }
 
-// named gives each filter of a chain a name of its own: of two of one name Envoy
-// takes the later one.
+// named gives each filter of a chain a name of its own, by which it is counted.
 func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig {
 	seen := map[string]bool{}
 	for _, f := range chain {
@@ -58,12 +63,12 @@ func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig 
 	return chain
 }
 
-// withOwnFilters adds a route's own filters to its settings, where it has some.
+// withOwnFilters adds a route's own filters to its settings, where it has some. The
+// filter asks a matcher which ones, and this one has but one answer.
 func withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
 	if chain := filtersOf(r); len(chain) > 0 {
-		settings[routeFilters] = mustAny(&filterchainv3.FilterChainConfigPerRoute{
-			FilterChain: &filterchainv3.FilterChain{Filters: chain},
-		})
+		run := &compositev3.ExecuteFilterAction{FilterChain: &compositev3.FilterChainConfiguration{TypedConfig: chain}}
+		settings[routeFilters] = mustAny(&compositev3.CompositePerRoute{Matcher: &matcherv3.Matcher{OnNoMatch: does("filters", run)}})
 	}
 }
 
