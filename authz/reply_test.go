@@ -94,7 +94,7 @@ func TestZeroVerdictDenies(t *testing.T) {
 // Every reason has its entry, its status and its words; the words are stable.
 func TestProblemOfEveryReason(t *testing.T) {
 	byStatus := map[int][]Reason{
-		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused", "host-refused"},
+		400: {"duplicate-credential", "duplicate-header", "malformed-header", "malformed-query", "path-refused", "host-refused", "request-invalid"},
 		401: {"credential-missing", "token-malformed", "token-header-not-allowed", "token-alg-not-allowed", "token-key-unknown",
 			"token-signature-invalid", "token-claims-invalid", "token-issuer-mismatch", "token-audience-mismatch", "token-expired",
 			"token-not-yet-valid", "token-inactive", "token-revoked", "api-key-invalid", "api-key-revoked", "api-key-expired",
@@ -103,7 +103,7 @@ func TestProblemOfEveryReason(t *testing.T) {
 		404: {"route-not-found"},
 		405: {"method-refused"},
 		429: {"rate-limited"},
-		503: {"circuit-open", "jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal"},
+		503: {"circuit-open", "jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal", "body-unknown"},
 	}
 	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
 		429: codes.ResourceExhausted, 503: codes.Unavailable}
