@@ -25,6 +25,8 @@ func bodyLimit(r *config.Route) []*corev3.TypedExtensionConfig {
 // bodyTooLarge is what Envoy says of such a request.
 const bodyTooLarge = "request_payload_too_large"
 
+// limitsBodies tells whether some route has a bound, of its own or of what it
+// validates.
 func (b builder) limitsBodies() bool {
-	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.MaxBodyBytes > 0 })
+	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.MaxBodyBytes > 0 || r.OpenAPI != nil })
 }

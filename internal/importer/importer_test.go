@@ -130,7 +130,7 @@ func TestServersAndBackends(t *testing.T) {
 	if want := []string{"api.example.com,10.1.1.1/v1/a/{x} → /base/a/{x}", "/v2/a/{x} → /base/a/{x}"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if backend := c.Backends["app"]; backend.Protocol != config.ProtocolHTTP2 || backend.Endpoints[0] != "app.internal:80" {
+	if backend := c.Backends["app"]; backend.Protocol != config.ProtocolHTTP2 || backend.Endpoints[0].Address != "app.internal:80" {
 		t.Errorf("%+v", backend)
 	}
 	for _, bad := range []string{"", "x", "=http://a", "a=ftp://a", "a=http://", "a=http://u:p@a", "a=https://a", "gatewright=http://a", "a=http://a?b"} {
