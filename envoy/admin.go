@@ -42,17 +42,37 @@ func (a *Admin) WaitReady(ctx context.Context) error {
 	return a.poll(ctx, func() bool { return a.Ready(ctx) == nil })
 }
 
-// Drain stops Envoy from taking connections, has it tell its clients to leave,
-// and waits until no request is in flight.
-func (a *Admin) Drain(ctx context.Context) error {
-	for _, path := range []string{"/healthcheck/fail", "/drain_listeners"} {
-		if _, err := a.do(ctx, http.MethodPost, path); err != nil {
-			return fmt.Errorf("draining Envoy: %w", err)
-		}
+// quiet is how long no request may be under way before Envoy is taken for drained: a
+// client that has just had its answer may be about to send the next one.
+const quiet = 200 * time.Millisecond
+
+// Drain has Envoy tell its clients to leave: by "Connection: close" and GOAWAY with
+// each answer from now on. After a delay it takes no connection any more, and Drain
+// waits until no request is under way. The delay is for those who send clients here:
+// until they have noticed that the gateway is not ready, new connections are served.
+func (a *Admin) Drain(ctx context.Context, delay time.Duration) error {
+	if _, err := a.do(ctx, http.MethodPost, "/healthcheck/fail"); err != nil {
+		return fmt.Errorf("draining Envoy: %w", err)
 	}
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return fmt.Errorf("draining Envoy: %w", ctx.Err())
+	}
+	if _, err := a.do(ctx, http.MethodPost, "/drain_listeners"); err != nil {
+		return fmt.Errorf("draining Envoy: %w", err)
+	}
+	var since time.Time // when the last request was gone; zero while there is one
 	return a.poll(ctx, func() bool {
 		n, err := a.activeRequests(ctx)
-		return err == nil && n == 0
+		if err != nil || n > 0 {
+			since = time.Time{}
+			return false
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		return time.Since(since) >= quiet
 	})
 }
 

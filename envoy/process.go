@@ -40,9 +40,14 @@ type ProcessOptions struct {
 	Bootstrap BootstrapOptions
 	// Concurrency is the number of worker threads. 0 is one for each core.
 	Concurrency int
-	// DrainTimeout bounds how long requests in flight are waited for. 0 does
-	// not wait.
-	DrainTimeout time.Duration
+	// DrainDelay is how long new connections are still taken once Envoy is to end,
+	// and DrainTimeout bounds how long requests in flight are waited for after that.
+	// 0 does not wait.
+	DrainDelay, DrainTimeout time.Duration
+	// ListenerDrain is how long the connections of a listener that has changed, or
+	// has gone, may go on: their clients are told to leave meanwhile, sooner or later,
+	// and then they are closed. It is rounded to seconds; 0 is Envoy's own, 10m.
+	ListenerDrain time.Duration
 	// Stdout receives Envoy's access log, Stderr what else it says. With an
 	// *os.File, Envoy writes to it directly.
 	Stdout, Stderr io.Writer
@@ -95,6 +100,9 @@ func (p *Process) prepare() error {
 		"--log-format", "envoy %L %n: %v",
 		// Envoy's default is 10 s, long for somebody who watches the log.
 		"--file-flush-interval-msec", "200",
+	}
+	if seconds := int(p.o.ListenerDrain.Round(time.Second) / time.Second); seconds > 0 {
+		p.args = append(p.args, "--drain-time-s", strconv.Itoa(seconds))
 	}
 	if p.o.Concurrency > 0 {
 		p.args = append(p.args, "--concurrency", strconv.Itoa(p.o.Concurrency))
@@ -176,12 +184,12 @@ func (p *Process) runOnce(ctx context.Context) (ready bool, err error) {
 	return isClosed(live), p.stop(cmd, exited)
 }
 
-// drain lets requests in flight end: no new connection is taken, clients are
-// told to go, and those that stay are waited for.
+// drain lets requests in flight end: clients are told to go, no new connection is
+// taken any more, and those that stay are waited for.
 func (p *Process) drain() {
-	ctx, cancel := context.WithTimeout(context.Background(), p.o.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), p.o.DrainDelay+p.o.DrainTimeout)
 	defer cancel()
-	if err := p.admin.Drain(ctx); err != nil && p.o.DrainTimeout > 0 {
+	if err := p.admin.Drain(ctx, p.o.DrainDelay); err != nil && p.o.DrainTimeout > 0 {
 		p.o.Log.Warn("envoy was not drained in time", "error", err.Error(), "after", p.o.DrainTimeout.String())
 	}
 }

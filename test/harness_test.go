@@ -118,6 +118,7 @@ func prepared(t testing.TB, s setup) *gateway {
 		"GATEWRIGHT_STATE_DIR="+filepath.Join(g.dir, "state"),
 		"GATEWRIGHT_DATABASE_URL=sqlite:"+filepath.Join(g.dir, "keys.db"),
 		"GATEWRIGHT_ENVOY_CONCURRENCY=1",
+		"GATEWRIGHT_DRAIN_DELAY=0s",
 		"GATEWRIGHT_DRAIN_TIMEOUT=5s",
 		// On a machine as busy as this one a Redis that is well may take
 		// longer than the 20 ms that production allows it.

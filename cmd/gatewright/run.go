@@ -26,8 +26,9 @@ which is started again when it dies. Access logs go to standard output, one JSON
 object a request; everything else goes to standard error. The child reaches this
 process by a private Unix socket; GATEWRIGHT_GRPC_ADDR is for other Envoys.
 
-On SIGINT or SIGTERM, /readyz fails, Envoy takes no new connections, requests in
-flight are waited for (GATEWRIGHT_DRAIN_TIMEOUT), and then both end.`,
+On SIGINT or SIGTERM, /readyz fails and clients are told to leave; after
+GATEWRIGHT_DRAIN_DELAY Envoy takes no new connections, requests in flight are
+waited for (GATEWRIGHT_DRAIN_TIMEOUT), and then both end.`,
 		Example: `  gatewright run -c gateway.yaml
   GATEWRIGHT_REDIS_URL=redis://127.0.0.1:6379 gatewright run -c gateway.yaml`,
 		Args: exactly(0),
@@ -76,11 +77,13 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control,
 			Overload: overload,
 		},
-		Concurrency:  s.envoy.Concurrency,
-		DrainTimeout: s.envoy.DrainTimeout,
-		Stdout:       os.Stdout,
-		Stderr:       os.Stderr,
-		Log:          svc.log,
+		Concurrency:   s.envoy.Concurrency,
+		DrainDelay:    s.envoy.DrainDelay,
+		DrainTimeout:  s.envoy.DrainTimeout,
+		ListenerDrain: s.envoy.ListenerDrain,
+		Stdout:        os.Stdout,
+		Stderr:        os.Stderr,
+		Log:           svc.log,
 	})
 	if err != nil {
 		return err

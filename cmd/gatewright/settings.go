@@ -68,8 +68,14 @@ type envoySettings struct {
 	// MaxHeap bounds its heap: a size as 512MiB, "none", or "auto", which is a share of
 	// the memory limit of the container.
 	MaxHeap string `envconfig:"GATEWRIGHT_ENVOY_MAX_HEAP" default:"auto"`
-	// DrainTimeout is how long requests in flight are waited for at the end.
+	// DrainDelay is how long new connections are still served at the end, while
+	// /readyz fails already: as long as whoever sends clients here takes to notice.
+	DrainDelay time.Duration `envconfig:"GATEWRIGHT_DRAIN_DELAY" default:"2s"`
+	// DrainTimeout is how long requests in flight are waited for after that.
 	DrainTimeout time.Duration `envconfig:"GATEWRIGHT_DRAIN_TIMEOUT" default:"30s"`
+	// ListenerDrain is how long connections of a listener that has changed or gone
+	// may go on.
+	ListenerDrain time.Duration `envconfig:"GATEWRIGHT_LISTENER_DRAIN" default:"10m"`
 	// NodeID names the Envoy of this machine to the control plane.
 	NodeID string `envconfig:"GATEWRIGHT_NODE_ID" default:"gatewright"`
 }
