@@ -36,25 +36,25 @@ type authority struct {
 	server *httptest.Server
 }
 
-// nameServer says where names lead: 127.0.0.1, unless it is told otherwise.
-type nameServer struct {
+// pebbleNames says where names lead: 127.0.0.1, unless it is told otherwise.
+type pebbleNames struct {
 	*challtestsrv.ChallSrv
 	addr string
 }
 
 // names is the one of all tests: the library has room for one in a process.
-var names = sync.OnceValues(func() (nameServer, error) {
+var names = sync.OnceValues(func() (pebbleNames, error) {
 	addr, err := testenv.FreeAddr()
 	if err != nil {
-		return nameServer{}, err
+		return pebbleNames{}, err
 	}
 	s, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{addr}, Log: log.New(io.Discard, "", 0)})
 	if err != nil {
-		return nameServer{}, err
+		return pebbleNames{}, err
 	}
 	s.SetDefaultDNSIPv6("")
 	go s.Run() // until the process ends
-	return nameServer{s, addr}, nil
+	return pebbleNames{s, addr}, nil
 })
 
 // pebble is how an authority is set up.
