@@ -161,7 +161,8 @@ func (g *gateway) everythingWritten(temporary string, redis *testenv.Redis, admi
 	}
 	for page, has := range map[string]string{
 		"/metrics": "gatewright_verdicts_total", "/api/v1/status": "upToDate", "/api/v1/keys": `"id"`, "/api/v1/keys?limit=1": `"id"`,
-		"/api/v1/tokens/revocations": "[", "/healthz": "ok", "/readyz": "ready", "/": "", "/debug/pprof/heap": "404", "/debug/vars": "404",
+		"/api/v1/tokens/revocations": "[", "/healthz": "ok", "/readyz": "ready", "/": "", "/debug/vars": "404",
+		"/debug/pprof/heap?debug=1": "heap profile", "/debug/pprof/goroutine?debug=2": "goroutine", "/debug/pprof/cmdline": "gatewright", "/debug/flight": "flight-recorder-off",
 	} {
 		req, err := http.NewRequest(http.MethodGet, "http://"+g.admin+page, nil)
 		if err != nil {

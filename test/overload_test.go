@@ -21,7 +21,7 @@ listeners:
 backends:
   app: {endpoints: ["{{.app}}"], connections: {max: 5000, maxRequests: 5000}}
 routes:
-  - {name: all, match: {path: /**}, auth: public, to: [{backend: app}]}
+  - {name: all, match: {path: /**}, auth: public, to: [{backend: app}], timeout: 24h}
 `
 
 // envoyStat is a number that the Envoy of a gateway tells of itself.
@@ -113,19 +113,41 @@ func TestHeapIsBounded(t *testing.T) {
 	for i := range 6 {
 		head += fmt.Sprintf("X-Fill-%d: %s\r\n", i, strings.Repeat("x", 8000))
 	}
-	var held []net.Conn
+	// Those who look have connections already: nearer still to the bound, new ones
+	// are not accepted.
+	ask := func(conn net.Conn, path string) int {
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			t.Fatal(path, ": ", err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(path, ": ", err)
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	var lookers, held []net.Conn
+	for range 150 {
+		conn := connectFrom(t, "127.0.0.1", g.listeners["public"])
+		if status := ask(conn, "/calm"); status != http.StatusOK {
+			t.Fatalf("before there is load: status %d", status)
+		}
+		lookers = append(lookers, conn)
+	}
 	shed := false
-	for i := 0; i < 3000 && !shed; i++ {
+	for i := 0; i < 20*len(lookers) && !shed; i++ {
 		conn := connectFrom(t, "127.0.0.1", g.listeners["public"])
 		if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		held = append(held, conn)
 		if i%20 == 0 {
-			r := get(t, g.url("public", "/probe"))
-			shed = r.Status == http.StatusServiceUnavailable
-			if !shed {
-				r.ok(t)
+			status := ask(lookers[i/20], "/probe")
+			shed = status == http.StatusServiceUnavailable
+			if !shed && status != http.StatusOK {
+				t.Fatalf("with %d requests held: status %d", len(held), status)
 			}
 		}
 	}

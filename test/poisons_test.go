@@ -100,7 +100,7 @@ var poisons = []poison{
 	{"a text for a number", edited("capacity: 1000000", "capacity: many"), ":10: limits.per-ip.tokenBucket.capacity: many, must be an integer"},
 	{"a number for a text", edited("path: /edit", "path: 7"), ":13: routes[1].match.path: 7, must be a string, not an integer"},
 	{"nothing for a value", edited("timeout: 5s", "timeout: "), ":13: routes[1].timeout: must have a value"},
-	{"a field that is to come", edited("name: public,", "name: public, http3: true,"), ":2: listeners[0].http3: not yet supported"},
+	{"HTTP/3 without TLS", edited("name: public,", "name: public, http3: true,"), ":2: listeners[0].http3: true, needs tls"},
 	{"a merge key", edited("  app: {", "  app: {<<: {protocol: http1}, "), `:4: backends.app."<<": merge keys are not supported`},
 	{"no such backend", edited("timeout: 5s, to: [{backend: app}]", "to: [{backend: apq}]"), `:13: routes[1].to[0].backend: apq, there is no backend of this name; did you mean "app"?`},
 	{"no such limit", edited("limits: [per-ip]", "limits: [per-up]"), ":12: routes[0].limits[0]: per-up, there is no limit of this name"},
