@@ -79,28 +79,39 @@ func startAttachedTelling(t *testing.T, logs string) (*gateway, *demo.IDP) {
 // listeners are there.
 func (g *gateway) startEnvoy(values map[string]any) {
 	g.t.Helper()
-	text, err := os.ReadFile("testdata/attached.yaml")
+	var listeners []string
+	for _, l := range attachedListeners {
+		listeners = append(listeners, g.listeners[l["name"].(string)])
+	}
+	foreignEnvoy(g.t, "testdata/attached.yaml", values, listeners...)
+}
+
+// foreignEnvoy starts an Envoy that has its config from nobody: from a template and
+// its values. It returns when the Envoy listens at these addresses.
+func foreignEnvoy(t testing.TB, name string, values map[string]any, listeners ...string) {
+	t.Helper()
+	text, err := os.ReadFile(name)
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var config bytes.Buffer
 	if err := template.Must(template.New("envoy").Parse(string(text))).Execute(&config, values); err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
-	file := filepath.Join(g.t.TempDir(), "envoy.yaml")
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
 	if err := os.WriteFile(file, config.Bytes(), 0o600); err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	log := &testenv.Output{}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(g.t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
-	g.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(g.t, "the other Envoy listens", func() error {
-		for _, l := range attachedListeners {
-			conn, err := net.Dial("tcp", g.listeners[l["name"].(string)])
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	eventually(t, "the other Envoy listens", func() error {
+		for _, addr := range listeners {
+			conn, err := net.Dial("tcp", addr)
 			if err != nil {
 				return fmt.Errorf("%w\n%s", err, log)
 			}

@@ -1,14 +1,10 @@
 package test
 
 import (
-	"bytes"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"text/template"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -126,10 +122,6 @@ func TestMeshes(t *testing.T) {
 // startMesh starts the Envoy of a mesh, and returns when it listens.
 func (g *gateway) startMesh(m mesh, app, socket string) {
 	g.t.Helper()
-	text, err := os.ReadFile("testdata/meshes/" + m.name + ".yaml")
-	if err != nil {
-		g.t.Fatal(err)
-	}
 	addr := testenv.Addr(g.t)
 	g.listeners["mesh"] = addr
 	values := map[string]any{"judge": socket}
@@ -138,26 +130,5 @@ func (g *gateway) startMesh(m mesh, app, socket string) {
 	}
 	_, values["port"], _ = net.SplitHostPort(addr)
 	_, values["app"], _ = net.SplitHostPort(app)
-	var config bytes.Buffer
-	if err := template.Must(template.New("envoy").Parse(string(text))).Execute(&config, values); err != nil {
-		g.t.Fatal(err)
-	}
-	file := filepath.Join(g.t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, config.Bytes(), 0o600); err != nil {
-		g.t.Fatal(err)
-	}
-	log := &testenv.Output{}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(g.t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(g.t, "the mesh's Envoy listens", func() error {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, log)
-		}
-		return conn.Close()
-	})
+	foreignEnvoy(g.t, "testdata/meshes/"+m.name+".yaml", values, addr)
 }
