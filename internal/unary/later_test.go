@@ -215,25 +215,16 @@ func TestGoAwayWithLeftCalls(t *testing.T) {
 	r.ask(1, "a")
 	r.ask(3, "b")
 	a, b := <-calls, <-calls
-	stopped := make(chan struct{})
-	go func() { s.GracefulStop(); close(stopped) }()
+	stopping := stop(t, s)
 	r.answerPings()
 	give(b)
 	r.expect(outcome{stream: 3, status: "0", message: "b"})
-	select {
-	case <-stopped:
-		t.Fatal("stopped with a call in flight")
-	default:
-	}
+	stopping.goesOn()
 	give(a)
 	r.expect(outcome{stream: 1, status: "0", message: "a"})
 	r.expect(outcome{status: "closed"})
 	r.conn.Close()
-	select {
-	case <-stopped:
-	case <-time.After(soon):
-		t.Error("not stopped when all is answered")
-	}
+	stopping.ends()
 }
 
 // TestLaterAnswersWaitForNoClient: one that does not read keeps nobody waiting, and

@@ -426,8 +426,7 @@ func TestGoAway(t *testing.T) {
 	if _, err := idle.ReadFrame(); err != nil { // it is served, then
 		t.Fatal(err)
 	}
-	stopped := make(chan struct{})
-	go func() { s.GracefulStop(); close(stopped) }()
+	stopping := stop(t, s)
 	for _, r := range []*raw{idle, busy} {
 		r.answerPings()
 	}
@@ -435,20 +434,12 @@ func TestGoAway(t *testing.T) {
 		t.Errorf("one that asked nothing: %+v", got)
 	}
 	idle.conn.Close()
-	select {
-	case <-stopped:
-		t.Fatal("stopped with a call in flight")
-	default:
-	}
+	stopping.goesOn()
 	close(release)
 	busy.expect(outcome{stream: 1, status: "0", message: "late"})
 	busy.expect(outcome{status: "closed"})
 	busy.conn.Close()
-	select {
-	case <-stopped:
-	case <-time.After(soon):
-		t.Error("not stopped when all is answered")
-	}
+	stopping.ends()
 	if rest := s.Serve(second(pair(t))); rest != nil {
 		t.Error("a connection after the end")
 	}
@@ -529,5 +520,37 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 	if n := len(served); n > 200 {
 		t.Errorf("%d replies of 60 KiB were made for a client that reads none", n)
+	}
+}
+
+// graceful is a server that has been asked to stop when all is answered.
+type graceful struct {
+	t       *testing.T
+	stopped chan struct{}
+}
+
+func stop(t *testing.T, s *unary.Server) graceful {
+	g := graceful{t, make(chan struct{})}
+	go func() { s.GracefulStop(); close(g.stopped) }()
+	return g
+}
+
+// goesOn fails where it has stopped already.
+func (g graceful) goesOn() {
+	g.t.Helper()
+	select {
+	case <-g.stopped:
+		g.t.Fatal("stopped with a call in flight")
+	default:
+	}
+}
+
+// ends waits until it has stopped.
+func (g graceful) ends() {
+	g.t.Helper()
+	select {
+	case <-g.stopped:
+	case <-time.After(soon):
+		g.t.Error("not stopped when all is answered")
 	}
 }
