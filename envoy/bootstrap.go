@@ -154,7 +154,7 @@ func controlCluster(name string, at *corev3.Address, tls ControlTLS) *clusterv3.
 		},
 	}
 	if !tls.isZero() {
-		c.TransportSocket = tls.transportSocket(at)
+		c.TransportSocket = tls.transportSocket(name, at)
 	}
 	return c
 }

@@ -72,7 +72,7 @@ func TestEnvoyAcceptsTheBootstrapWithTLS(t *testing.T) {
 			}
 			ca := testenv.NewCA(t)
 			ca.IssueFiles(testenv.Leaf{}, tls.Cert, tls.Key)
-			files, err := envoy.ControlSecrets(tls)
+			files, err := envoy.ControlSecrets(tls, "gatewright", "gatewright-calls")
 			if err != nil {
 				t.Fatal(err)
 			}

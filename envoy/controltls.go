@@ -27,11 +27,12 @@ type ControlTLS struct {
 	Folder string
 }
 
-// The secrets, and the names of the files that they are in.
+// The secrets of a cluster are called by it and these; the files that they are
+// in by the secrets.
 const (
-	controlCertificate = "gatewright-control-certificate"
-	controlCA          = "gatewright-control-ca"
-	secretSuffix       = ".yaml"
+	certificateSuffix = "-certificate"
+	caSuffix          = "-ca"
+	secretSuffix      = ".yaml"
 )
 
 func (c ControlTLS) isZero() bool { return c == ControlTLS{} }
@@ -57,38 +58,61 @@ func (c ControlTLS) validate(controlAddr string) error {
 
 // ControlSecrets are the files through which an Envoy with TLS to the control
 // plane follows its certificates, by their names. They belong into
-// ControlTLS.Folder on Envoy's machine, and change only with the paths.
+// ControlTLS.Folder on Envoy's machine, and change only with the paths. Each of the
+// clusters that lead there has secrets of its own.
+//
+// For Envoy tells of a new secret one cluster after the other, and stops at the first
+// that cannot take it, as where the files of a key and its certificate are replaced
+// one by one and it looks in between. The first cluster mends that when it is told of
+// the other file. The others would never hear of what they missed, and trust the old
+// authority until it is replaced again.
 //
 // They are files of their own because Envoy follows only what it has by SDS,
 // which takes one secret from a file. A certificate that the bootstrap names
 // itself is read once.
-func ControlSecrets(c ControlTLS) (map[string][]byte, error) {
+func ControlSecrets(c ControlTLS, clusters ...string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, s := range []*tlsv3.Secret{
-		{Name: controlCertificate, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+	for _, cluster := range clusters {
+		for _, s := range c.secrets(cluster) {
+			file, err := secretFile(s)
+			if err != nil {
+				return nil, fmt.Errorf("secret %q: %w", s.GetName(), err)
+			}
+			out[s.GetName()+secretSuffix] = file
+		}
+	}
+	return out, nil
+}
+
+// secrets are those of a cluster.
+func (c ControlTLS) secrets(cluster string) []*tlsv3.Secret {
+	return []*tlsv3.Secret{
+		{Name: cluster + certificateSuffix, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 			CertificateChain: fromFile(c.Cert),
 			PrivateKey:       fromFile(c.Key),
 			WatchedDirectory: watched(c.Cert, c.Key),
 		}}},
-		{Name: controlCA, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+		{Name: cluster + caSuffix, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
 			TrustedCa:        fromFile(c.CA),
 			WatchedDirectory: watched(c.CA),
 		}}},
-	} {
-		if err := s.ValidateAll(); err != nil {
-			return nil, fmt.Errorf("building secret %q: %w", s.GetName(), err)
-		}
-		packed, err := anypb.New(s)
-		if err != nil {
-			return nil, fmt.Errorf("packing secret %q: %w", s.GetName(), err)
-		}
-		file, err := messageYAML(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{packed}})
-		if err != nil {
-			return nil, fmt.Errorf("rendering secret %q: %w", s.GetName(), err)
-		}
-		out[s.GetName()+secretSuffix] = file
 	}
-	return out, nil
+}
+
+// secretFile is a file that has a secret, as Envoy takes it.
+func secretFile(s *tlsv3.Secret) ([]byte, error) {
+	if err := s.ValidateAll(); err != nil {
+		return nil, fmt.Errorf("building it: %w", err)
+	}
+	packed, err := anypb.New(s)
+	if err != nil {
+		return nil, fmt.Errorf("packing it: %w", err)
+	}
+	file, err := messageYAML(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{packed}})
+	if err != nil {
+		return nil, fmt.Errorf("rendering it: %w", err)
+	}
+	return file, nil
 }
 
 // watched is the folder in which a file that is moved makes Envoy read the
@@ -108,8 +132,8 @@ func fromFile(path string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}}
 }
 
-// transportSocket is TLS as a client of Gatewright.
-func (c ControlTLS) transportSocket(at *corev3.Address) *corev3.TransportSocket {
+// transportSocket is TLS as a client of Gatewright, for a cluster.
+func (c ControlTLS) transportSocket(cluster string, at *corev3.Address) *corev3.TransportSocket {
 	name := c.ServerName
 	if name == "" {
 		name = at.GetSocketAddress().GetAddress()
@@ -125,7 +149,7 @@ func (c ControlTLS) transportSocket(at *corev3.Address) *corev3.TransportSocket 
 					TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
 				},
 				AlpnProtocols:                  []string{"h2"},
-				TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{c.secret(controlCertificate)},
+				TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{c.secret(cluster + certificateSuffix)},
 				ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 					CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 						DefaultValidationContext: &tlsv3.CertificateValidationContext{
@@ -134,7 +158,7 @@ func (c ControlTLS) transportSocket(at *corev3.Address) *corev3.TransportSocket 
 								Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}},
 							}},
 						},
-						ValidationContextSdsSecretConfig: c.secret(controlCA),
+						ValidationContextSdsSecretConfig: c.secret(cluster + caSuffix),
 					},
 				},
 			},

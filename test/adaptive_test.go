@@ -114,21 +114,27 @@ func (g *gateway) envoyGauge(pattern string) int {
 	if err != nil || len(sockets) != 1 {
 		g.t.Fatalf("Envoy's admin sockets: %v, %v", sockets, err)
 	}
+	return envoyGauge(g.t, sockets[0], pattern)
+}
+
+// envoyGauge is a number that an Envoy tells by its admin socket.
+func envoyGauge(t testing.TB, socket, pattern string) int {
+	t.Helper()
 	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", sockets[0])
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	resp, err := admin.Get("http://envoy/stats?filter=" + pattern)
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`(?m): (\d+)$`).FindAllSubmatch(text, -1)
 	if len(m) != 1 {
-		g.t.Fatalf("Envoy tells of %s: %s", pattern, text)
+		t.Fatalf("Envoy tells of %s: %s", pattern, text)
 	}
 	n, _ := strconv.Atoi(string(m[0][1])) // digits
 	return n

@@ -23,18 +23,18 @@ import (
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-// doorKeys are the files of both ends of the gRPC port, in a folder each, as
-// they are on two machines.
+// doorKeys are the files of both ends of the gRPC port, as they are on two machines: in
+// a folder each, and Envoy's CA in one of its own, which it watches apart.
 type doorKeys struct {
-	t             *testing.T
-	server, envoy string
+	t                    *testing.T
+	server, envoy, trust string
 }
 
 func newDoorKeys(t *testing.T) doorKeys {
 	t.Helper()
 	dir := t.TempDir()
-	k := doorKeys{t, filepath.Join(dir, "gatewright"), filepath.Join(dir, "envoy")}
-	for _, d := range []string{k.server, k.envoy} {
+	k := doorKeys{t, filepath.Join(dir, "gatewright"), filepath.Join(dir, "envoy"), filepath.Join(dir, "trust")}
+	for _, d := range []string{k.server, k.envoy, k.trust} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -47,9 +47,34 @@ func (k doorKeys) issue(ca *testenv.CA, node string) {
 	k.t.Helper()
 	ca.IssueFiles(testenv.Leaf{DNS: []string{"gatewright.internal"}}, filepath.Join(k.server, "tls.crt"), filepath.Join(k.server, "tls.key"))
 	ca.IssueFiles(testenv.Leaf{DNS: []string{node}}, filepath.Join(k.envoy, "tls.crt"), filepath.Join(k.envoy, "tls.key"))
-	for _, d := range []string{k.server, k.envoy} {
+	for _, d := range []string{k.server, k.trust} {
 		testenv.ReplaceFile(k.t, filepath.Join(d, "ca.crt"), ca.PEM)
 	}
+}
+
+// replace has the files of another authority take the place of those that an Envoy
+// uses, in the worst order: it looks at each step, and what it sees does not fit.
+func (k doorKeys) replace(ca *testenv.CA, node string, gauge func(name string) int) {
+	k.t.Helper()
+	seen := func(secret string) {
+		k.t.Helper()
+		testenv.Eventually(k.t, "Envoy has seen half of the certificates of "+secret, func() error {
+			if gauge("sds."+secret+".key_rotation_failed") == 0 {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+	}
+	ca.IssueFiles(testenv.Leaf{DNS: []string{"gatewright.internal"}}, filepath.Join(k.server, "tls.crt"), filepath.Join(k.server, "tls.key"))
+	testenv.ReplaceFile(k.t, filepath.Join(k.server, "ca.crt"), ca.PEM)
+	certificate, key := ca.Issue(testenv.Leaf{DNS: []string{node}})
+	testenv.ReplaceFile(k.t, filepath.Join(k.envoy, "tls.key"), key)
+	seen("gatewright-certificate")
+	seen("gatewright-calls-certificate")
+	testenv.ReplaceFile(k.t, filepath.Join(k.trust, "ca.crt"), ca.PEM)
+	seen("gatewright-ca")
+	seen("gatewright-calls-ca")
+	testenv.ReplaceFile(k.t, filepath.Join(k.envoy, "tls.crt"), certificate)
 }
 
 // env are the settings of the server.
@@ -64,12 +89,13 @@ func (k doorKeys) env(addr string) []string {
 }
 
 // envoyWithTLS starts an Envoy from `gatewright bootstrap --out`.
-func (k doorKeys) envoyWithTLS(g *gateway, node string) {
+// It returns where its admin interface is.
+func (k doorKeys) envoyWithTLS(g *gateway, node string) (admin string) {
 	k.t.Helper()
-	out := k.t.TempDir()
-	g.run("bootstrap", "--out", out, "--node", node, "--admin", "unix:"+filepath.Join(testenv.ShortDir(k.t), "admin"),
+	out, admin := k.t.TempDir(), filepath.Join(testenv.ShortDir(k.t), "admin")
+	g.run("bootstrap", "--out", out, "--node", node, "--admin", "unix:"+admin,
 		"--control-cert", filepath.Join(k.envoy, "tls.crt"), "--control-key", filepath.Join(k.envoy, "tls.key"),
-		"--control-ca", filepath.Join(k.envoy, "ca.crt"), "--control-server-name", "gatewright.internal")
+		"--control-ca", filepath.Join(k.trust, "ca.crt"), "--control-server-name", "gatewright.internal")
 	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(k.t), "-c", filepath.Join(out, "envoy.yaml"),
 		"--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
 	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
@@ -77,6 +103,7 @@ func (k doorKeys) envoyWithTLS(g *gateway, node string) {
 		k.t.Fatal(err)
 	}
 	k.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return admin
 }
 
 // serves waits until the gateway answers.
@@ -112,14 +139,14 @@ routes:
 	keys.issue(testenv.NewCA(t), "edge-7")
 	g := launch(t, setup{config: config, serve: true, env: keys.env(testenv.Addr(t))})
 	g.waitReady()
-	keys.envoyWithTLS(g, "edge-7")
+	admin := keys.envoyWithTLS(g, "edge-7")
 	g.serves("/hello")
 	get(t, g.url("public", "/protected")).denied(t, 401, "credential-missing")
 	get(t, g.url("public", "/protected"), g.createKey().header()).ok(t)
 	g.hasMetric(`gatewright_requests_total{backend="app",code="200",route="protected"} 1`)
 
 	// All is replaced; the stream that is open goes on.
-	keys.issue(testenv.NewCA(t), "edge-7")
+	keys.replace(testenv.NewCA(t), "edge-7", func(name string) int { return envoyGauge(t, admin, name) })
 	g.hasMetric(`gatewright_grpc_certificate_reloads_total{result="applied"} 1`)
 	g.write(strings.Replace(config, "name: hello, match: {path: /hello}", "name: hello, match: {path: /hello-again}", 1))
 	g.serves("/hello-again")

@@ -103,7 +103,7 @@ func checkControlTLS(s *settings, o envoy.BootstrapOptions, out string) error {
 	case local:
 		return fmt.Errorf("--control %s: a Unix socket has no TLS", o.ControlAddr)
 	case out == "":
-		return errors.New("--out: missing; with TLS there are two files beside the bootstrap, through which Envoy follows its certificates")
+		return errors.New("--out: missing; with TLS there are files beside the bootstrap, through which Envoy follows its certificates")
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func writeBootstrap(w io.Writer, o envoy.BootstrapOptions, out string) error {
 		if o.ControlTLS, err = absolute(o.ControlTLS, out); err != nil {
 			return err
 		}
-		if files, err = envoy.ControlSecrets(o.ControlTLS); err != nil {
+		if files, err = envoy.ControlSecrets(o.ControlTLS, o.ControlCluster, o.CallCluster); err != nil {
 			return err
 		}
 	}

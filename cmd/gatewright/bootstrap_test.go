@@ -51,11 +51,12 @@ func TestBootstrapForAnotherMachine(t *testing.T) {
 	}
 	for name, wants := range map[string][]string{
 		"envoy.yaml": {
-			"path: /etc/envoy/gatewright-control-certificate.yaml", "path: /etc/envoy/gatewright-control-ca.yaml",
+			"path: /etc/envoy/gatewright-certificate.yaml", "path: /etc/envoy/gatewright-ca.yaml",
+			"path: /etc/envoy/gatewright-calls-certificate.yaml", "path: /etc/envoy/gatewright-calls-ca.yaml",
 			"sni: gw.internal", "exact: gw.internal", "TLSv1_3",
 		},
-		"gatewright-control-certificate.yaml": {"filename: /tls/tls.crt", "filename: /tls/tls.key", "path: /tls\n"},
-		"gatewright-control-ca.yaml":          {"filename: /trust/ca.crt", "path: /trust\n"},
+		"gatewright-certificate.yaml": {"filename: /tls/tls.crt", "filename: /tls/tls.key", "path: /tls\n"},
+		"gatewright-ca.yaml":          {"filename: /trust/ca.crt", "path: /trust\n"},
 	} {
 		path := filepath.Join(out, name)
 		content, err := os.ReadFile(path)
