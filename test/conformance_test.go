@@ -216,13 +216,14 @@ func parts(text string) []string {
 type conformer struct {
 	service
 	mu    sync.Mutex
-	tries map[string]int // requests by id
-	paths map[string]int // requests by path
+	tries map[string]int         // requests by id
+	paths map[string]int         // requests by path
+	heads map[string]http.Header // of the newest request by path
 }
 
 func newConformer(t testing.TB, name string) *conformer {
 	t.Helper()
-	c := &conformer{tries: map[string]int{}, paths: map[string]int{}}
+	c := &conformer{tries: map[string]int{}, paths: map[string]int{}, heads: map[string]http.Header{}}
 	c.service = backendThat(t, name, c.unusual)
 	return c
 }
@@ -233,6 +234,7 @@ func (c *conformer) unusual(w http.ResponseWriter, r *http.Request) (answered bo
 	query := r.URL.Query()
 	c.mu.Lock()
 	c.paths[r.URL.Path]++
+	c.heads[r.URL.Path] = r.Header
 	c.tries[query.Get("id")]++
 	try := c.tries[query.Get("id")]
 	c.mu.Unlock()
@@ -272,6 +274,13 @@ func (c *conformer) requestsOf(path string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.paths[path]
+}
+
+// headersOf are the headers of the newest request of a path.
+func (c *conformer) headersOf(path string) http.Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heads[path]
 }
 
 // waitPath waits until the backend has had so many requests of a path.
