@@ -19,6 +19,7 @@ routes:
   - {name: codes, match: {path: /codes}, auth: public, to: [{backend: app}], retry: {attempts: 2, codes: [409], backoff: {base: 1ms}}}
   - {name: later, match: {path: /later}, auth: public, to: [{backend: app}], retry: {attempts: 1, codes: [503], backoff: {retryAfter: 5s}}}
   - {name: budget, match: {path: /budget}, auth: public, to: [{backend: app}], retry: {attempts: 1, on: [5xx]}}
+  - {name: silent, match: {path: /silent}, auth: public, to: [{backend: app}], retry: {attempts: 1, on: [gateway-error], perTryTimeout: 300ms}}
   - {name: hedged, match: {path: /hedged}, auth: public, to: [{backend: app}], retry: {attempts: 1, perTryTimeout: 100ms}, hedge: {onPerTryTimeout: true}}
 `
 
@@ -105,6 +106,30 @@ func TestRetryBudget(t *testing.T) {
 	wg.Wait()
 	if passed.Load() != 1 || failed.Load() != at-1 || requests.Load() != at+1 {
 		t.Errorf("%d passed, %d failed, after %d requests", passed.Load(), failed.Load(), requests.Load())
+	}
+}
+
+// TestTimeoutsBeyondTheBudget: a try that has taken too long, and is not repeated since
+// the budget is used up, was a timeout.
+func TestTimeoutsBeyondTheBudget(t *testing.T) {
+	t.Parallel()
+	never := make(chan struct{})
+	g, requests := startRepeating(t, func(_ http.ResponseWriter, r *http.Request, _ int64) { wait(r, never) })
+	const at = 6
+	var wg sync.WaitGroup
+	for range at {
+		wg.Go(func() {
+			r, err := try(http.MethodGet, g.url("public", "/silent"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.denied(t, http.StatusGatewayTimeout, "backend-timeout")
+		})
+	}
+	wg.Wait()
+	if n := requests.Load(); n >= 2*at {
+		t.Errorf("all of %d requests were repeated: the budget was not used up", at)
 	}
 }
 

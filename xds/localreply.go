@@ -60,13 +60,15 @@ func (b builder) localReplies(l *config.Listener) *hcmv3.LocalReplyConfig {
 			detail: "a rate limit of this route is used up"}),
 		replyFor(flags("RLSE"), problem{title: "Service Unavailable", reason: "limit-service-unavailable",
 			detail: "the gateway could not count this request"}),
-		replyFor(flags("UO"), overloaded),
 		replyFor(flags("UH", "NC"), problem{title: "Service Unavailable", reason: "backend-unavailable",
 			detail: "no endpoint of the backend can be used"}),
 		replyFor(flags("UT", "SI", "DI"), problem{title: "Gateway Timeout", reason: "backend-timeout",
 			detail: "the backend did not answer in time"}),
 		replyFor(flags("UF", "UC", "UR", "LR", "URX", "UPE"), problem{title: "Service Unavailable", reason: "backend-failed",
 			detail: "the connection to the backend failed"}),
+		// Behind those: a try that has failed, and may not be repeated for want of
+		// budget, has this flag beside its own.
+		replyFor(flags("UO"), overloaded),
 	)
 	if b.limitsBodies() {
 		mappers = append(mappers, replyFor(detailed(bodyTooLarge), problem{title: "Content Too Large", reason: "body-too-large",
