@@ -85,8 +85,10 @@ func probeHolderIsKilled(t *testing.T, kill func(*gateway), comesBack bool) {
 	}
 	if comesBack { // the counters of one that is killed are lost
 		turned, sent := inFleet(fleet, `gatewright_breaker_transitions_total{breaker="app",to="half-open"}`), inFleet(fleet, `gatewright_breaker_requests_total{breaker="app",result="probe"}`)
-		if sent != turned+1 {
-			t.Errorf("half-open %d times, and %d probes, want one more", turned, sent)
+		// One that Envoy does not wait for, on a machine that stands still, is given out in vain.
+		unheard := d.unjudged()
+		if sent < turned+1 || sent > turned+1+unheard {
+			t.Errorf("half-open %d times, and %d probes, want one more (Envoy has given up %d judgements)", turned, sent, unheard)
 		}
 	}
 }

@@ -108,6 +108,19 @@ func (d *barrage) recent(gateway, n int) []shot {
 	return out
 }
 
+// unjudged is how many requests Envoy has answered itself since no judgement came in time.
+func (d *barrage) unjudged() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, s := range d.shots {
+		if s.status == http.StatusServiceUnavailable && !s.open {
+			n++
+		}
+	}
+	return n
+}
+
 // all waits until each of these gateways has answered ten times in a row so.
 func (d *barrage) all(t *testing.T, gateways []int, what string, is func(shot) bool) {
 	t.Helper()

@@ -61,7 +61,7 @@ listeners:
 backends:
   v1: {endpoints: ["{{.v1}}"]}
   v2: {endpoints: ["{{.v2}}"]}
-  v3: {endpoints: ["{{.v3}}"]}
+  v3: {endpoints: ["{{.v3}}"], connections: {retryBudget: {percent: 100, minConcurrent: 100}}} # all tests repeat at once
   h2c: {endpoints: ["{{.v1}}"], protocol: http2}
   sockets: {endpoints: ["{{.sockets}}"]}
   g1: {endpoints: ["{{.g1}}"], protocol: grpc}
