@@ -80,6 +80,7 @@ func build(t testing.TB, ca *testenv.CA, s door.Settings, change ...func(*door.D
 	judge := authz.New(authz.Options{Policies: noPolicies{}})
 	authz.Register(server, judge)
 	server.Handle(authv3.Authorization_Check_FullMethodName, judge.Answer)
+	server.Handle(laterMethod, answerLater)
 	outcome.NewServer(slog.New(slog.DiscardHandler), h.registry, func(o outcome.Outcome) { h.outcomes <- o }).Register(server)
 
 	var wg sync.WaitGroup

@@ -39,7 +39,7 @@ const (
 type conn struct {
 	server *Server
 	net    net.Conn
-	raw    syscall.RawConn // of net; nil where that is not a socket of its own, as of TLS
+	raw    syscall.RawConn // of net; nil where that is no socket, as of TLS
 	framer *http2.Framer
 	// ended is closed when nobody reads any more.
 	ended chan struct{}
@@ -113,9 +113,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		sendWindow: 65535, startWindow: 65535, // RFC 9113, section 6.9.2
 	}
 	c.written.L = &c.mu
-	if socket, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = socket.SyscallConn()
-	}
+	c.raw = socketOf(nc)
 	c.input = bufio.NewReaderSize((*source)(c), inputBuffer)
 	c.framer = http2.NewFramer((*sink)(c), c.input)
 	c.framer.SetReuseFrames()
@@ -124,6 +122,18 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.decoder.SetMaxStringLength(s.options.MaxHeaders)
 	c.head.most = s.options.MaxHeaders
 	return c
+}
+
+// socketOf is the socket that a connection is, nil where it is anything else. It goes
+// by the types of those that are: grpc-go's TLS connections are a syscall.Conn, too,
+// that of what is below them, and what is written there goes out as it is.
+func socketOf(nc net.Conn) syscall.RawConn {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		raw, _ := nc.(syscall.Conn).SyscallConn()
+		return raw
+	}
+	return nil
 }
 
 // source is the connection as it is read: whatever has been answered goes out
