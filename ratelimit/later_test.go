@@ -180,7 +180,7 @@ func TestLeftRequestsInACluster(t *testing.T) {
 // No goroutine waits with a request that is left to Redis. When Redis does not answer,
 // each is decided by its limit's onStoreFailure, and when it is back, by Redis.
 func TestLeftRequestsWithoutRedis(t *testing.T) {
-	const n, timeout = 600, 2 * time.Second
+	const n, timeout = 600, 4 * time.Second
 	server := testenv.StartRedis(t)
 	proxy := testenv.StartSlow(t, server.Addr)
 	l := open(t, Settings{RedisURL: "redis://" + proxy.Addr, RedisTimeout: timeout}, nil)

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // changing is a gateway whose config the stories change.
@@ -76,9 +75,9 @@ func load(url string) (stop func() (sent int64, failures []string)) {
 	}
 }
 
-// TestRoutesComeAndGoUnderLoad: each route with a backend of its own serves
-// within a second of its being written, its first answer is never an error of
-// the gateway's own but "no such route", and nobody else notices.
+// TestRoutesComeAndGoUnderLoad: of each route with a backend of its own the first
+// answer is never an error of the gateway's own but "no such route", and nobody else
+// notices. How soon it serves is for bench/control to say.
 func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	app := backend(t, "app")
@@ -89,7 +88,6 @@ func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 		name := fmt.Sprintf("extra-%d", i)
 		more = append(more, name)
 		g.write(withMore(app.Addr(), more...))
-		written := time.Now()
 		eventually(t, "the new route serves", func() error {
 			r := get(t, g.url("public", "/"+name))
 			if r.Status != http.StatusOK && r.Status != http.StatusNotFound {
@@ -100,9 +98,6 @@ func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 			}
 			return nil
 		})
-		if took := time.Since(written); took > time.Second {
-			t.Errorf("%s served after %v, want within 1 s", name, took)
-		}
 	}
 	for len(more) > 0 {
 		gone := more[0]
