@@ -123,7 +123,7 @@ func missing(from, of map[string]bool) (n int) {
 func TestStickyCallersMoveAsWeightsDo(t *testing.T) {
 	t.Parallel()
 	g := startSticky(t, "")
-	users, devices := make([]header, 2000), make([]header, 4000)
+	users, devices := make([]header, 800), make([]header, 1600)
 	for i := range users {
 		users[i] = bearer(token(t, g.idp, fmt.Sprintf("sub=user-%d", i)))
 	}
