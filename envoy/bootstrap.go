@@ -182,11 +182,27 @@ func http2() *upstreamhttpv3.HttpProtocolOptions {
 // paths with variables of ordinary APIs.
 const maxRegexProgram = 65_536
 
+// What an Envoy bears of a client that asks for much at once (CVE-2023-44487).
+//
+// All that one read of a connection has in it is done before anybody else's turn comes,
+// unless it is bounded: a client that sends a thousand requests in a packet, and takes
+// each back, had all others wait for seconds.
+//
+// A connection is closed when more than half of its requests were taken back within a
+// second of being asked, and it has had prematureRequests. Envoy's own is 500,
+// most of whose price is the backend's, which has connections made and thrown away.
+const (
+	requestsPerTurn   = 1
+	prematureRequests = 200
+)
+
 func layeredRuntime() *bootstrapv3.LayeredRuntime {
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "gatewright",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"re2.max_program_size.error_level": structpb.NewNumberValue(maxRegexProgram),
+			"re2.max_program_size.error_level":            structpb.NewNumberValue(maxRegexProgram),
+			"http.max_requests_per_io_cycle":              structpb.NewNumberValue(requestsPerTurn),
+			"overload.premature_reset_total_stream_count": structpb.NewNumberValue(prematureRequests),
 		}}},
 	}}}
 }

@@ -27,11 +27,16 @@ func openFrames(addr string, settings ...http2.Setting) (*frames, error) {
 	if err != nil {
 		return nil, err
 	}
+	return talkInFrames(conn, settings...)
+}
+
+// talkInFrames begins HTTP/2 on a connection.
+func talkInFrames(conn net.Conn, settings ...http2.Setting) (*frames, error) {
 	f := &frames{Framer: http2.NewFramer(conn, conn), conn: conn}
 	f.AllowIllegalWrites = true
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	f.encoder = hpack.NewEncoder(&f.block)
-	err = errors.Join(conn.SetDeadline(time.Now().Add(20*time.Second)), f.preface(), f.WriteSettings(settings...))
+	err := errors.Join(conn.SetDeadline(time.Now().Add(20*time.Second)), f.preface(), f.WriteSettings(settings...))
 	if err != nil {
 		conn.Close()
 		return nil, err
