@@ -34,9 +34,10 @@ const (
 )
 
 // outcomeFlush is how long each thread of an Envoy gathers outcomes before it sends them,
-// and outcomeBuffer how many bytes of them at most: those of some hundred requests. To
-// send and to receive a message costs more than what is in a small one, and Envoy's own
-// 16 KiB would be full before its time from 500 requests a second on.
+// and outcomeBuffer how many bytes of them at most where breakers or rollouts are fed by
+// them: those of some hundred requests. To send and to receive a message costs more than
+// what is in a small one, and Envoy's own 16 KiB, which do where outcomes are counted
+// alone, are full before their time from 500 requests a second on.
 const (
 	outcomeFlush  = 50 * time.Millisecond
 	outcomeBuffer = 64 << 10
@@ -66,10 +67,10 @@ func (b builder) outcomeLog(name string) *grpclogv3.HttpGrpcAccessLogConfig {
 			GrpcService:         controlService(),
 			TransportApiVersion: corev3.ApiVersion_V3,
 			BufferFlushInterval: durationpb.New(outcomeFlush),
-			BufferSizeBytes:     wrapperspb.UInt32(outcomeBuffer),
 		},
 	}
 	if b.judgesBackends() {
+		log.CommonConfig.BufferSizeBytes = wrapperspb.UInt32(outcomeBuffer)
 		log.CommonConfig.CustomTags = []*tracingv3.CustomTag{{
 			Tag:  backendTag,
 			Type: &tracingv3.CustomTag_Value{Value: "%UPSTREAM_CLUSTER%"},
