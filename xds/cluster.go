@@ -19,7 +19,7 @@ func (b builder) cluster(backend *config.Backend) *clusterv3.Cluster {
 		HealthChecks:                  healthChecks(backend),
 		CircuitBreakers:               b.policies.Thresholds(backend.Connections, b.retried[backend.Name]),
 		OutlierDetection:              b.policies.OutlierDetection(backend.OutlierDetection),
-		TypedExtensionProtocolOptions: protocolOptions(backend),
+		TypedExtensionProtocolOptions: protocolOptions(backend, b.upstreamFilters(backend)),
 		CommonLbConfig:                panicThreshold(backend.PanicThreshold),
 		TransportSocket:               transportSocketTo(backend),
 		// An endpoint that is taken away gets no more requests, however healthy: who

@@ -5,6 +5,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -51,17 +52,19 @@ func seconds(d config.Duration) *wrapperspb.UInt32Value {
 	return uint32OrNil(int(time.Duration(d) / time.Second))
 }
 
-// protocolOptions are the options of a backend that speaks HTTP/2 without asking, or
-// whose connections do not last as long as by default; for all others, none are needed.
-func protocolOptions(backend *config.Backend) map[string]*anypb.Any {
+// protocolOptions are the options of a backend that speaks HTTP/2 without asking, whose
+// connections do not last as long as by default, or that has filters of its own; for all
+// others, none are needed.
+func protocolOptions(backend *config.Backend, filters []*hcmv3.HttpFilter) map[string]*anypb.Any {
 	common := ofEachConnection(backend.Connections)
-	if common == nil && !backend.SpeaksHTTP2() && !backend.Trailers {
+	if common == nil && len(filters) == 0 && !backend.SpeaksHTTP2() && !backend.Trailers {
 		return nil
 	}
 	return map[string]*anypb.Any{
 		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": mustAny(&upstreamhttpv3.HttpProtocolOptions{
 			CommonHttpProtocolOptions: common,
 			UpstreamProtocolOptions:   &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: spoken(backend)},
+			HttpFilters:               filters,
 		}),
 	}
 }

@@ -45,7 +45,7 @@ func darkCluster(name string, canary *config.Backend) *clusterv3.Cluster {
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:                durationpb.New(connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(clusterBufferLimit),
-		TypedExtensionProtocolOptions: protocolOptions(&config.Backend{Protocol: canary.Protocol, Trailers: canary.Trailers}),
+		TypedExtensionProtocolOptions: protocolOptions(&config.Backend{Protocol: canary.Protocol, Trailers: canary.Trailers}, nil),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{

@@ -99,7 +99,6 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	}
 	chain = append(chain, b.grpcWebFilters()...)
 	chain = append(chain, bodyBound(l)...)
-	chain = append(chain, b.trailers(p)...)
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))

@@ -112,6 +112,7 @@ type Options struct {
 func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
 	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
+	b.bounded = boundedBackends(c)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -135,13 +136,15 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 
 // clusterSource is all that a cluster depends on.
 type clusterSource struct {
-	backend *config.Backend
-	retried bool
+	backend  *config.Backend
+	retried  bool
+	bounded  bool
+	trailers string
 }
 
 // addBackend adds a backend's cluster, and its endpoints where they are served.
 func (b builder) addBackend(s *set, backend *config.Backend) {
-	from := clusterSource{backend, b.retried[backend.Name]}
+	from := clusterSource{backend, b.retried[backend.Name], b.bounded[backend.Name], b.takenTrailers(backend)}
 	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == from }) {
 		name := s.next[resource.ClusterType][backend.Name].Message.(*clusterv3.Cluster).GetEdsClusterConfig().GetServiceName()
 		if name == "" || backend.Discovery != nil || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
@@ -212,6 +215,7 @@ type builder struct {
 	form     Form
 	hosts    hostRoutes
 	retried  map[string]bool // the backends that some route asks again
+	bounded  map[string]bool // those that some route bounds the bodies for
 	adaptive string          // the names of those with a filter of their own
 	shared   map[placing]func() *placedRoute
 	// affinities are the names of those that keep clients on an endpoint.

@@ -142,6 +142,7 @@ func filterSettings(r *config.Route, d Decision, backend string) map[string]*any
 		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
 	withOwnFilters(settings, r)
+	withBodyBound(settings, r)
 	underTranscoding(settings, r.GRPCTranscode)
 	underGRPCWeb(settings, r)
 	return settings

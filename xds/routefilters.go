@@ -19,8 +19,9 @@ import (
 
 // That filter comes with the first route that has any. A listener that gets it goes
 // on with it for new connections; those that are open then keep the filters that they
-// have until they are drained, and on these no route has any of its own. From then on
-// nothing is ever without them: a route and its filters are one message.
+// have until they are drained, and on these no route has any of its own but its bound of
+// bodies, which its backends have, too (upstreamfilters.go). From then on nothing is ever
+// without them: a route and its filters are one message.
 
 // routeFilters is that filter. It runs what the route has when the request comes to
 // it, and not when the chain is made: in the form Scoped some requests have no route
@@ -67,9 +68,14 @@ func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig 
 // filter asks a matcher which ones, and this one has but one answer.
 func withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
 	if chain := filtersOf(r); len(chain) > 0 {
-		run := &compositev3.ExecuteFilterAction{FilterChain: &compositev3.FilterChainConfiguration{TypedConfig: chain}}
-		settings[routeFilters] = mustAny(&compositev3.CompositePerRoute{Matcher: &matcherv3.Matcher{OnNoMatch: does("filters", run)}})
+		settings[routeFilters] = running(chain)
 	}
+}
+
+// running has a composite filter run these.
+func running(chain []*corev3.TypedExtensionConfig) *anypb.Any {
+	run := &compositev3.ExecuteFilterAction{FilterChain: &compositev3.FilterChainConfiguration{TypedConfig: chain}}
+	return mustAny(&compositev3.CompositePerRoute{Matcher: &matcherv3.Matcher{OnNoMatch: does("filters", run)}})
 }
 
 func extension(name string, m proto.Message) *corev3.TypedExtensionConfig {
