@@ -27,6 +27,12 @@ type Options struct {
 	// Issuer and Audience are those of tokens, where the document does not say. Empty
 	// writes ones that no token has.
 	Issuer, Audience string
+	// Listener is how the routes are reached.
+	Listener Listener
+	// Validate has the requests of all routes held to Document. Empty does not.
+	Validate config.ValidateMode
+	// Document is the path of the document, as the config is to name it.
+	Document string
 }
 
 // Result is a config, and what it could not be made to say.
@@ -49,6 +55,7 @@ func OpenAPI(doc *openapi3.T, o Options) Result {
 	if doc.Webhooks != nil {
 		i.note("webhooks are no routes: they go from the service to its clients")
 	}
+	i.listener()
 	i.providers = newProviders(i)
 	var routes []string
 	for _, path := range sortedPaths(doc) {
@@ -129,7 +136,7 @@ func (i *importing) operation(path, method string, item *openapi3.PathItem) []st
 	for _, s := range i.serversOf(item, op) {
 		r := route{
 			what: what, name: i.name(op, method, path), method: method, hosts: s.hosts, path: s.base + pattern, summary: op.Summary, deprecated: op.Deprecated,
-			backend: i.backend.Name, rewrite: i.backend.rewritten(s.base, pattern),
+			backend: i.backend.Name, rewrite: i.backend.rewritten(s.base, pattern), stream: streams(op),
 		}
 		fault := rule
 		if method == "TRACE" {
@@ -145,6 +152,9 @@ func (i *importing) operation(path, method string, item *openapi3.PathItem) []st
 		}
 		if fault == "" {
 			r.auth, fault = i.auth(op, what)
+		}
+		if fault == "" {
+			r.validation = i.validation(op, what)
 		}
 		all = append(all, i.write(r, fault))
 	}
@@ -185,8 +195,9 @@ func (i *importing) page(routes []string) []byte {
 			b.WriteString("# - " + oneLine(note) + "\n")
 		}
 	}
-	b.WriteString("\nlisteners:\n  - {name: public, address: \"0.0.0.0:8080\"}\n\nbackends:\n" + i.backend.text())
+	b.WriteString("\nlisteners:\n" + i.options.Listener.text() + "\nbackends:\n" + i.backend.text())
 	b.WriteString(i.providers.text())
+	b.WriteString(i.documentText())
 	b.WriteString("\nroutes:\n")
 	if i.written == 0 {
 		// There is no config without a route.

@@ -14,39 +14,58 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func load(t testing.TB, path string) Result {
+// load writes a document as a config by these options.
+func load(t testing.TB, path string, o Options) Result {
 	t.Helper()
 	doc, err := openapi.Load(path, config.ReadContent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, rule := ParseBackend("shop=http://10.0.0.7:8080")
+	o.Source = filepath.Base(path)
+	return OpenAPI(doc, o)
+}
+
+func parseBackend(t testing.TB, text string) Backend {
+	t.Helper()
+	b, rule := ParseBackend(text)
 	if rule != "" {
 		t.Fatal(rule)
 	}
-	return OpenAPI(doc, Options{Source: filepath.Base(path), Backend: b})
+	return b
 }
 
-// TestShop: each kind of security, server, path and reference, written and judged.
-func TestShop(t *testing.T) {
-	got := load(t, "testdata/shop.yaml")
-	const golden = "testdata/shop.out.yaml"
+// golden is a config as it is in a file, which has no fault.
+func golden(t testing.TB, path string, got Result) *config.Config {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(golden, got.Config, 0o644); err != nil {
+		if err := os.WriteFile(path, got.Config, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(got.Config) != string(want) {
-		t.Errorf("differs from %s (-update writes it anew):\n%s", golden, got.Config)
+		t.Errorf("differs from %s (-update writes it anew):\n%s", path, got.Config)
 	}
 	c, err := config.Parse("gateway.yaml", got.Config)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, got.Config)
 	}
+	for _, note := range got.Notes {
+		if !strings.Contains(string(got.Config), note) {
+			t.Errorf("not in the comments: %s", note)
+		}
+	}
+	return c
+}
+
+// TestShop: each kind of security, server, path and reference, written and judged.
+func TestShop(t *testing.T) {
+	o := Options{Backend: parseBackend(t, "shop=http://10.0.0.7:8080")}
+	got := load(t, "testdata/shop.yaml", o)
+	c := golden(t, "testdata/shop.out.yaml", got)
 	if len(c.Routes) != got.Routes || got.Routes != 5 || got.Left != 5 {
 		t.Errorf("%d routes, told of %d and of %d left", len(c.Routes), got.Routes, got.Left)
 	}
@@ -55,13 +74,75 @@ func TestShop(t *testing.T) {
 			t.Errorf("%s is public, and the document does not say so", r.Name)
 		}
 	}
-	for _, note := range got.Notes {
-		if !strings.Contains(string(got.Config), note) {
-			t.Errorf("not in the comments: %s", note)
+	if again := load(t, "testdata/shop.yaml", o); string(again.Config) != string(got.Config) {
+		t.Error("one document has two configs")
+	}
+}
+
+// TestSecure: a backend and a listener with TLS, certificates as identity, each value of
+// a server's variables, streams, and requests held to the document.
+func TestSecure(t *testing.T) {
+	const certs = "../../config/testdata/certs/"
+	o := Options{
+		Backend:  parseBackend(t, "files=https://Files.internal/base"),
+		Listener: Listener{Cert: certs + "edge.crt", Key: certs + "edge.key", ClientCA: certs + "partners-ca.crt"},
+		Validate: config.ValidateShadow, Document: "testdata/secure.yaml", Audience: "files", Issuer: "https://id.example.com",
+	}
+	got := load(t, "testdata/secure.yaml", o)
+	c := golden(t, "testdata/secure.out.yaml", got)
+	if got.Routes != 5 || got.Left != 1 {
+		t.Errorf("%d routes, %d left", got.Routes, got.Left)
+	}
+	for _, r := range c.Routes {
+		if r.Auth.Public {
+			t.Errorf("%s is public, and the document does not say so", r.Name)
+		}
+		// A role that one of two is not enough for must not become one of two.
+		for _, q := range r.Auth.AnyOf {
+			if len(q.Roles) > 1 {
+				t.Errorf("%s takes one of the roles %q, and the document wants each", r.Name, q.Roles)
+			}
 		}
 	}
-	if again := load(t, "testdata/shop.yaml"); string(again.Config) != string(got.Config) {
-		t.Error("one document has two configs")
+	// Without the authorities of clients, what asks for a certificate is closed.
+	o.Listener.ClientCA = ""
+	if closed := load(t, "testdata/secure.yaml", o); closed.Routes != 3 || closed.Left != 3 || strings.Contains(string(closed.Config), "auth: public") {
+		t.Errorf("%d routes, %d left\n%s", closed.Routes, closed.Left, closed.Config)
+	}
+}
+
+// TestSchemesOfBackends: what is spoken, the port, and the name that must be in a
+// certificate.
+func TestSchemesOfBackends(t *testing.T) {
+	const doc = head + `"/a": {"get": {"operationId": "a", "security": [], "responses": {"200": {"description": "ok"}}}}}}`
+	for text, want := range map[string]string{
+		"a=http://app.internal":        "app.internal:80",
+		"a=https://app.internal":       "app.internal:443 tls app.internal",
+		"a=https://App.Internal.:8443": "App.Internal.:8443 tls app.internal",
+		"a=https://10.0.0.7":           "10.0.0.7:443 tls 10.0.0.7",
+		"a=https://[2001:db8::7]:8443": "[2001:db8::7]:8443 tls 2001:db8::7",
+		"a=h2://app.internal":          "app.internal:443 http2 tls app.internal",
+		"a=h2c://app.internal":         "app.internal:80 http2",
+		"a=grpc://app.internal:9000":   "app.internal:9000 grpc",
+		"a=grpcs://app.internal:9000":  "app.internal:9000 grpc tls app.internal",
+	} {
+		r := document(t, doc, Options{Backend: parseBackend(t, text)})
+		c, err := config.Parse("gateway.yaml", r.Config)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", text, err, r.Config)
+			continue
+		}
+		b := c.Backends["a"]
+		got := b.Endpoints[0].Address
+		if b.Protocol != "" {
+			got += " " + string(b.Protocol)
+		}
+		if b.TLS != nil {
+			got += " tls " + b.TLS.ServerName
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }
 
@@ -133,7 +214,7 @@ func TestServersAndBackends(t *testing.T) {
 	if backend := c.Backends["app"]; backend.Protocol != config.ProtocolHTTP2 || backend.Endpoints[0].Address != "app.internal:80" {
 		t.Errorf("%+v", backend)
 	}
-	for _, bad := range []string{"", "x", "=http://a", "a=ftp://a", "a=http://", "a=http://u:p@a", "a=https://a", "gatewright=http://a", "a=http://a?b"} {
+	for _, bad := range []string{"", "x", "=http://a", "a=ftp://a", "a=http://", "a=http://u:p@a", "a=http://a:0", "gatewright=http://a", "a=http://a?b"} {
 		if _, rule := ParseBackend(bad); rule == "" {
 			t.Errorf("%q is taken", bad)
 		}

@@ -16,7 +16,8 @@ type route struct {
 	auth                     []string // the lines of its auth
 	backend, rewrite         string
 	summary                  string
-	deprecated               bool
+	deprecated, stream       bool
+	validation               string // its openapi, where it is held to the document
 }
 
 // requests is the same for routes that take the same requests.
@@ -46,6 +47,12 @@ func (r *route) text() string {
 	fmt.Fprintf(&b, "    to: [{backend: %s}]\n", quoted(r.backend))
 	if r.rewrite != "" {
 		fmt.Fprintf(&b, "    rewrite: {path: %s}\n", quoted(r.rewrite))
+	}
+	if r.stream {
+		b.WriteString("    stream: true\n")
+	}
+	if r.validation != "" {
+		b.WriteString("    openapi: " + r.validation + "\n")
 	}
 	return b.String()
 }

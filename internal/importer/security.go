@@ -97,7 +97,7 @@ type providers struct {
 }
 
 type provider struct {
-	// kind is that of a requirement: jwt or apiKey. Empty is none.
+	// kind is that of a requirement: jwt, apiKey or clientCertificate. Empty is none.
 	kind, name string
 	// list is the field that the strings beside the scheme are in.
 	list string
@@ -134,6 +134,8 @@ func (p *providers) requirement(scheme string, words []string) (text, rule strin
 		return "", "the document does not define it"
 	case known.rule != "":
 		return "", known.rule
+	case len(words) > 0 && known.list == "":
+		return "", "what a certificate must have is not said by words beside it, but by its provider"
 	}
 	if p.written[known.kind+" "+known.name] == "" {
 		for _, note := range known.notes {
@@ -142,10 +144,23 @@ func (p *providers) requirement(scheme string, words []string) (text, rule strin
 		p.written[known.kind+" "+known.name] = known.text
 	}
 	text = "{" + known.kind + ": " + quoted(known.name)
-	if len(words) > 0 {
+	switch {
+	case known.list == "roles" && len(words) > 1:
+		// Of a list of roles here one is enough, and the document wants them all.
+		text += ", rule: " + quoted(allRoles(words))
+	case len(words) > 0:
 		text += ", " + known.list + ": " + list(words)
 	}
 	return text + "}", ""
+}
+
+// allRoles is an expression that holds where a caller has each of these roles.
+func allRoles(roles []string) string {
+	each := make([]string, len(roles))
+	for i, role := range roles {
+		each[i] = quoted(role) + " in claims.roles"
+	}
+	return strings.Join(each, " && ")
 }
 
 func (p *providers) provider(scheme string, s *openapi3.SecurityScheme) provider {
@@ -182,7 +197,14 @@ func (p *providers) provider(scheme string, s *openapi3.SecurityScheme) provider
 		}
 		return provider{rule: "an API key is in a header or the query, not in a " + s.In}
 	case "mutualTLS":
-		return provider{rule: "it needs a listener with tls.clientCA and auth.clientCertificate, whose files the document does not name"}
+		if p.i.options.Listener.ClientCA == "" {
+			return provider{rule: "it needs the authorities of client certificates: say --client-ca, --tls-cert and --tls-key"}
+		}
+		return provider{
+			kind: "clientCertificate", name: name,
+			text:  "    " + quoted(name) + ": {user: commonName}\n",
+			notes: []string{"the scheme " + scheme + " takes each certificate with a common name that --client-ca vouches for: auth.clientCertificate can say more"},
+		}
 	}
 	return provider{rule: "the type " + s.Type + " is not known"}
 }
@@ -232,7 +254,7 @@ func (p *providers) jwt(name, scheme, words, issuer string) provider {
 // text is the section auth of what routes ask for.
 func (p *providers) text() string {
 	var b strings.Builder
-	for _, kind := range []string{"jwt", "apiKey"} {
+	for _, kind := range []string{"jwt", "apiKey", "clientCertificate"} {
 		var texts []string
 		for key, text := range p.written {
 			if strings.HasPrefix(key, kind+" ") {

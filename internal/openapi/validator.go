@@ -104,45 +104,6 @@ func comparePaths(a, b string) int {
 	return cmp.Compare(a, b)
 }
 
-// bases are the base paths of an operation's servers, each once.
-func bases(doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation) []string {
-	list := doc.Servers
-	if len(item.Servers) > 0 {
-		list = item.Servers
-	}
-	if op.Servers != nil && len(*op.Servers) > 0 {
-		list = *op.Servers
-	}
-	var all []string
-	for _, s := range list {
-		if base, ok := basePath(s); ok && !slices.Contains(all, base) {
-			all = append(all, base)
-		}
-	}
-	if len(all) == 0 {
-		return []string{""}
-	}
-	return all
-}
-
-func basePath(s *openapi3.Server) (string, bool) {
-	text := s.URL
-	for name, v := range s.Variables {
-		if v != nil {
-			text = strings.ReplaceAll(text, "{"+name+"}", v.Default)
-		}
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return "", false
-	}
-	base := strings.Trim(u.EscapedPath(), "./")
-	if base == "" {
-		return "", true
-	}
-	return "/" + base, true
-}
-
 var variableForm = regexp.MustCompile(`\{([^}]*)\}`)
 
 func newOperation(doc *openapi3.T, method, path string, item *openapi3.PathItem, op *openapi3.Operation) *operation {
