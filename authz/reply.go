@@ -94,6 +94,10 @@ func deniedHeaders(v Verdict, reason Reason, p problem, contentType string) []he
 	if reason == ReasonMethodRefused {
 		all = append(all, header{"allow", strings.Join(config.Methods(), ", ")})
 	}
+	if v.call && p.status == 429 {
+		// Envoy makes UNAVAILABLE of it, which clients of gRPC try again at once.
+		all = append(all, header{"grpc-status", strconv.Itoa(int(codes.ResourceExhausted))})
+	}
 	if after := v.Limits.RetryAfter; reason == ReasonRateLimited && after >= 0 || after > 0 {
 		all = append(all, retryAfter(after))
 	}

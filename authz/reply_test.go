@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -256,5 +258,19 @@ func TestWhatEnvoyIsToldOf(t *testing.T) {
 	who.Claims["tenant"] = strings.Repeat("ü", 200)
 	if _, refused := told(who, []string{"claims.tenant"}); refused == nil || refused.reason != ReasonTokenClaimsInvalid {
 		t.Errorf("1200 bytes: %+v", refused)
+	}
+}
+
+// TestLimitsOfCalls: a call of gRPC is told by its status that a limit is used up.
+func TestLimitsOfCalls(t *testing.T) {
+	t.Parallel()
+	for _, call := range []bool{false, true} {
+		r := reply(Verdict{Reason: ReasonRateLimited, call: call})
+		said := slices.ContainsFunc(r.GetDeniedResponse().GetHeaders(), func(h *corev3.HeaderValueOption) bool {
+			return h.GetHeader().GetKey() == "grpc-status" && h.GetHeader().GetValue() == "8"
+		})
+		if said != call {
+			t.Errorf("a call: %v, told so: %v", call, said)
+		}
 	}
 }

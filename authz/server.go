@@ -201,6 +201,7 @@ func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 	} else {
 		v = v.rerouted(rq, policy)
 	}
+	v.call = v.Reason != ReasonAllowed && rq.isGRPC()
 	return v.inOwnBody(rq, policy.Errors)
 }
 

@@ -59,6 +59,8 @@ type Verdict struct {
 	invalid bool
 	// stranger tells of a request that no route takes.
 	stranger bool
+	// call tells of a denial of a call of gRPC.
+	call bool
 	// respond is what the client gets in place of a denial. Nil is the denial.
 	respond *config.Respond
 	// body is what a denial says in place of a problem document, with requestID, the

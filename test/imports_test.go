@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"console":                   {"breakerpolicy", "config", "keys", "rollout"},
 	"internal/door":             {"internal/unary"},
 	"internal/heap":             {},
-	"internal/importer":         {"config"},
+	"internal/importer":         {"config", "internal/openapi"},
 	"internal/inline":           {},
 	"internal/limitfiles":       {"config"},
 	"internal/openapi":          {},
