@@ -44,7 +44,7 @@ type Policy struct {
 	// Holds: Envoy looks for the route once more when Check takes parameters out of
 	// the query, and is to find this one.
 	Holds bool
-	// Tells is what Envoy is told of the caller, to make headers and queries of: see
+	// Tells is what Envoy is told of the caller, to make headers and queries of, and to pick endpoints by: see
 	// config.TemplatePart.Told.
 	Tells []string
 	// Errors are the bodies of denials, in place of problem documents.
@@ -134,7 +134,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		Limits:         limits(c, r.Limits),
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 		Split:          newSplit(r),
-		Tells:          r.Told(),
+		Tells:          c.Told(r),
 		Errors:         c.Errors,
 		Validation:     newValidation(c, r),
 	}

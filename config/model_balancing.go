@@ -65,17 +65,23 @@ type SlowStart struct {
 }
 
 // HashPart is something of a request by which its endpoint can be picked: clientIP,
-// header:NAME, cookie:NAME or query:NAME.
+// header:NAME, cookie:NAME or query:NAME; or of the caller, whom a request has that the
+// judge knows: user, tenant or claim:NAME.
 type HashPart string
 
-// HashClientIP is the part without a name of its own.
-const HashClientIP HashPart = "clientIP"
+// The parts without a name of their own.
+const (
+	HashClientIP HashPart = "clientIP"
+	HashUser     HashPart = "user"
+	HashTenant   HashPart = "tenant"
+)
 
 // How the parts with a name begin.
 const (
 	HashHeaderPrefix = "header:"
 	HashCookiePrefix = "cookie:"
 	HashQueryPrefix  = "query:"
+	HashClaimPrefix  = "claim:"
 )
 
 // HashFunction is what ring_hash places endpoints by.

@@ -116,13 +116,28 @@ func (c *checker) hashPartRule(part HashPart) string {
 		}
 		return ""
 	}
-	switch known := KeyPart(part); {
-	case part == HashClientIP:
-		return ""
-	case known.OfCaller():
-		return "is not known to Envoy, which picks the endpoint: have the provider forward it in a header, and say header:NAME"
+	if name, ok := part.Claim(); ok {
+		return hashClaimRule(name)
 	}
-	return c.choiceRule(string(part), []string{string(HashClientIP), "header:NAME", "cookie:NAME", "query:NAME"})
+	switch part {
+	case HashClientIP, HashUser, HashTenant:
+		return ""
+	case HashPart(KeyAPIKey):
+		return "is no part of it: say user, which is the key's where a caller has one"
+	}
+	return c.choiceRule(string(part), []string{string(HashClientIP), string(HashUser), string(HashTenant), "claim:NAME", "header:NAME", "cookie:NAME", "query:NAME"})
+}
+
+// hashClaimRule judges the name of a claim by which Envoy is to pick an endpoint: its
+// formats know no way to write what ends a name in them.
+func hashClaimRule(name string) string {
+	switch {
+	case name == "":
+		return "must name the claim, as claim:team"
+	case strings.ContainsAny(name, ":()%"):
+		return "must not have : ( ) or % in the claim's name: have the provider forward it in a header, and say header:NAME"
+	}
+	return ""
 }
 
 // hashHeaderRule judges a header that a request may have when its endpoint is picked:
@@ -157,6 +172,11 @@ func (p HashPart) Cookie() (name string, ok bool) {
 // Query is the name of the query parameter that a part is.
 func (p HashPart) Query() (name string, ok bool) {
 	return strings.CutPrefix(string(p), HashQueryPrefix)
+}
+
+// Claim is the name of the claim that a part is.
+func (p HashPart) Claim() (name string, ok bool) {
+	return strings.CutPrefix(string(p), HashClaimPrefix)
 }
 
 // sessionAffinity judges the cookie, and that the backend is one whose endpoints can be

@@ -22,6 +22,9 @@ import (
 // the reason for an answer.
 const metadataReason = "reason"
 
+// metadataTold is the key of what a verdict tells of the caller.
+const metadataTold = "told"
+
 // routeMetadata is the namespace of the metadata that routes carry.
 const routeMetadata = "gatewright"
 

@@ -120,6 +120,9 @@ func hashOf(part config.HashPart) *routev3.RouteAction_HashPolicy {
 			QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: name},
 		}}
 	}
+	if told := part.Told(); told != "" {
+		return hashOfCaller(told)
+	}
 	return hashPolicy(config.StickyPart(part))
 }
 

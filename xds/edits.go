@@ -130,7 +130,7 @@ func part(r *config.Route, p config.TemplatePart) any {
 	case "":
 		return way("text", p.Text)
 	case "claims", "user", "tenant":
-		return way("told", p.Told())
+		return way(metadataTold, p.Told())
 	case "header", "query":
 		return way(p.Variable, p.Name)
 	case "path":

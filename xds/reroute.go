@@ -36,7 +36,7 @@ func (b builder) reroutes(r *config.Route, d Decision, p config.RateLimitPlaceme
 	}
 	base, out := b.baseRoute(r, d), map[string]*routev3.Route{}
 	if len(r.To) == 0 {
-		out[""] = answeringItself(base, r, d)
+		out[""] = b.answeringItself(base, r, d)
 		return out
 	}
 	backends := b.config.ReroutesTo(r)

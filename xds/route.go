@@ -33,7 +33,7 @@ func (b builder) routes(r *config.Route, decision Decision, placement config.Rat
 	base := b.baseRoute(r, decision)
 	switch {
 	case len(r.To) == 0:
-		return []*routev3.Route{answeringItself(base, r, decision)}
+		return []*routev3.Route{b.answeringItself(base, r, decision)}
 	case len(r.To) == 1:
 		return append(b.pinned(base, r, decision, placement), b.toBackend(base, r, r.To[0], decision, placement))
 	}
@@ -58,14 +58,14 @@ func (b builder) baseRoute(r *config.Route, d Decision) *routev3.Route {
 }
 
 // answeringItself is a route without a backend.
-func answeringItself(route *routev3.Route, r *config.Route, d Decision) *routev3.Route {
+func (b builder) answeringItself(route *routev3.Route, r *config.Route, d Decision) *routev3.Route {
 	if r.Redirect != nil {
 		route.Action = &routev3.Route_Redirect{Redirect: redirect(r)}
 	} else {
 		route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, setHeaders(r.Respond.Headers)...)
 		route.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
 	}
-	route.TypedPerFilterConfig = filterSettings(r, d, "")
+	route.TypedPerFilterConfig = b.filterSettings(r, d, "")
 	return route
 }
 
@@ -86,7 +86,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	action := b.routeAction(r, p)
 	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, to.Backend)
+	route.TypedPerFilterConfig = b.filterSettings(r, d, to.Backend)
 	b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
@@ -126,14 +126,14 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 	keepTogether(action, weighted, r)
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	route.Action = &routev3.Route_Route{Route: action}
-	route.TypedPerFilterConfig = filterSettings(r, d, "")
+	route.TypedPerFilterConfig = b.filterSettings(r, d, "")
 	return route
 }
 
 // filterSettings are a route's settings of the filters in front of it: what
 // Check is told, the picked backend where it is known already, or that it need
 // not be asked.
-func filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
+func (b builder) filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
 	settings := unjudged()
 	if d.Needed {
 		settings[extAuthzFilter] = checkSettings(r, checkContext(r, d, backend))
@@ -141,7 +141,7 @@ func filterSettings(r *config.Route, d Decision, backend string) map[string]*any
 	if r.CORS != nil {
 		settings[corsFilter] = mustAny(corsPolicy(r))
 	}
-	withOwnFilters(settings, r)
+	b.withOwnFilters(settings, r)
 	withBodyBound(settings, r)
 	underTranscoding(settings, r.GRPCTranscode)
 	underGRPCWeb(settings, r)

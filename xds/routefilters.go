@@ -30,14 +30,14 @@ const routeFilters = "gatewright.route_filters"
 
 // hasRouteFilters tells whether some route has filters of its own.
 func (b builder) hasRouteFilters() bool {
-	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return len(filtersOf(r)) > 0 })
+	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return len(b.filtersOf(r)) > 0 })
 }
 
 // filtersOf are a route's own filters, in the order in which a request meets them;
 // an answer meets them from the last to the first. So an answer is decompressed,
 // and compressed at the very end; and a body is measured as it comes and once more as
 // it is unpacked.
-func filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
+func (b builder) filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
 	var chain []*corev3.TypedExtensionConfig
 	chain = append(chain, compressors(r)...)
 	chain = append(chain, bodyLimit(r)...)
@@ -49,6 +49,7 @@ func filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
 		chain = append(chain, responseDecompressors()...)
 	}
 	chain = append(chain, edits(r)...)
+	chain = append(chain, b.callerHash(r)...)
 	return named(chain)
 }
 
@@ -66,8 +67,8 @@ func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig 
 
 // withOwnFilters adds a route's own filters to its settings, where it has some. The
 // filter asks a matcher which ones, and this one has but one answer.
-func withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
-	if chain := filtersOf(r); len(chain) > 0 {
+func (b builder) withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
+	if chain := b.filtersOf(r); len(chain) > 0 {
 		settings[routeFilters] = running(chain)
 	}
 }

@@ -88,7 +88,7 @@ func notation(t reflect.Type) *jsonschema.Schema {
 	case config.HashFunction:
 		return enum(config.XXHash, config.Murmur2)
 	case config.HashPart:
-		return pattern(`^(clientIP|header:.+|cookie:.+|query:.+)$`, "header:X-User-ID", "cookie:session", "query:room")
+		return pattern(`^(clientIP|user|tenant|claim:.+|header:.+|cookie:.+|query:.+)$`, "user", "header:X-Room", "cookie:session", "query:room")
 	case config.SameSite:
 		return enum(config.SameSiteStrict, config.SameSiteLax, config.SameSiteNone)
 	case config.DNSMode:
