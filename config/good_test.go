@@ -219,6 +219,10 @@ func TestDecodeEveryField(t *testing.T) {
 		Errors: []*ErrorBody{{
 			Status: []StatusRange{{401, 401}, {500, 599}}, Accept: "text/html", ContentType: "text/html; charset=utf-8", Body: "<h1>${status}</h1>\n",
 		}},
+		Tracing: &Tracing{
+			OTLP: &SpanSink{Backend: "users-v1", Path: "/spans"}, Datadog: &SpanSink{Backend: "users-v2"},
+			Service: "edge", Percent: percent(0.25), Errors: new(false), Trust: TrustProxies,
+		},
 		Routes: []*Route{
 			{
 				Name: "users",
@@ -313,6 +317,7 @@ func TestDecodeEveryField(t *testing.T) {
 			{
 				Name: "inside", Match: Match{Path: "/inside"}, Auth: &RouteAuth{AnyOf: []*Requirement{{JWT: "main"}}},
 				To: []*Destination{{Backend: "users-v1"}}, Pin: &Pin{Claim: "group", Values: map[string]string{"testers": "users-v1"}},
+				Tracing: &RouteTracing{Percent: percent(100)},
 			},
 			{
 				Name: "rest", Match: Match{Path: "/api/v1/**"}, Auth: &RouteAuth{Public: true}, To: []*Destination{{Backend: "users-v2"}},
@@ -335,7 +340,8 @@ func TestDecodeEveryField(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
 	}
-	beside := &Config{TrustedHops: 2} // which cannot stand beside the rest: TestProxiesOf
+	// What cannot stand beside the rest: see TestProxiesOf, and the golden tracing-zipkin.
+	beside := &Config{TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}}}
 	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {
 		t.Errorf("no value in the test for %s", field)
 	}

@@ -52,6 +52,9 @@ type Config struct {
 	// Errors are bodies of answers that the gateway gives by itself, in place of
 	// problem documents: the first that fits an answer. Empty changes none.
 	Errors []*ErrorBody `yaml:"errors"`
+	// Tracing records requests as spans, which are sent to a collector. Nil records
+	// none.
+	Tracing *Tracing `yaml:"tracing"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`

@@ -50,6 +50,8 @@ type Route struct {
 	// Hedge sends slow requests a second time. A backend then serves some of
 	// them twice, so they must do no harm when they are. Nil never does.
 	Hedge *Hedge `yaml:"hedge"`
+	// Tracing says how many of the requests are recorded. Nil means Config.Tracing.
+	Tracing *RouteTracing `yaml:"tracing"`
 	// OpenAPI holds the requests to a document. Nil does not.
 	OpenAPI *RouteOpenAPI `yaml:"openapi"`
 	// GRPCTranscode turns REST into gRPC. Nil does not.

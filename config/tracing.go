@@ -13,6 +13,7 @@ var tracing = headers("traceparent tracestate traceresponse baggage b3 grpc-trac
 
 // TracingHeaders are the headers, in lower case, sorted, by which a client would
 // say how it is traced. They are taken out of every request, on every route,
-// before it is matched: the gateway begins each trace. A config may set them for
-// backends, but for those of Envoy's own trace.
+// before it is matched: the gateway begins each trace. TraceContextHeaders stay
+// where Config.Tracing trusts who sends them. A config may set them for backends, but
+// for those of Envoy's own trace.
 func TracingHeaders() []string { return sorted(tracing.names) }

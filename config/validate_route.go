@@ -47,6 +47,7 @@ func (c *checker) route(at *place, r *Route) {
 		c.literal(at.key("response"), r.Response)
 	}
 	c.bodies(at, r)
+	c.routeTracing(at.key("tracing"), r.Tracing)
 }
 
 // target holds a route to one place to go, and to the fields of that place.

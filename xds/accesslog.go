@@ -79,6 +79,9 @@ func (b builder) outcomeLog(name string) *grpclogv3.HttpGrpcAccessLogConfig {
 			Type: &tracingv3.CustomTag_Value{Value: "%UPSTREAM_CLUSTER%"},
 		}}
 	}
+	if b.config.Tracing.RecordsErrors() {
+		log.CommonConfig.CustomTags = append(log.CommonConfig.CustomTags, traceTag())
+	}
 	if b.hasCalls() {
 		log.AdditionalResponseHeadersToLog = []string{grpcStatusHeader}
 		log.AdditionalResponseTrailersToLog = []string{grpcStatusHeader}
@@ -118,10 +121,6 @@ func (b builder) hasCalls() bool {
 // at most.
 func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
-	path := "%PATH(NQ)" + maxLoggedPath + "%"
-	if b.rewritesPaths() {
-		path = strings.TrimSuffix(firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ"), "%") + maxLoggedPath + "%"
-	}
 	method := "%REQ(:METHOD)" + maxLoggedText + "%"
 	if b.transcodes() {
 		method = strings.TrimSuffix(firstOf("FILTER_STATE", clientMethodState+":PLAIN", "REQ", ":METHOD"), "%") + maxLoggedText + "%"
@@ -131,7 +130,7 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		"listener":    l.Name,
 		"method":      method,
 		"host":        "%REQ(:AUTHORITY)" + maxLoggedText + "%",
-		"path":        path,
+		"path":        b.loggedPath(),
 		"protocol":    "%PROTOCOL%",
 		"status":      "%RESPONSE_CODE%",
 		"flags":       "%RESPONSE_FLAGS%",
@@ -159,6 +158,14 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 		tellOfFilter(line)
 	}
 	return stringStruct(line)
+}
+
+// loggedPath is the path that the client has asked for, without its query.
+func (b builder) loggedPath() string {
+	if b.rewritesPaths() {
+		return strings.TrimSuffix(firstOf("FILTER_STATE", clientPathState+":PLAIN", "PATH", "NQ"), "%") + maxLoggedPath + "%"
+	}
+	return "%PATH(NQ)" + maxLoggedPath + "%"
 }
 
 // tellOfFilter adds to a line what the rate limit filter was told of a request that

@@ -41,6 +41,11 @@ func (b builder) takeAway(p peerKind) []*mutationv3.HeaderMutation {
 	for _, name := range takenHeaders(b.config, p.believed()) {
 		out = append(out, without(name))
 	}
+	if len(p.networks) > 0 && b.config.Tracing != nil && !b.config.TrustsTraces(true) {
+		// Envoy keeps the id that such a proxy has given a request, and what is recorded
+		// is decided by it. Of others it makes its own in any case.
+		out = append(out, without("x-request-id"))
+	}
 	return out
 }
 
@@ -57,6 +62,9 @@ func Takes(c *config.Config, name string) bool {
 // are believed or none is, in lower case.
 func takenHeaders(c *config.Config, proxies bool) []string {
 	all := lowerSorted(slices.Concat(IdentityHeaders(c), config.TracingHeaders(), []string{config.TraceIDHeader}))
+	if c.TrustsTraces(proxies) {
+		all = slices.DeleteFunc(all, func(name string) bool { return slices.Contains(config.TraceContextHeaders, name) })
+	}
 	if !proxies {
 		all = append(all, config.ProxyHeaders...)
 	}

@@ -3,10 +3,7 @@ package xds
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatewright/gatewright/config"
@@ -78,7 +75,7 @@ func (b builder) connectionManager(l *config.Listener, p peerKind) *hcmv3.HttpCo
 		HttpFilters:                   b.httpFilters(l, p),
 		LocalReplyConfig:              b.localReplies(l),
 		AccessLog:                     b.accessLogs(l),
-		Tracing:                       tracing(),
+		Tracing:                       b.tracing(),
 	}
 	bound(m, l.Bound())
 	forwardClientCertificate(m, l)
@@ -120,32 +117,5 @@ func http2Options(maxStreams int) *corev3.Http2ProtocolOptions {
 		MaxConcurrentStreams:        wrapperspb.UInt32(uint32(maxStreams)),
 		InitialStreamWindowSize:     wrapperspb.UInt32(http2StreamWindow),
 		InitialConnectionWindowSize: wrapperspb.UInt32(http2ConnectionWindow),
-	}
-}
-
-// tracing makes every request part of a W3C trace: Envoy begins one, and sends its
-// traceparent to the backend. Nothing of a client's goes on (earlyHeaderMutations
-// take it away): of a traceparent that is malformed Envoy would make no trace, and
-// send it to the backend as it is. No span is sampled, whatever the client asks
-// for, so none is ever sent to the service that the tracer must name.
-func tracing() *hcmv3.HttpConnectionManager_Tracing {
-	return &hcmv3.HttpConnectionManager_Tracing{
-		ClientSampling:    &typev3.Percent{Value: 0},
-		RandomSampling:    &typev3.Percent{Value: 0},
-		OverallSampling:   &typev3.Percent{Value: 100},
-		SpawnUpstreamSpan: wrapperspb.Bool(true),
-		Provider: &tracev3.Tracing_Http{
-			Name: "envoy.tracers.opentelemetry",
-			ConfigType: &tracev3.Tracing_Http_TypedConfig{
-				TypedConfig: mustAny(&tracev3.OpenTelemetryConfig{
-					ServiceName: "gatewright",
-					GrpcService: controlService(),
-					Sampler: &corev3.TypedExtensionConfig{
-						Name:        "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
-						TypedConfig: mustAny(&samplersv3.TraceIdRatioBasedSamplerConfig{SamplingPercentage: &typev3.FractionalPercent{Numerator: 0}}),
-					},
-				}),
-			},
-		},
 	}
 }

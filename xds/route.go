@@ -54,6 +54,7 @@ func (b builder) baseRoute(r *config.Route, d Decision) *routev3.Route {
 		base.RequestHeadersToRemove = append(base.RequestHeadersToRemove, config.RerouteHeader)
 	}
 	underCORS(base, r.CORS)
+	base.Tracing = routeTracing(r.Tracing)
 	return base
 }
 

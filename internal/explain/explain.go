@@ -129,6 +129,11 @@ func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
 		switch {
 		case strings.Contains(name, "_"):
 			return asked, &Answer{Status: 400, Detail: "the header " + h[0] + " has an underscore, which some backends read as a dash"}
+		case slices.Contains(tracing, name) && !xds.Takes(c, name):
+			if c.Tracing.Trust == config.TrustProxies {
+				r.Notes = append(r.Notes, "the header "+h[0]+" is taken away but from proxies that trustedHops or trustedProxies says")
+			}
+			kept = append(kept, h)
 		case slices.Contains(tracing, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: each trace begins at the gateway")
 		case config.OfProxies(name) && xds.Takes(c, name):

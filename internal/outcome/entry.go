@@ -25,6 +25,9 @@ const (
 // Envoy itself names that of an endpoint, and says nothing where there was none.
 const BackendTag = "backend"
 
+// TraceTag is the custom tag of an entry that says which trace it is of.
+const TraceTag = "trace"
+
 // grpcStatus is the header or trailer by which a gRPC call ends.
 const grpcStatus = "grpc-status"
 
@@ -51,6 +54,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		InFlight:   verdict[inFlight].GetStringValue(),
 		Breaker:    verdict[probe].GetStringValue(),
 		Broken:     verdict[broken].GetStringValue(),
+		Trace:      common.GetCustomTags()[TraceTag],
 	}
 	if common.GetTimeToLastDownstreamTxByte() == nil {
 		o.Duration = common.GetDuration().AsDuration()

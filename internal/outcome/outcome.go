@@ -41,6 +41,9 @@ type Outcome struct {
 	// breaker was open: it was denied, or another backend answered in its place. Empty
 	// where that was not so.
 	Broken string
+	// Trace is which trace the request is a part of, and whether its Envoy records it, as
+	// that has written it (TraceTag). Empty where nobody wants to know.
+	Trace string
 }
 
 // GRPCUnknown is the GRPCStatus of what is no gRPC call, and of a call that no

@@ -14,6 +14,7 @@ import (
 type scannedEntry struct {
 	kind                   accesslogdatav3.AccessLogType
 	route, cluster, tagged string
+	trace                  string
 	upstream               bool
 	attempts               uint32
 	status                 uint32
@@ -48,6 +49,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
 		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
+		Trace: e.trace,
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -119,8 +121,11 @@ func (e *scannedEntry) scanCommon(s wire.Scanner) wire.Scanner {
 		case wire.Tag(19, wire.Delimited):
 			e.route = s.Text()
 		case wire.Tag(22, wire.Delimited):
-			if name, value := s.Entry(); name == BackendTag {
+			switch name, value := s.Entry(); name {
+			case BackendTag:
 				e.tagged = value
+			case TraceTag:
+				e.trace = value
 			}
 		case wire.Tag(23, wire.Delimited):
 			s.Done(e.whole.scan(s.Message(s.Once(23))))

@@ -1,0 +1,61 @@
+package config
+
+// Tracing is where the spans of requests go, and of which requests there are any.
+// The trace that a request is a part of is told to its backend whether it is
+// recorded or not (traceparent), and to backend and client by its id (X-Trace-ID).
+//
+// Exactly one of OTLP, Zipkin and Datadog is where Envoy sends its spans; OTLP may
+// stand beside one of the others, and is then for Gatewright's own alone.
+type Tracing struct {
+	// OTLP is a collector of OpenTelemetry. Gatewright's own spans (of Check and of
+	// what that waits for) and those of Errors go there, and without it there are none.
+	OTLP *SpanSink `yaml:"otlp"`
+	// Zipkin takes Envoy's spans by Zipkin's API, version 2, in JSON. The context goes
+	// on in B3's headers, too.
+	Zipkin *SpanSink `yaml:"zipkin"`
+	// Datadog takes Envoy's spans as Datadog's agent does. The context goes on in
+	// Datadog's headers, too.
+	Datadog *SpanSink `yaml:"datadog"`
+	// Service is the name of the service whose spans they are. Empty means gatewright.
+	// Zipkin has that of the Envoy's own bootstrap.
+	Service string `yaml:"service"`
+	// Percent is how many requests are recorded, 0 to 100, in steps of 0.01. Left out,
+	// it is 1. A context that is trusted says so itself.
+	Percent *float64 `yaml:"percent"`
+	// Errors has those requests recorded, too, that were not to be, and have ended with
+	// a 5xx or broken off: as one span, which says how. Left out, it is true. It needs
+	// OTLP.
+	Errors *bool `yaml:"errors"`
+	// Trust is whose trace context goes on. The empty string means nobody.
+	Trust TraceTrust `yaml:"trust"`
+}
+
+// SpanSink is where spans are sent.
+type SpanSink struct {
+	// Backend is the backend that takes them. One that speaks grpc takes OTLP by gRPC,
+	// and all others by HTTP.
+	Backend string `yaml:"backend" required:"true"`
+	// Path is where it takes them by HTTP. Empty means /v1/traces of OTLP, and
+	// /api/v2/spans of Zipkin. Datadog's is its own.
+	Path string `yaml:"path"`
+}
+
+// TraceTrust says whose trace context (traceparent, tracestate and baggage) goes on.
+// Whoever is trusted decides which of its requests are recorded, and in which traces.
+type TraceTrust string
+
+// Those who may be trusted: nobody, so that each trace begins at the gateway; the
+// proxies that TrustedHops or TrustedProxies believe, who must take the context of
+// their own clients away or else be traced themselves; or everybody that connects,
+// for a gateway whose clients are all one's own.
+const (
+	TrustNobody    TraceTrust = "nobody"
+	TrustProxies   TraceTrust = "proxies"
+	TrustEverybody TraceTrust = "everybody"
+)
+
+// RouteTracing is how the requests of a route are recorded.
+type RouteTracing struct {
+	// Percent is how many of them are, in the place of Tracing.Percent.
+	Percent *float64 `yaml:"percent" required:"true"`
+}

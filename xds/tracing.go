@@ -1,0 +1,162 @@
+package xds
+
+import (
+	"cmp"
+	"math"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
+	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// sendSpans bounds how long an Envoy waits for who takes its spans. It has some
+// thousand on their way then, and drops what is more.
+const sendSpans = 5 * time.Second
+
+// tracing makes every request part of a W3C trace: Envoy begins one, and sends its
+// traceparent to the backend. Nothing of a client's goes on (earlyHeaderMutations
+// take it away), unless the config trusts it: of a traceparent that is malformed
+// Envoy would make no trace, and send it to the backend as it is. Whatever a client
+// asks for in Envoy's own headers, it has no say in what is recorded.
+func (b builder) tracing() *hcmv3.HttpConnectionManager_Tracing {
+	t := &hcmv3.HttpConnectionManager_Tracing{
+		ClientSampling:    &typev3.Percent{Value: 0},
+		RandomSampling:    &typev3.Percent{Value: 0},
+		OverallSampling:   &typev3.Percent{Value: 100},
+		SpawnUpstreamSpan: wrapperspb.Bool(true),
+	}
+	if b.config.Tracing == nil {
+		t.Provider = untold()
+		return t
+	}
+	t.RandomSampling.Value = b.config.Tracing.Share()
+	t.Provider = b.tracer()
+	t.Operation = "%REQ(:METHOD)% %ROUTE_NAME%"
+	t.UpstreamOperation = "%REQ(:METHOD)% %UPSTREAM_CLUSTER%"
+	t.CustomTags = b.spanTags()
+	return t
+}
+
+// untold is a tracer for where nobody is told of traces: no span is ever sampled, so
+// none is sent to the service that it must name.
+func untold() *tracev3.Tracing_Http {
+	return tracer("opentelemetry", &tracev3.OpenTelemetryConfig{
+		ServiceName: "gatewright",
+		GrpcService: controlService(),
+		Sampler: &corev3.TypedExtensionConfig{
+			Name:        "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+			TypedConfig: mustAny(&samplersv3.TraceIdRatioBasedSamplerConfig{SamplingPercentage: &typev3.FractionalPercent{Numerator: 0}}),
+		},
+	})
+}
+
+func tracer(name string, m proto.Message) *tracev3.Tracing_Http {
+	return &tracev3.Tracing_Http{
+		Name:       "envoy.tracers." + name,
+		ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: mustAny(m)},
+	}
+}
+
+// tracer is that of the config. It has no sampler of its own, so that what is recorded
+// is what Envoy decides, for which a route can have another percentage; or, where a
+// context is trusted, what that says.
+func (b builder) tracer() *tracev3.Tracing_Http {
+	t := b.config.Tracing
+	switch {
+	case t.Zipkin != nil:
+		return tracer("zipkin", &tracev3.ZipkinConfig{
+			CollectorCluster:         t.Zipkin.Backend,
+			CollectorEndpoint:        cmp.Or(t.Zipkin.Path, "/api/v2/spans"),
+			CollectorEndpointVersion: tracev3.ZipkinConfig_HTTP_JSON,
+			CollectorHostname:        b.hostOf(t.Zipkin),
+			TraceId_128Bit:           true,
+			SharedSpanContext:        wrapperspb.Bool(false),
+			TraceContextOption:       tracev3.ZipkinConfig_USE_B3_WITH_W3C_PROPAGATION,
+		})
+	case t.Datadog != nil:
+		return tracer("datadog", &tracev3.DatadogConfig{CollectorCluster: t.Datadog.Backend, CollectorHostname: b.hostOf(t.Datadog), ServiceName: t.ServiceName()})
+	}
+	c := &tracev3.OpenTelemetryConfig{ServiceName: t.ServiceName()}
+	if b.config.Backends[t.OTLP.Backend].Protocol == config.ProtocolGRPC {
+		c.GrpcService = serviceAt(t.OTLP.Backend)
+		c.GrpcService.Timeout = durationpb.New(sendSpans)
+		return tracer("opentelemetry", c)
+	}
+	c.HttpService = &corev3.HttpService{HttpUri: &corev3.HttpUri{
+		Uri:              "http://" + b.hostOf(t.OTLP) + cmp.Or(t.OTLP.Path, "/v1/traces"),
+		HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: t.OTLP.Backend},
+		Timeout:          durationpb.New(sendSpans),
+	}}
+	return tracer("opentelemetry", c)
+}
+
+// hostOf is by which name the backend that takes spans is asked.
+func (b builder) hostOf(s *config.SpanSink) string {
+	backend := b.config.Backends[s.Backend]
+	if backend.TLS != nil && backend.TLS.ServerName != "" {
+		return backend.TLS.ServerName
+	}
+	if len(backend.Endpoints) > 0 {
+		return backend.Endpoints[0].Address
+	}
+	return s.Backend
+}
+
+// clusterOfSpans is where spans are sent: without it a listener is refused.
+func (b builder) clusterOfSpans() []id {
+	if s := b.config.Tracing.EnvoysSink(); s != nil {
+		return []id{{resource.ClusterType, s.Backend}}
+	}
+	return nil
+}
+
+// spanTags are what a span says beside what Envoy's do: what the line of the log says,
+// by the same names. The URL is in the place of Envoy's own, which has the query, and
+// so whatever secret is in that.
+func (b builder) spanTags() []*tracingv3.CustomTag {
+	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
+	return []*tracingv3.CustomTag{
+		spanTag("http.url", "%REQ(:SCHEME)%://%REQ(:AUTHORITY)"+maxLoggedText+"%"+b.loggedPath()),
+		spanTag("route", "%ROUTE_NAME%"),
+		spanTag("backend", "%UPSTREAM_CLUSTER%"),
+		spanTag("reason", firstOf(reasons...)),
+		spanTag("user", verdict("user")),
+		spanTag("tenant", verdict("tenant")),
+		spanTag("key_id", verdict("key_id")),
+	}
+}
+
+func spanTag(name, format string) *tracingv3.CustomTag {
+	return &tracingv3.CustomTag{Tag: name, Type: &tracingv3.CustomTag_Value{Value: format}}
+}
+
+// routeTracing is the share of a route's requests that are recorded; nil is everybody's.
+func routeTracing(t *config.RouteTracing) *routev3.Tracing {
+	if t == nil {
+		return nil
+	}
+	return &routev3.Tracing{
+		ClientSampling:  &typev3.FractionalPercent{Numerator: 0},
+		RandomSampling:  &typev3.FractionalPercent{Numerator: uint32(math.Round(*t.Percent * 100)), Denominator: typev3.FractionalPercent_TEN_THOUSAND},
+		OverallSampling: &typev3.FractionalPercent{Numerator: 100},
+	}
+}
+
+// traceTag is the tag of an outcome that says which trace the request is a part of
+// (outcome.TraceTag): the ids of the trace and of Envoy's span; the context that goes on
+// to a backend, or has come, which says whether Envoy records the request; the request's
+// id, into which it packs that, too, for where there is no context; and when it began.
+func traceTag() *tracingv3.CustomTag {
+	return spanTag("trace", "%TRACE_ID% %SPAN_ID% %REQ(TRACEPARENT):55% %REQ(X-REQUEST-ID):36% %START_TIME(%s.%6f)%")
+}
