@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 const (
@@ -92,6 +93,8 @@ func (s *introspector) ask(ctx context.Context, token string) (found introspecte
 		return introspected{}, false, err
 	}
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.Introspection)
+	defer func() { waiting.End(err != nil) }()
 	select {
 	case <-q.landed:
 		return q.found, false, q.err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 const (
@@ -195,12 +196,14 @@ func (s *keySource) land() {
 // refetch reports whether a load ended while the caller waited, so that it is
 // worth looking again. It joins the load under way, or asks for one where the
 // last one asked for is long enough ago.
-func (s *keySource) refetch(ctx context.Context) bool {
+func (s *keySource) refetch(ctx context.Context) (landed bool) {
 	f := s.joinFlight(time.Now())
 	if f == nil {
 		return false
 	}
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.JWKS)
+	defer func() { waiting.End(!landed) }()
 	wait := time.NewTimer(time.Until(f.until)) // at once, where that is past
 	defer wait.Stop()
 	select {

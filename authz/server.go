@@ -9,6 +9,7 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -63,6 +64,9 @@ type Options struct {
 	// KnownRoute bounds the label "route" of the metrics: other routes are
 	// counted as "unknown". Nil knows none.
 	KnownRoute func(route string) bool
+	// Trace begins a span of a Check whose request is recorded, below that of the
+	// context. The span is nil where it is not. Nil begins none.
+	Trace func(ctx context.Context, name string) (context.Context, trace.Span)
 	// Clock is the time that tokens are judged at. Nil is time.Now.
 	Clock func() time.Time
 	// Log is where trouble is told. Nil discards it.
@@ -91,6 +95,7 @@ type Server struct {
 	clientIPKey   func(string, int) string
 	challenge     func(string) (string, bool)
 	knownRoute    func(string) bool
+	trace         func(context.Context, string) (context.Context, trace.Span)
 	clock         func() time.Time
 	log           *slog.Logger
 	metrics       *checkMetrics
@@ -116,6 +121,7 @@ func New(o Options) *Server {
 		clientIPKey:   o.ClientIPKey,
 		challenge:     o.Challenge,
 		knownRoute:    o.KnownRoute,
+		trace:         o.Trace,
 		clock:         o.Clock,
 		log:           o.Log,
 		metrics:       newCheckMetrics(o.Registerer),
@@ -148,6 +154,9 @@ func (s *Server) fillAbsent() {
 	if s.knownRoute == nil {
 		s.knownRoute = func(string) bool { return false }
 	}
+	if s.trace == nil {
+		s.trace = func(ctx context.Context, _ string) (context.Context, trace.Span) { return ctx, nil }
+	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -171,7 +180,11 @@ func (s *Server) Check(ctx context.Context, m *authv3.CheckRequest) (response *a
 
 // verdict judges a request and tells metrics and log of it.
 func (s *Server) verdict(ctx context.Context, rq *request, began time.Time) Verdict {
+	ctx, span := s.trace(ctx, "Check")
 	v := s.judge(ctx, rq)
+	if span != nil {
+		tellSpan(span, rq, v)
+	}
 	s.observe(rq, v, time.Since(began))
 	return v
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 // The times of a Cache. Together they keep the promise of the package comment:
@@ -204,7 +205,7 @@ func (c *Cache) remembered(id string, now time.Time) (record *Record, hit bool) 
 
 // fetch has Run read id. While the database is known not to answer, it does not
 // wait to be told so again: the next read of the feed is the one that probes.
-func (c *Cache) fetch(ctx context.Context, id string) (found, error) {
+func (c *Cache) fetch(ctx context.Context, id string) (_ found, err error) {
 	if err := c.health.Load().err; err != nil {
 		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -215,6 +216,8 @@ func (c *Cache) fetch(ctx context.Context, id string) (found, error) {
 		return found{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.KeyStore)
+	defer func() { waiting.End(err != nil) }()
 	timeout := time.NewTimer(waitTimeout)
 	defer timeout.Stop()
 	select {

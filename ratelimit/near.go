@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 // closeTimeout bounds how long the last reports to the store take.
@@ -220,13 +221,16 @@ func (l *Limiter) claimEach(ctx context.Context, b *basket, claims []claim) (wai
 // the store, which begins with the first wait. It returns that, nil when it is over.
 func (l *Limiter) await(ctx context.Context, wait <-chan struct{}, over <-chan time.Time) <-chan time.Time {
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.Redis)
 	if over == nil {
 		over = time.After(l.shared.timeout)
 	}
 	select {
 	case <-wait:
+		waiting.End(false)
 		return over
 	case <-over:
+		waiting.End(true)
 		return nil
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 // shared is the Redis that all instances share: one server, which a lane leads
@@ -178,6 +179,14 @@ func (t outcome) denied() bool {
 // gives them back if it comes to that.
 func (s *shared) take(ctx context.Context, items []item) outcome {
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.Redis)
+	t := s.takeAll(items)
+	waiting.End(t.lost != nil)
+	return t
+}
+
+// takeAll is take for who waits anyway.
+func (s *shared) takeAll(items []item) outcome {
 	if parts := s.parts(items); len(parts) > 1 {
 		return s.takeParts(items, parts)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 const (
@@ -69,7 +70,9 @@ func (vs *views) claim(ctx context.Context, it item) claim {
 			return c
 		}
 		inline.Blocks(ctx)
+		waiting := span.Begin(ctx, span.Redis)
 		vs.exchange(context.Background(), []*view{v})
+		waiting.End(false)
 	}
 	return claim{}
 }

@@ -45,6 +45,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer testenv.RemoveCollector()
 	return m.Run()
 }
 

@@ -220,6 +220,7 @@ func (svc *service) accept(ctx context.Context, c *config.Config, ch change) {
 	svc.files.serve(c)
 	svc.keep(ch)
 	svc.acme.Want(c)
+	svc.tracer.Apply(c)
 	svc.rollouts.Apply(ctx, c)
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/gatewright/gatewright/internal/outcome"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/internal/telemetry"
+	"github.com/gatewright/gatewright/internal/tracing"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/rollout"
@@ -64,6 +65,7 @@ type service struct {
 	judge         *authz.Server
 	router        router
 	outcomes      *outcome.Metrics
+	tracer        *tracing.Tracer
 	certs         *certs.Store
 	discovered    *discovery.Store
 	files         *namedFiles
@@ -218,6 +220,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 func (svc *service) newGRPC() *door.Server {
 	server := svc.door.NewServer()
 	svc.xds.Register(server)
+	svc.tracer = tracing.New(svc.log, svc.registry, server.ReadTraces)
 	svc.judge = authz.New(authz.Options{
 		Policies:      &svc.judging,
 		Router:        &svc.router,
@@ -229,6 +232,7 @@ func (svc *service) newGRPC() *door.Server {
 		Tokens:        svc.settings.authz.TokenCacheEntries,
 		TokenRevoked:  tokenRevoked(svc.revoked, svc.settings.keys.RevocationsRequired),
 		ClientIPKey:   ratelimit.ClientIPKey,
+		Trace:         svc.tracer.Join,
 		Clock:         time.Now,
 		Log:           svc.log,
 		Registerer:    svc.registry,
@@ -246,7 +250,7 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.log, svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe).Register(server)
+	outcome.NewServer(svc.log, svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe)).Register(server)
 	return server
 }
 
@@ -381,6 +385,9 @@ func (svc *service) close() error {
 	}
 	if svc.endXDS != nil {
 		svc.endXDS()
+	}
+	if svc.tracer != nil {
+		svc.tracer.Close()
 	}
 	if svc.discovered != nil {
 		svc.discovered.Close()

@@ -78,6 +78,9 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 // begin with such a call.
 func (s *Server) Handle(method string, h unary.Handler) { s.calls.Handle(method, h) }
 
+// ReadTraces has the trace contexts of such calls read, or not: see unary.Server.
+func (s *Server) ReadTraces(on bool) { s.calls.ReadTraces(on) }
+
 // Serve serves the connections that a listener accepts until the server is
 // stopped, which is no error, or the listener fails. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {

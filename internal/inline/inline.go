@@ -32,6 +32,22 @@ func Blocks(ctx context.Context) {
 	}
 }
 
+// Traced is a call whose caller may have said which trace it is a part of.
+type Traced interface {
+	// Traceparent is what it has said (W3C Trace Context), as it came, or empty where it
+	// has not, or where the server was not asked to read it.
+	Traceparent() string
+}
+
+// TraceparentOf is what the caller of the context's call has said of its trace. A context
+// that is not of such a call has nothing.
+func TraceparentOf(ctx context.Context) (traceparent string, ok bool) {
+	if call, ok := ctx.Value(key{}).(Traced); ok {
+		return call.Traceparent(), true
+	}
+	return "", false
+}
+
 // IsKey reports whether a context's Value is asked for the Reader, which it
 // returns where it is one.
 func IsKey(k any) bool {

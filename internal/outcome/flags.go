@@ -45,6 +45,19 @@ const (
 // Has reports whether one of the flags given is there.
 func (f Flags) Has(any Flags) bool { return f&any != 0 }
 
+// flagNames are those of the groups, in the order of their bits.
+var flagNames = [...]string{"connect-failure", "reset", "timeout", "no-healthy", "overflow", "retries-exceeded", "client-gone", "denied", "unrouted"}
+
+// Names are what is set, in words.
+func (f Flags) Names() (out []string) {
+	for i, name := range flagNames {
+		if f.Has(1 << i) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // statusGatewayTimeout is by what an idle timeout tells that it is the backend
 // that was waited for.
 const statusGatewayTimeout = 504

@@ -22,6 +22,8 @@ type call struct {
 	handler Handler
 	// deadline is zero where the client has set none.
 	deadline time.Time
+	// traceparent is what the client has said of its trace, where that is read.
+	traceparent string
 
 	// Only who reads touches these: what has come of the message, with gRPC's
 	// five bytes before it, and how much of the stream's window the client has
@@ -68,6 +70,9 @@ func (k *call) LeaveReading() {
 		<-k.conn.running
 	}
 }
+
+// Traceparent implements inline.Traced.
+func (k *call) Traceparent() string { return k.traceparent }
 
 // Deadline implements context.Context.
 func (k *call) Deadline() (time.Time, bool) { return k.deadline, !k.deadline.IsZero() }

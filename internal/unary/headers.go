@@ -13,10 +13,12 @@ import (
 // head is what is read of the headers of a call. Metadata that callers may add
 // is passed over: no handler asks for it.
 type head struct {
-	most int // how long the headers may be
+	most   int  // how long the headers may be
+	traced bool // whether a traceparent is kept
 
 	size                               int
 	method, path, contentType, timeout string
+	traceparent                        string
 	pseudo                             uint8 // which of the pseudo-headers have been there
 	regular, malformed                 bool
 }
@@ -49,6 +51,10 @@ func (h *head) add(f hpack.HeaderField) {
 		h.contentType = f.Value
 	case "grpc-timeout":
 		h.timeout = f.Value
+	case "traceparent":
+		if h.traced {
+			h.traceparent = f.Value
+		}
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
 		h.malformed = true // of HTTP/1 (section 8.2.2)
 	case "te":
@@ -65,7 +71,7 @@ func (h *head) once(which uint8) {
 	h.pseudo |= which
 }
 
-func (h *head) reset() { *h = head{most: h.most} }
+func (h *head) reset() { *h = head{most: h.most, traced: h.traced} }
 
 // fault is why the headers are those of no call, or 0.
 func (h *head) fault() http2.ErrCode {
@@ -142,6 +148,7 @@ func (c *conn) decode(block []byte) error {
 		return nil
 	}
 	c.known = c.known[:0]
+	c.head.traced = c.server.traced.Load()
 	c.head.reset()
 	if _, err := c.decoder.Write(block); err != nil {
 		return http2.ConnectionError(http2.ErrCodeCompression)
@@ -207,7 +214,7 @@ func (c *conn) takeHead(fragment []byte) error {
 	case !c.head.isCall(), !ok:
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
 	}
-	return c.open(&call{conn: c, id: id, method: c.head.path, handler: handler, deadline: deadline})
+	return c.open(&call{conn: c, id: id, method: c.head.path, handler: handler, deadline: deadline, traceparent: c.head.traceparent})
 }
 
 // open begins a call, if it may.

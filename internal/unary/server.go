@@ -25,6 +25,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,6 +63,7 @@ type Options struct {
 type Server struct {
 	options  Options
 	handlers map[string]Handler
+	traced   atomic.Bool
 
 	mu       sync.Mutex // guards what follows
 	conns    map[*conn]bool
@@ -85,6 +87,10 @@ func New(o Options) *Server {
 // Handle sets the handler of a method, as "/package.Service/Method". All are
 // set before the first Serve.
 func (s *Server) Handle(method string, h Handler) { s.handlers[method] = h }
+
+// ReadTraces has the trace contexts of calls read from here on (inline.TraceparentOf), or
+// not any more. At first they are not.
+func (s *Server) ReadTraces(on bool) { s.traced.Store(on) }
 
 // Serve answers the calls of a connection until it ends, and closes it. Where
 // the first call is not plainly one that a handler is there for, it returns the
