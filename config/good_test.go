@@ -221,7 +221,7 @@ func TestDecodeEveryField(t *testing.T) {
 		}},
 		Tracing: &Tracing{
 			OTLP: &SpanSink{Backend: "users-v1", Path: "/spans"}, Datadog: &SpanSink{Backend: "users-v2"},
-			Service: "edge", Percent: percent(0.25), Errors: new(false), Trust: TrustProxies,
+			Service: "edge", Percent: percent(0.25), Errors: new(false),
 		},
 		Routes: []*Route{
 			{
@@ -341,7 +341,7 @@ func TestDecodeEveryField(t *testing.T) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
 	}
 	// What cannot stand beside the rest: see TestProxiesOf, and the golden tracing-zipkin.
-	beside := &Config{TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}}}
+	beside := &Config{TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}, Trust: TrustEverybody}}
 	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {
 		t.Errorf("no value in the test for %s", field)
 	}

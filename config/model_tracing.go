@@ -26,7 +26,8 @@ type Tracing struct {
 	// a 5xx or broken off: as one span, which says how. Left out, it is true. It needs
 	// OTLP.
 	Errors *bool `yaml:"errors"`
-	// Trust is whose trace context goes on. The empty string means nobody.
+	// Trust is whose trace context goes on. The empty string means nobody. Others only
+	// where Envoy's spans go by OTLP.
 	Trust TraceTrust `yaml:"trust"`
 }
 
@@ -54,7 +55,8 @@ const (
 	TrustEverybody TraceTrust = "everybody"
 )
 
-// RouteTracing is how the requests of a route are recorded.
+// RouteTracing is how the requests of a route are recorded. There is none where
+// Tracing.Trust trusts anybody.
 type RouteTracing struct {
 	// Percent is how many of them are, in the place of Tracing.Percent.
 	Percent *float64 `yaml:"percent" required:"true"`

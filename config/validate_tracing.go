@@ -29,6 +29,9 @@ func (c *checker) tracing(at *place, t *Tracing) {
 		c.must(t.OTLP != nil, at.key("errors"), "needs otlp: the spans are Gatewright's own")
 	}
 	oneOf(c, at.key("trust"), t.Trust, TrustNobody, TrustProxies, TrustEverybody)
+	if t.Trust == TrustProxies || t.Trust == TrustEverybody {
+		c.must(others == 0, at.key("trust"), "needs otlp alone: Envoy's other tracers take the trace of a context, and not its word on what is recorded")
+	}
 	if t.Trust == TrustProxies {
 		c.must(c.cfg.TrustsProxies(), at.key("trust"), "needs trustedHops or trustedProxies: no proxy is believed")
 	}
@@ -83,5 +86,7 @@ func (c *checker) routeTracing(at *place, t *RouteTracing) {
 		return
 	}
 	c.must(c.cfg.Tracing != nil, at, "needs tracing at the top of the file: where spans are sent")
+	c.must(c.cfg.Tracing == nil || c.cfg.Tracing.Trust == "" || c.cfg.Tracing.Trust == TrustNobody, at,
+		"must not stand beside tracing.trust: who is trusted says what is recorded, and of the rest Envoy knows one percentage")
 	c.recorded(at.key("percent"), t.Percent)
 }

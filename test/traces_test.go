@@ -45,8 +45,10 @@ routes:
   - {name: open, match: {path: /open/**}, auth: public, to: [{backend: app}]}
   - {name: once, match: {path: /once/**}, auth: public, limits: [one], to: [{backend: app}]}
   - {name: lost, match: {path: /lost/**}, auth: public, to: [{backend: gone}]}
+{{- if eq .trust "nobody"}}
   - {name: watched, match: {path: /watched/**}, auth: public, to: [{backend: app}], tracing: {percent: 100}}
   - {name: unwatched, match: {path: /unwatched/**}, auth: public, to: [{backend: app}], tracing: {percent: 0}}
+{{- end}}
 `
 
 // startTraced starts a gateway that sends spans to a collector; with lines of values in
@@ -97,7 +99,7 @@ func awaited(t *testing.T, g *gateway, c *testenv.Collector, id, what string, as
 	t.Helper()
 	var spans []testenv.Span
 	eventually(t, what, func() error {
-		if _, err := try("GET", g.url("public", "/watched/more")); err != nil {
+		if _, err := try("GET", g.url("public", "/watched/more"), header{"Traceparent", "00-2af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}); err != nil {
 			return err
 		}
 		spans = c.Spans(t, id)
@@ -266,6 +268,10 @@ func TestTrustedContextsGoOn(t *testing.T) {
 		_, err := spanOf(spans, "envoy", "Server", "GET open", parent)
 		return err
 	})
+	// Without a context it is the gateway's percentage that counts.
+	if got := get(t, g.url("public", "/open/3")).ok(t).echo(t).header("Traceparent"); !strings.HasSuffix(got, "-00") {
+		t.Errorf("without a context the backend sees %q", got)
+	}
 	const other = "1af7651916cd43dd8448eb211c80319c"
 	for _, bad := range []string{"00-" + other + "-" + parent + "-00", "00-" + other + "-" + parent, "", strings.Repeat("x", 1000)} {
 		get(t, g.url("public", "/open/2"), header{"Traceparent", bad}).ok(t)

@@ -80,7 +80,7 @@ func (b builder) outcomeLog(name string) *grpclogv3.HttpGrpcAccessLogConfig {
 		}}
 	}
 	if b.config.Tracing.RecordsErrors() {
-		log.CommonConfig.CustomTags = append(log.CommonConfig.CustomTags, traceTag())
+		log.CommonConfig.CustomTags = append(log.CommonConfig.CustomTags, b.traceTag())
 	}
 	if b.hasCalls() {
 		log.AdditionalResponseHeadersToLog = []string{grpcStatusHeader}

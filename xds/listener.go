@@ -75,7 +75,7 @@ func (b builder) connectionManager(l *config.Listener, p peerKind) *hcmv3.HttpCo
 		HttpFilters:                   b.httpFilters(l, p),
 		LocalReplyConfig:              b.localReplies(l),
 		AccessLog:                     b.accessLogs(l),
-		Tracing:                       b.tracing(),
+		Tracing:                       b.tracing(p),
 	}
 	bound(m, l.Bound())
 	forwardClientCertificate(m, l)

@@ -2,7 +2,6 @@ package xds
 
 import (
 	"cmp"
-	"math"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,7 +28,7 @@ const sendSpans = 5 * time.Second
 // take it away), unless the config trusts it: of a traceparent that is malformed
 // Envoy would make no trace, and send it to the backend as it is. Whatever a client
 // asks for in Envoy's own headers, it has no say in what is recorded.
-func (b builder) tracing() *hcmv3.HttpConnectionManager_Tracing {
+func (b builder) tracing(p peerKind) *hcmv3.HttpConnectionManager_Tracing {
 	t := &hcmv3.HttpConnectionManager_Tracing{
 		ClientSampling:    &typev3.Percent{Value: 0},
 		RandomSampling:    &typev3.Percent{Value: 0},
@@ -40,12 +39,33 @@ func (b builder) tracing() *hcmv3.HttpConnectionManager_Tracing {
 		t.Provider = untold()
 		return t
 	}
-	t.RandomSampling.Value = b.config.Tracing.Share()
-	t.Provider = b.tracer()
+	trusts := b.config.TrustsTraces(p.believed())
+	if t.RandomSampling.Value = b.config.Tracing.Share(); trusts {
+		t.RandomSampling.Value = 100 // the sampler decides, of what this lets through
+	}
+	t.Provider = b.tracer(trusts)
 	t.Operation = "%REQ(:METHOD)% %ROUTE_NAME%"
 	t.UpstreamOperation = "%REQ(:METHOD)% %UPSTREAM_CLUSTER%"
 	t.CustomTags = b.spanTags()
 	return t
+}
+
+// asContextsSay records what the context of a request says, and a share of the requests
+// without one. Without a sampler Envoy's tracer takes the trace of a context, but not its
+// word on whether to record it. What Envoy itself decides, by route, counts beside the
+// sampler: both must agree. So a route has no share of its own where contexts are
+// trusted.
+func asContextsSay(percent float64) *corev3.TypedExtensionConfig {
+	return sampler("parent_based", &samplersv3.ParentBasedSamplerConfig{WrappedSampler: byShare(percent)})
+}
+
+// byShare records a share of the traces.
+func byShare(percent float64) *corev3.TypedExtensionConfig {
+	return sampler("trace_id_ratio_based", &samplersv3.TraceIdRatioBasedSamplerConfig{SamplingPercentage: share(&percent)})
+}
+
+func sampler(name string, m proto.Message) *corev3.TypedExtensionConfig {
+	return &corev3.TypedExtensionConfig{Name: "envoy.tracers.opentelemetry.samplers." + name, TypedConfig: mustAny(m)}
 }
 
 // untold is a tracer for where nobody is told of traces: no span is ever sampled, so
@@ -68,10 +88,9 @@ func tracer(name string, m proto.Message) *tracev3.Tracing_Http {
 	}
 }
 
-// tracer is that of the config. It has no sampler of its own, so that what is recorded
-// is what Envoy decides, for which a route can have another percentage; or, where a
-// context is trusted, what that says.
-func (b builder) tracer() *tracev3.Tracing_Http {
+// tracer is that of the config. What is recorded is what Envoy decides, for which a
+// route can have another percentage; or, where a context is trusted, what that says.
+func (b builder) tracer(trusts bool) *tracev3.Tracing_Http {
 	t := b.config.Tracing
 	switch {
 	case t.Zipkin != nil:
@@ -88,6 +107,9 @@ func (b builder) tracer() *tracev3.Tracing_Http {
 		return tracer("datadog", &tracev3.DatadogConfig{CollectorCluster: t.Datadog.Backend, CollectorHostname: b.hostOf(t.Datadog), ServiceName: t.ServiceName()})
 	}
 	c := &tracev3.OpenTelemetryConfig{ServiceName: t.ServiceName()}
+	if trusts {
+		c.Sampler = asContextsSay(t.Share())
+	}
 	if b.config.Backends[t.OTLP.Backend].Protocol == config.ProtocolGRPC {
 		c.GrpcService = serviceAt(t.OTLP.Backend)
 		c.GrpcService.Timeout = durationpb.New(sendSpans)
@@ -148,7 +170,7 @@ func routeTracing(t *config.RouteTracing) *routev3.Tracing {
 	}
 	return &routev3.Tracing{
 		ClientSampling:  &typev3.FractionalPercent{Numerator: 0},
-		RandomSampling:  &typev3.FractionalPercent{Numerator: uint32(math.Round(*t.Percent * 100)), Denominator: typev3.FractionalPercent_TEN_THOUSAND},
+		RandomSampling:  share(t.Percent),
 		OverallSampling: &typev3.FractionalPercent{Numerator: 100},
 	}
 }
@@ -157,6 +179,12 @@ func routeTracing(t *config.RouteTracing) *routev3.Tracing {
 // (outcome.TraceTag): the ids of the trace and of Envoy's span; the context that goes on
 // to a backend, or has come, which says whether Envoy records the request; the request's
 // id, into which it packs that, too, for where there is no context; and when it began.
-func traceTag() *tracingv3.CustomTag {
-	return spanTag("trace", "%TRACE_ID% %SPAN_ID% %REQ(TRACEPARENT):55% %REQ(X-REQUEST-ID):36% %START_TIME(%s.%6f)%")
+// Where contexts are trusted a sampler has decided, of which the id says nothing: then
+// some of the failures that no backend was asked about are recorded twice.
+func (b builder) traceTag() *tracingv3.CustomTag {
+	request := "%REQ(X-REQUEST-ID):36%"
+	if t := b.config.Tracing.Trust; t != "" && t != config.TrustNobody {
+		request = ""
+	}
+	return spanTag("trace", "%TRACE_ID% %SPAN_ID% %REQ(TRACEPARENT):55% "+request+" %START_TIME(%s.%6f)%")
 }
