@@ -124,6 +124,53 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
+// TestNativeHistograms: where Prometheus keeps them, the p99 of each route is one query
+// without buckets; and what asks for latencies in the dashboard and in the rules has
+// data, though the classic histogram is not kept beside it.
+func TestNativeHistograms(t *testing.T) {
+	t.Parallel()
+	rules, err := filepath.Abs("../deploy/prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, setup{config: hello})
+	prometheus := testenv.StartPrometheus(t, fmt.Sprintf(`
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [%s/rules.yml]
+scrape_configs:
+  - {job_name: gatewright, static_configs: [{targets: ["%s"]}]}
+`, rules, g.admin), "--enable-feature=native-histograms")
+	queries := []string{
+		`histogram_quantile(0.99, sum by (route) (rate(gatewright_request_duration_seconds[1m])))`,
+		`route:gatewright_request_duration_seconds:p99_rate5m`, `route:gatewright_request_duration_seconds:p50_rate5m`,
+	}
+	for _, query := range dashboardQueries(t, "../deploy/grafana/dashboards/gatewright.json") {
+		if strings.Contains(query, "gatewright_request_duration_seconds") {
+			queries = append(queries, query)
+		}
+	}
+	if len(queries) < 6 {
+		t.Fatalf("only %d queries were found", len(queries))
+	}
+	for _, query := range queries {
+		eventually(t, "there is data for "+query, func() error {
+			if _, err := try("GET", g.url("public", "/hello")); err != nil {
+				return err
+			}
+			samples, err := prometheus.Query(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range samples {
+				if s.Value != "NaN" && (s.Labels["route"] == "" || s.Labels["route"] == "hello") {
+					return nil
+				}
+			}
+			return fmt.Errorf("%v", samples)
+		})
+	}
+}
+
 // dashboardQueries are the queries of a dashboard, with its variables filled in.
 func dashboardQueries(t *testing.T, file string) []string {
 	t.Helper()

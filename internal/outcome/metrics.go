@@ -3,6 +3,7 @@ package outcome
 import (
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -53,6 +54,12 @@ func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 			Name:    "gatewright_request_duration_seconds",
 			Help:    "Time from the first byte of a request to the last byte of its response, by route and backend.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+			// The same as a native histogram, for scrapers that take those: its buckets
+			// are 10 % wide at most, and there are never more than 100 of them:
+			// where times are spread wider, wider ones.
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"route", "backend"}),
 	}
 	reg.MustRegister(m.requests, m.seconds)

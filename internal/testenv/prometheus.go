@@ -16,9 +16,9 @@ type Prometheus struct {
 	addr string
 }
 
-// StartPrometheus starts one with a config, and returns when it answers. Without
+// StartPrometheus starts one with a config, and further arguments, and returns when it answers. Without
 // a prometheus on PATH the test is skipped, or fails, as Envoy says.
-func StartPrometheus(t testing.TB, config string) *Prometheus {
+func StartPrometheus(t testing.TB, config string, args ...string) *Prometheus {
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -31,7 +31,7 @@ func StartPrometheus(t testing.TB, config string) *Prometheus {
 		t.Fatal(err)
 	}
 	output := &Output{}
-	cmd := NoOrphan(exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+p.addr))
+	cmd := NoOrphan(exec.Command(program, append(args, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+p.addr)...))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", program, err)
