@@ -52,6 +52,8 @@ type Options struct {
 	Rollouts *rollout.Controller
 	// Flight is what GET /debug/flight answers from. Nil: nothing is kept.
 	Flight *FlightRecorder
+	// Levels are those of the log. Nil: there is no API for them.
+	Levels LogLevels
 	// Log is told of what the database cannot answer, and of what operators do.
 	Log *slog.Logger
 }
@@ -65,6 +67,7 @@ type Options struct {
 //	/api/v1/keys, /api/v1/tokens/revocations  see keysAPI
 //	/api/v1/breakers  see breakersAPI
 //	/api/v1/rollouts  see rolloutsAPI
+//	/api/v1/log-levels  see logLevelsAPI
 //	/debug/pprof/, /debug/flight  Go's profiles; with the admin token
 func NewHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
@@ -84,6 +87,9 @@ func NewHandler(o Options) http.Handler {
 		_ = json.NewEncoder(w).Encode(o.Status()) // the caller may be gone
 	})))
 	o.Flight.register(mux, o.Token)
+	if o.Levels != nil {
+		logLevelsAPI{o.Levels, o.Log}.register(mux, o.Token)
+	}
 	if o.Keys != nil {
 		keysAPI{o.Keys, o.Log}.register(mux, o.Token)
 	}

@@ -16,7 +16,7 @@ import (
 // Consul that cannot be asked is a fault where a config needs it, and not before.
 func (svc *service) newDiscovery() *discovery.Store {
 	return discovery.NewStore(discovery.Options{
-		Log: svc.log, Registerer: svc.registry,
+		Log: svc.logs.Of("discovery"), Registerer: svc.registry,
 		Folder: filepath.Join(svc.settings.process.StateDir, "endpoints"),
 		Consul: sync.OnceValues(svc.settings.store.CatalogueClient),
 	})

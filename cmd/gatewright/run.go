@@ -83,7 +83,7 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 		ListenerDrain: s.envoy.ListenerDrain,
 		Stdout:        os.Stdout,
 		Stderr:        os.Stderr,
-		Log:           svc.log,
+		Log:           svc.logs.Of("envoy"),
 	})
 	if err != nil {
 		return err

@@ -48,7 +48,8 @@ const grpcStopTimeout = 2 * time.Second
 // runs, and that `run` runs beside an Envoy.
 type service struct {
 	settings *settings
-	log      *slog.Logger
+	logs     *telemetry.Logs
+	log      *slog.Logger // of what is of no package
 	registry *prometheus.Registry
 
 	keyStore      *keys.Store
@@ -119,14 +120,15 @@ type service struct {
 // newService opens the stores and listens; nothing is served before run. What
 // it opened is closed by close, also after an error.
 func newService(ctx context.Context, s *settings, ready func() error) (_ *service, err error) {
-	log, err := telemetry.NewLogger(s.telemetry, os.Stderr)
+	logs, err := telemetry.NewLogs(s.telemetry, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
+	log := logs.Of("")
 	for _, name := range unknownSettings() {
 		log.Warn("no such setting; see `gatewright environment`", "name", name)
 	}
-	svc := &service{settings: s, log: log, registry: telemetry.NewRegistry(), applying: make(chan struct{}, 1)}
+	svc := &service{settings: s, logs: logs, log: log, registry: telemetry.NewRegistry(), applying: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, svc.close())
@@ -145,14 +147,14 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 	svc.files = newNamedFiles(log, svc.registry)
 	svc.discovered = svc.newDiscovery()
 	svc.acme = svc.newACME(ready)
-	svc.certs = certs.NewStore(certs.Options{Log: log, Registerer: svc.registry, Issuer: svc.acme, Poll: s.certs.Poll})
-	svc.xds = xds.NewServer(xdsCtx, log, svc.registry)
+	svc.certs = certs.NewStore(certs.Options{Log: logs.Of("certs"), Registerer: svc.registry, Issuer: svc.acme, Poll: s.certs.Poll})
+	svc.xds = xds.NewServer(xdsCtx, logs.Of("xds"), svc.registry)
 	svc.grpc = svc.newGRPC()
 	if svc.flight, err = console.StartFlightRecorder(s.console.FlightRecorder); err != nil {
 		return nil, err
 	}
 	svc.admin = &http.Server{
-		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Rollouts: svc.rollouts, Flight: svc.flight, Log: svc.log}),
+		Handler:           console.NewHandler(console.Options{Token: s.console.Token, Registry: svc.registry, Ready: svc.readiness(ready), Status: svc.status, Keys: svc.keyStore, Breakers: svc.breakers, Rollouts: svc.rollouts, Flight: svc.flight, Levels: logs, Log: logs.Of("console")}),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	return svc, nil
@@ -162,7 +164,7 @@ func newService(ctx context.Context, s *settings, ready func() error) (_ *servic
 // is the most common reason not to start, and is told first, after
 // certificates that cannot be used.
 func (svc *service) listen() (err error) {
-	if svc.door, err = door.New(svc.settings.door, svc.log, svc.registry); err != nil {
+	if svc.door, err = door.New(svc.settings.door, svc.logs.Of("door"), svc.registry); err != nil {
 		return err
 	}
 	if svc.grpcAddr, err = listenGRPC(svc.settings.process, svc.settings.door); err != nil {
@@ -176,43 +178,43 @@ func (svc *service) listen() (err error) {
 
 func (svc *service) openStores(ctx context.Context) (err error) {
 	p := svc.settings.process
-	if svc.store, err = store.Open(p.Config, svc.settings.store, p.StateDir, svc.log); err != nil {
+	if svc.store, err = store.Open(p.Config, svc.settings.store, p.StateDir, svc.logs.Of("store")); err != nil {
 		return err
 	}
 	svc.lastGood = newLastGood(p.StateDir, p.Config)
 	if svc.keyStore, err = keys.Open(ctx, svc.settings.keys); err != nil {
 		return err
 	}
-	if svc.keyCache, err = keys.NewCache(svc.keyStore, svc.settings.keys, time.Now, svc.log, svc.registry); err != nil {
+	if svc.keyCache, err = keys.NewCache(svc.keyStore, svc.settings.keys, time.Now, svc.logs.Of("keys"), svc.registry); err != nil {
 		return err
 	}
-	if svc.revoked, err = keys.NewRevokedTokens(svc.keyStore, filepath.Join(p.StateDir, "revocations.json"), svc.log, svc.registry); err != nil {
+	if svc.revoked, err = keys.NewRevokedTokens(svc.keyStore, filepath.Join(p.StateDir, "revocations.json"), svc.logs.Of("keys"), svc.registry); err != nil {
 		return err
 	}
 	svc.revoked.Start(ctx)
-	if svc.customers, err = keys.NewCustomers(svc.keyStore, svc.log, svc.registry); err != nil {
+	if svc.customers, err = keys.NewCustomers(svc.keyStore, svc.logs.Of("keys"), svc.registry); err != nil {
 		return err
 	}
 	svc.customers.Start(ctx)
-	ratelimit.LogRedis(svc.log)
-	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.log, svc.registry); err != nil {
+	ratelimit.LogRedis(svc.logs.Of("ratelimit"))
+	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.logs.Of("ratelimit"), svc.registry); err != nil {
 		return err
 	}
-	if svc.limitFiles, err = openLimitFiles(svc.settings.rules, svc.log, svc.registry); err != nil {
+	if svc.limitFiles, err = openLimitFiles(svc.settings.rules, svc.logs.Of("ratelimit"), svc.registry); err != nil {
 		return err
 	}
-	if svc.breakers, err = breakerpolicy.Open(svc.settings.breakers, svc.log, svc.registry); err != nil {
+	if svc.breakers, err = breakerpolicy.Open(svc.settings.breakers, svc.logs.Of("breakerpolicy"), svc.registry); err != nil {
 		return err
 	}
 	if svc.rollouts, err = rollout.Open(svc.settings.rollout, rollout.Options{
-		File: filepath.Join(p.StateDir, "rollouts.json"), Log: svc.log, Registerer: svc.registry, Clock: time.Now,
+		File: filepath.Join(p.StateDir, "rollouts.json"), Log: svc.logs.Of("rollout"), Registerer: svc.registry, Clock: time.Now,
 	}); err != nil {
 		return err
 	}
 	svc.keySets = authz.NewKeySets(authz.KeySetsOptions{
-		Log: svc.log, Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
+		Log: svc.logs.Of("authz"), Registerer: svc.registry, Folder: filepath.Join(p.StateDir, "jwks"),
 	})
-	svc.introspectors = authz.NewIntrospectors(authz.IntrospectorsOptions{Log: svc.log, Registerer: svc.registry})
+	svc.introspectors = authz.NewIntrospectors(authz.IntrospectorsOptions{Log: svc.logs.Of("authz"), Registerer: svc.registry})
 	return nil
 }
 
@@ -220,7 +222,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 func (svc *service) newGRPC() *door.Server {
 	server := svc.door.NewServer()
 	svc.xds.Register(server)
-	svc.tracer = tracing.New(svc.log, svc.registry, server.ReadTraces)
+	svc.tracer = tracing.New(svc.logs.Of("tracing"), svc.registry, server.ReadTraces)
 	svc.judge = authz.New(authz.Options{
 		Policies:      &svc.judging,
 		Router:        &svc.router,
@@ -234,7 +236,7 @@ func (svc *service) newGRPC() *door.Server {
 		ClientIPKey:   ratelimit.ClientIPKey,
 		Trace:         svc.tracer.Join,
 		Clock:         time.Now,
-		Log:           svc.log,
+		Log:           svc.logs.Of("authz"),
 		Registerer:    svc.registry,
 		Challenge:     svc.acme.Answer,
 		KnownRoute:    svc.judging.HasRoute,
@@ -250,7 +252,7 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.log, svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe)).Register(server)
+	outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe)).Register(server)
 	return server
 }
 
@@ -262,7 +264,7 @@ func (svc *service) newACME(beside func() error) *acme.Manager {
 	}
 	return acme.New(acme.Options{
 		Folder: cmp.Or(p.ACMEDir, filepath.Join(p.StateDir, "acme")), Shared: p.ACMEDir != "",
-		Serve: svc.serveCertificates, Ready: listens, Log: svc.log, Registerer: svc.registry,
+		Serve: svc.serveCertificates, Ready: listens, Log: svc.logs.Of("acme"), Registerer: svc.registry,
 	})
 }
 
