@@ -22,7 +22,7 @@ build: ## Build bin/gatewright
 	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
 .PHONY: test
-test: envoy redis postgres nginx prometheus ## Install what the tests need, and run them all
+test: envoy redis postgres nginx prometheus etcd ## Install what the tests need, and run them all
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
 
 .PHONY: race
@@ -64,7 +64,7 @@ fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: flakes
-flakes: envoy redis postgres nginx prometheus ## The whole test suite 20 times in a row
+flakes: envoy redis postgres nginx prometheus etcd ## The whole test suite 20 times in a row
 	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
 
 .PHONY: envoy
@@ -86,6 +86,10 @@ nginx:
 .PHONY: prometheus
 prometheus:
 	@scripts/prometheus >/dev/null
+
+.PHONY: etcd
+etcd:
+	@scripts/etcd >/dev/null
 
 .PHONY: rollouts
 rollouts: envoy redis ## A failing canary and a healthy one, 20 rollouts each through Envoy; and 3000 simulated ones of each kind

@@ -30,6 +30,9 @@ type Settings struct {
 	// it write. Without one, callers from elsewhere get nothing but the probes,
 	// and nobody writes.
 	Token string `envconfig:"GATEWRIGHT_ADMIN_TOKEN"`
+	// TokenFile is a file with Token, which then stands in no environment. It is
+	// read once, by who loads the settings.
+	TokenFile string `envconfig:"GATEWRIGHT_ADMIN_TOKEN_FILE"`
 	// FlightRecorder is how much of the process' execution trace is kept, for
 	// /debug/flight. 0 keeps none.
 	FlightRecorder time.Duration `envconfig:"GATEWRIGHT_FLIGHT_RECORDER" default:"0s"`

@@ -15,6 +15,9 @@ type Settings struct {
 	// PATH.secret, which is made where there is none; with PostgreSQL an error.
 	// To change it without ending keys: NEW,OLD.
 	Secret string `envconfig:"GATEWRIGHT_KEY_SECRET"`
+	// SecretFile is a file with Secret, which then stands in no environment. It is
+	// read once, by who loads the settings.
+	SecretFile string `envconfig:"GATEWRIGHT_KEY_SECRET_FILE"`
 	// RedisURL is the Redis that all instances share. What is read of a PostgreSQL
 	// is kept there for the others, and changes are announced there. Empty is none.
 	// It is that of rate limits, too.

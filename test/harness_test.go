@@ -34,7 +34,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir+"/", "../cmd/gatewright", "../examples/quickstart")
+	build := exec.Command("go", "build", "-o", dir+"/", "../cmd/gatewright", "../examples/quickstart", "../examples/demo", "../deploy/compose/firststart")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the gateway: %v\n%s", err, out)
 		return 1

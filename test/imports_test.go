@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"console":                   {"breakerpolicy", "config", "keys", "rollout"},
 	"internal/door":             {"internal/unary"},
 	"internal/heap":             {},
+	"internal/health":           {},
 	"internal/importer":         {"config", "internal/openapi"},
 	"internal/inline":           {},
 	"internal/limitfiles":       {"config"},
@@ -52,9 +53,11 @@ var mayImport = map[string][]string{
 	"internal/testenv":          {"envoy"},
 	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
 	"examples/quickstart":       {"config", "internal/demo"},
+	"examples/demo":             {"internal/demo"},
+	"deploy/compose/firststart": {"internal/health"},
 	"cmd/gatewright": {
 		"config", "authz", "breakerpolicy", "keys", "ratelimit", "rollout", "routing", "store", "xds", "envoy", "console",
-		"internal/acme", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
+		"internal/acme", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/health", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

@@ -72,7 +72,7 @@ Exit codes: 0 done; 1 it could not be done; 2 the command line was wrong.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newRun(), newServe(), newCheck(), newDiff(), newExplain(), newRender(), newImport(), newBootstrap(),
-		newApply(), newHistory(), newRollback(), newStatus(), newKeys(), newTokens(), newTenants(), newBreaker(), newRollout(), newSchema(), newVersion(), newEnvironment(),
+		newApply(), newHistory(), newRollback(), newStatus(), newKeys(), newTokens(), newTenants(), newBreaker(), newRollout(), newHealth(), newSchema(), newVersion(), newEnvironment(),
 	)
 	return root
 }

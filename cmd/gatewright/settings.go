@@ -93,6 +93,9 @@ func loadSettings() (*settings, error) {
 			return nil, fmt.Errorf("reading the environment: %w", explained(err))
 		}
 	}
+	if err := s.readSecrets(); err != nil {
+		return nil, fmt.Errorf("reading the environment: %w", err)
+	}
 	return s, nil
 }
 

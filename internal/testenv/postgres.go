@@ -180,13 +180,18 @@ func (p *Postgres) Start() error {
 		return err
 	}
 	defer db.Close()
+	if err := answers(db); err != nil {
+		return fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, p.log)
+	}
+	return nil
+}
+
+// answers waits until a server does.
+func answers(db *sql.DB) error {
 	for deadline := time.Now().Add(60 * time.Second); ; {
 		err := db.Ping()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, p.log)
+		if err == nil || time.Now().After(deadline) {
+			return err
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

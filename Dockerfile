@@ -1,0 +1,78 @@
+# syntax=docker/dockerfile:1
+
+# The images of Gatewright, for linux/amd64 and linux/arm64:
+#
+#   docker build -t gatewright .                     the gateway without an Envoy: `gatewright serve`
+#   docker build -t gatewright:run --target run .    with one: `gatewright run`, the whole gateway
+#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/gatewright:VERSION --push .
+#
+# The other targets are parts of docker-compose.yaml.
+
+# Compiled on the machine that builds, for the machine that runs: no emulation.
+# All is Go without cgo, so that no library is needed there.
+FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=devel
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ \
+      ./cmd/gatewright ./examples/demo ./deploy/compose/firststart
+# Folders that become volumes: a new volume takes owner and mode of the folder that
+# an image has in its place, so nobody has to be root to make it.
+RUN mkdir -p /made/run/gatewright /made/var/lib/gatewright /made/volumes/etcd \
+      /made/volumes/secrets/redis /made/volumes/secrets/postgres /made/volumes/secrets/etcd \
+      /made/volumes/secrets/gatewright /made/volumes/secrets/prometheus /made/volumes/secrets/grafana && \
+    chmod -R 0750 /made/run/gatewright /made/var/lib/gatewright /made/volumes && chmod 0700 /made/volumes/etcd
+
+# What reads the config and judges, without an Envoy.
+FROM gcr.io/distroless/static-debian12:nonroot AS gatewright
+COPY --from=build /out/gatewright /usr/local/bin/gatewright
+COPY --from=build --chown=65532:65532 /made/run/gatewright /run/gatewright
+COPY --from=build --chown=65532:65532 /made/var/lib/gatewright /var/lib/gatewright
+ENV GATEWRIGHT_STATE_DIR=/var/lib/gatewright GATEWRIGHT_DATABASE_URL=sqlite:/var/lib/gatewright/keys.db
+WORKDIR /etc/gatewright
+USER 65532:65532
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gatewright", "health"]
+ENTRYPOINT ["gatewright"]
+CMD ["serve"]
+
+# The whole gateway, or one of its Envoys.
+FROM envoyproxy/envoy:distroless-v1.40.0 AS run
+COPY --from=build /out/gatewright /usr/local/bin/gatewright
+COPY --from=build --chown=65532:65532 /made/run/gatewright /run/gatewright
+COPY --from=build --chown=65532:65532 /made/var/lib/gatewright /var/lib/gatewright
+ENV GATEWRIGHT_STATE_DIR=/var/lib/gatewright GATEWRIGHT_DATABASE_URL=sqlite:/var/lib/gatewright/keys.db GATEWRIGHT_ENVOY=/usr/local/bin/envoy
+WORKDIR /etc/gatewright
+USER 65532:65532
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gatewright", "health"]
+ENTRYPOINT ["gatewright"]
+CMD ["run"]
+
+# The services behind the gateway of docker-compose.yaml.
+FROM gcr.io/distroless/static-debian12:nonroot AS demo
+COPY --from=build /out/demo /out/firststart /usr/local/bin/
+USER 65532:65532
+ENTRYPOINT ["demo"]
+
+# What makes the passwords of docker-compose.yaml.
+FROM gcr.io/distroless/static-debian12:nonroot AS firststart
+COPY --from=build /out/firststart /usr/local/bin/firststart
+COPY --from=build --chown=65532:65532 /made/volumes /volumes
+USER 65532:65532
+ENTRYPOINT ["firststart"]
+CMD ["secrets", "/volumes/secrets"]
+
+# Two images that have neither a shell nor a probe get one.
+FROM otel/opentelemetry-collector-contrib:0.137.0 AS collector
+COPY --from=build /out/firststart /usr/local/bin/firststart
+
+FROM jaegertracing/jaeger:2.10.0 AS jaeger
+COPY --from=build /out/firststart /usr/local/bin/firststart
+
+# Without --target, the first one is built.
+FROM gatewright
