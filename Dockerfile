@@ -20,7 +20,7 @@ ARG TARGETARCH
 ARG VERSION=devel
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ \
+    go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ \
       ./cmd/gatewright ./examples/demo ./deploy/compose/firststart
 # Folders that become volumes: a new volume takes owner and mode of the folder that
 # an image has in its place, so nobody has to be root to make it.

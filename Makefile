@@ -19,7 +19,7 @@ run: build envoy ## The gateway with demo services, on 127.0.0.1:8080
 
 .PHONY: build
 build: ## Build bin/gatewright
-	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
+	@$(GO) build -trimpath -tags grpcnotrace -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
 .PHONY: test
 test: envoy redis postgres nginx prometheus etcd ## Install what the tests need, and run them all

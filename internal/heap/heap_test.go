@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
+	"time"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -50,10 +52,42 @@ func TestHeapFollows(t *testing.T) {
 	}
 }
 
-func gcPercent() int {
-	got := debug.SetGCPercent(100)
-	debug.SetGCPercent(got)
-	return got
+// TestHeapRests: without work the room is the system's again; with the next work it is
+// back.
+func TestHeapRests(t *testing.T) {
+	t.Setenv("GOGC", "")
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	defer raise(64<<20, 20*time.Millisecond)()
+	ballast = make([]byte, 40<<20) // of a burst
+	for i := range ballast {
+		ballast[i] = 1
+	}
+	ballast = nil
+	testenv.Eventually(t, "the process rests", func() error {
+		if got, free := gcPercent(), freeNotReturned(); got != leastPercent || free > 8<<20 {
+			return fmt.Errorf("the heap may grow by %d %%, and %d bytes of it are free", got, free)
+		}
+		return nil
+	})
+	testenv.Eventually(t, "the next collection ends the rest", func() error {
+		runtime.GC()
+		if got := gcPercent(); got < 200 {
+			return fmt.Errorf("the heap may grow by %d %%", got)
+		}
+		return nil
+	})
+}
+
+// freeNotReturned is how much of the heap is neither in use nor the system's.
+func freeNotReturned() uint64 { return metric("/memory/classes/heap/free:bytes") }
+
+func gcPercent() uint64 { return metric("/gc/gogc:percent") }
+
+func metric(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func TestGOGCIsObeyed(t *testing.T) {
