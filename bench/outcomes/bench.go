@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +113,9 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 		return "", fmt.Errorf("connecting: %w", err)
 	}
 	defer func() { err = errors.Join(err, b.conn.Close()) }()
-	all := rows()
+	b.say("gatewright is process %d", b.server.PID)
+	wanted := regexp.MustCompile(o.rows) // it has been validated
+	all := slices.DeleteFunc(rows(), func(r *row) bool { return !wanted.MatchString(r.what) })
 	for _, r := range all {
 		if r.messages, err = messages(r.entries, r.change); err != nil {
 			return "", err

@@ -10,8 +10,10 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/gatewright/gatewright/bench/internal/rig"
@@ -21,6 +23,7 @@ import (
 type options struct {
 	rounds int
 	time   time.Duration
+	rows   string
 	output string
 }
 
@@ -29,6 +32,7 @@ func fullSize() options { return options{rounds: 7, time: 2 * time.Second} }
 func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "how many times each row is measured, in turn")
 	flags.DurationVar(&o.time, "time", o.time, "how long a row is loaded in one round")
+	flags.StringVar(&o.rows, "rows", o.rows, "measure only the rows that this `expression` matches")
 	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to (default: standard output)")
 }
 
@@ -39,6 +43,9 @@ func (o options) validate() error {
 	}
 	if o.time <= 0 {
 		errs = append(errs, errors.New("-time must be more than 0"))
+	}
+	if _, err := regexp.Compile(o.rows); err != nil {
+		errs = append(errs, fmt.Errorf("-rows: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -43,8 +43,8 @@ func TestOptionsAreValidated(t *testing.T) {
 	if err := fullSize().validate(); err != nil {
 		t.Error(err)
 	}
-	err := options{}.validate()
-	for _, want := range []string{"-rounds", "-time"} {
+	err := options{rows: "("}.validate()
+	for _, want := range []string{"-rounds", "-time", "-rows"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Process is a child of this one.
@@ -65,27 +64,6 @@ func (p *Process) Stop() {
 
 // PID is a process of this machine, a child or not.
 type PID int
-
-// CPU is how long the process has run on all cores, in steps of a hundredth of a
-// second.
-func (p PID) CPU() (time.Duration, error) {
-	file := fmt.Sprintf("/proc/%d/stat", p)
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return 0, fmt.Errorf("reading the CPU time: %w", err)
-	}
-	// The name, in brackets, may hold spaces.
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	var ticks int64
-	for _, i := range []int{11, 12} { // utime and stime, in hundredths of a second
-		n, err := strconv.ParseInt(fields[i], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("reading %s: %w", file, err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
-}
 
 // Resident is the memory that the process has, in bytes.
 func (p PID) Resident() (int64, error) {
