@@ -38,7 +38,7 @@ func serveLater(t *testing.T, s *Service) rlsv3.RateLimitServiceClient {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { server.Serve(conn) })
+			serving.Go(func() { server.Serve(conn, nil) })
 		}
 	})
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -24,7 +24,9 @@ import (
 // The clusters, given in Envoy's bootstrap, at which Gatewright itself is
 // reached. Config names cannot begin like them. They are two, so that Envoy has
 // connections of their own for each: those that carry nothing but the calls that
-// a request waits for are served at a fraction of the price (package unary).
+// a request waits for are served at a fraction of the price (package unary). So are
+// access logs: each of Envoy's threads has its own connections, and config is of the
+// main thread, which has no requests.
 const (
 	// ControlCluster is for streams: config and access logs.
 	ControlCluster = "gatewright"

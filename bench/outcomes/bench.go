@@ -85,8 +85,8 @@ type bench struct {
 	progress io.Writer
 	started  time.Time
 	server   *rig.Server
-	conn     *grpc.ClientConn
-	idle     float64 // CPU that the server uses without any log, as a share of a core
+	conns    []*grpc.ClientConn // one for each stream, as the threads of an Envoy have them
+	idle     float64            // CPU that the server uses without any log, as a share of a core
 }
 
 // measure is the report.
@@ -109,10 +109,14 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 		return "", err
 	}
 	defer b.server.Stop()
-	if b.conn, err = grpc.NewClient(b.server.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
-		return "", fmt.Errorf("connecting: %w", err)
+	for range streams {
+		conn, err := grpc.NewClient(b.server.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return "", fmt.Errorf("connecting: %w", err)
+		}
+		defer conn.Close() //nolint:errcheck // all that was sent has been counted
+		b.conns = append(b.conns, conn)
 	}
-	defer func() { err = errors.Join(err, b.conn.Close()) }()
 	b.say("gatewright is process %d", b.server.PID)
 	wanted := regexp.MustCompile(o.rows) // it has been validated
 	all := slices.DeleteFunc(rows(), func(r *row) bool { return !wanted.MatchString(r.what) })
@@ -222,7 +226,7 @@ func (b *bench) load(ctx context.Context, r *row) (outcomes int, err error) {
 // send sends messages on one stream until the time has come, and waits until they
 // are taken.
 func (b *bench) send(ctx context.Context, r *row, first int, end time.Time) (sent int, err error) {
-	stream, err := b.conn.NewStream(ctx, &accesslogv3.AccessLogService_ServiceDesc.Streams[0],
+	stream, err := b.conns[first].NewStream(ctx, &accesslogv3.AccessLogService_ServiceDesc.Streams[0],
 		accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, grpc.ForceCodecV2(asTheyAre{}))
 	if err != nil {
 		return 0, fmt.Errorf("opening a stream: %w", err)

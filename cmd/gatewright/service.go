@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -252,7 +253,9 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
-	outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe)).Register(server)
+	ends := outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe))
+	ends.Register(server)
+	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })
 	return server
 }
 

@@ -22,7 +22,7 @@ func (g guard) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, hand
 	c, refused := callerOf(ctx)
 	if refused == nil {
 		b := g.binding(c)
-		refused = b.check(req)
+		refused = b.checkMessage(req)
 	}
 	if refused != nil {
 		return nil, g.refuse(*refused, c)
@@ -108,7 +108,7 @@ func (s *boundStream) RecvMsg(m any) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused = s.binding.check(m); s.refused != nil {
+	if s.refused = s.binding.checkMessage(m); s.refused != nil {
 		return s.refused.err()
 	}
 	return nil

@@ -81,7 +81,9 @@ func build(t testing.TB, ca *testenv.CA, s door.Settings, change ...func(*door.D
 	authz.Register(server, judge)
 	server.Handle(authv3.Authorization_Check_FullMethodName, judge.Answer)
 	server.Handle(laterMethod, answerLater)
-	outcome.NewServer(slog.New(slog.DiscardHandler), h.registry, func(o outcome.Outcome) { h.outcomes <- o }).Register(server)
+	ends := outcome.NewServer(slog.New(slog.DiscardHandler), h.registry, func(o outcome.Outcome) { h.outcomes <- o })
+	ends.Register(server)
+	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })
 
 	var wg sync.WaitGroup
 	h.socket = filepath.Join(testenv.ShortDir(t), "grpc")

@@ -31,14 +31,23 @@ func names(c *x509.Certificate) []string {
 	return out
 }
 
-// check tells why a message is refused, or nil. What is said of the node in it
-// counts from the first message on: Envoy names itself there, and may leave it
-// out of those that follow.
-func (b *binding) check(message any) *refusal {
-	node, carries := nodeOf(message)
-	if b.certificate == nil || !carries {
-		return nil // Check and ShouldRateLimit do not say which Envoy asks
+// checkMessage tells why a message is refused, or nil. One that does not say which
+// Envoy asks, as Check and ShouldRateLimit, is free.
+func (b *binding) checkMessage(message any) *refusal {
+	if b.certificate == nil {
+		return nil
 	}
+	node, carries := nodeOf(message)
+	if !carries {
+		return nil
+	}
+	return b.check(node)
+}
+
+// check tells why a message from a node is refused, or nil. What is said of the node in
+// it counts from the first message on: Envoy names itself there, and may leave it
+// out of those that follow.
+func (b *binding) check(node *corev3.Node) *refusal {
 	id := node.GetId()
 	switch {
 	case b.node == "" && id == "":

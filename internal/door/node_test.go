@@ -18,10 +18,12 @@ import (
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-// streams are all that carry a node, each as a function that sends messages
-// with these nodes and returns what became of the stream. nil is a message
-// without a node.
-var streams = map[string]func(context.Context, *grpc.ClientConn, ...*corev3.Node) error{
+// sender sends messages with these nodes on one stream, and returns what became of it.
+// nil is a message without a node.
+type sender func(context.Context, *grpc.ClientConn, ...*corev3.Node) error
+
+// streams are all that carry a node.
+var streams = map[string]sender{
 	"incremental": func(ctx context.Context, conn *grpc.ClientConn, nodes ...*corev3.Node) error {
 		s, err := deltaFirst(ctx, conn, nodes[0])
 		if err != nil {
@@ -72,9 +74,23 @@ func sotwFirst(ctx context.Context, conn *grpc.ClientConn, nodes ...*corev3.Node
 }
 
 // TestNodeIsNamedByTheCertificate, on every stream that says which Envoy
-// speaks.
+// speaks: on connections that carry these streams alone, as Envoy's, and on those that
+// carry others before them, which are grpc-go's.
 func TestNodeIsNamedByTheCertificate(t *testing.T) {
 	t.Parallel()
+	for kind, send := range streams {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			nodesAreNamed(t, send, false)
+		})
+		t.Run(kind+" behind config", func(t *testing.T) {
+			t.Parallel()
+			nodesAreNamed(t, send, true)
+		})
+	}
+}
+
+func nodesAreNamed(t *testing.T, send sender, behindConfig bool) {
 	const workload = "spiffe://example.org/ns/edge/sa/envoy"
 	ca, settings := withTLS(t)
 	settings.BindNodeID = true
@@ -82,6 +98,11 @@ func TestNodeIsNamedByTheCertificate(t *testing.T) {
 	conn := h.client(ca.Pair(testenv.Leaf{DNS: []string{"edge-7", "edge-8", "*.wild.internal"}, URIs: []string{workload}}))
 	unnamed := h.client(ca.Pair(testenv.Leaf{}))
 	node := func(id string) *corev3.Node { return &corev3.Node{Id: id} }
+	if behindConfig {
+		for _, c := range []*grpc.ClientConn{conn, unnamed} {
+			_, _ = deltaFirst(soon(t), c, node("edge-7")) // which is refused to one of them
+		}
+	}
 	for name, c := range map[string]struct {
 		conn   *grpc.ClientConn
 		nodes  []*corev3.Node
@@ -107,26 +128,24 @@ func TestNodeIsNamedByTheCertificate(t *testing.T) {
 		"changed after one without a node": {conn, []*corev3.Node{node("edge-7"), nil, node("edge-9")}, "node-changed"},
 		"very long":                        {conn, []*corev3.Node{node(strings.Repeat("x\n", 1<<20))}, "node-not-in-cert"},
 	} {
-		for kind, send := range streams {
-			t.Run(kind+"/"+name, func(t *testing.T) {
-				var before float64
-				if c.reason != "" {
-					before = h.refused(c.reason)
-				}
-				err := send(soon(t), c.conn, c.nodes...)
-				switch {
-				case c.reason == "" && err != nil:
-					t.Errorf("refused: %v", err)
-				case c.reason == "":
-				case status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "node.id"):
-					t.Errorf("got %v, want PermissionDenied and why", err)
-				case len(err.Error()) > 2000:
-					t.Errorf("the error has %d bytes", len(err.Error()))
-				case h.refused(c.reason) != before+1:
-					t.Errorf("%v were counted, want one more than %v", h.refused(c.reason), before)
-				}
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			var before float64
+			if c.reason != "" {
+				before = h.refused(c.reason)
+			}
+			err := send(soon(t), c.conn, c.nodes...)
+			switch {
+			case c.reason == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.reason == "":
+			case status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "node.id"):
+				t.Errorf("got %v, want PermissionDenied and why", err)
+			case len(err.Error()) > 2000:
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			case h.refused(c.reason) != before+1:
+				t.Errorf("%v were counted, want one more than %v", h.refused(c.reason), before)
+			}
+		})
 	}
 	for name, conn := range map[string]*grpc.ClientConn{"unnamed": unnamed, "named": conn} {
 		if err := check(soon(t), conn); err != nil {

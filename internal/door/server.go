@@ -16,8 +16,8 @@ import (
 )
 
 // Server is the gRPC port behind a door. Calls that Envoy waits for with a
-// request in its hands are answered on plain loops (package unary), and all else
-// is grpc-go's: a connection is of the one or the other by its first call, as
+// request in its hands, and the access logs of its threads, are taken on plain loops
+// (package unary), and all else is grpc-go's: a connection is of the one or the other by its first call, as
 // Envoy's clusters have connections of their own. A client that mixes them on its
 // connections is served by grpc-go alone from the second kind of call on.
 type Server struct {
@@ -38,8 +38,8 @@ type Server struct {
 	stopped   bool
 }
 
-// What a connection carries: calls that a request waits for, or whatever grpc-go
-// serves.
+// What a connection carries: calls that a request waits for and access logs, or
+// whatever grpc-go serves.
 const (
 	carriesCalls = "calls"
 	carriesAll   = "all"
@@ -54,7 +54,7 @@ func (d *Door) NewServer() *Server {
 	}
 	s.connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "gatewright_grpc_connections",
-		Help: "Connections of the gRPC port, by what they carry: calls (Check and ShouldRateLimit, served at the least price) or all.",
+		Help: "Connections of the gRPC port, by what they carry: calls (Check, ShouldRateLimit and access logs, served at the least price) or all.",
 	}, []string{"carries"})
 	for _, c := range []string{carriesCalls, carriesAll} {
 		s.connections.WithLabelValues(c)
@@ -80,6 +80,15 @@ func (s *Server) Handle(method string, h unary.Handler) { s.calls.Handle(method,
 
 // ReadTraces has the trace contexts of such calls read, or not: see unary.Server.
 func (s *Server) ReadTraces(on bool) { s.calls.ReadTraces(on) }
+
+// HandleStream sets who takes the messages of a method that has many and one reply, by
+// its whole name, on connections that begin with such a call or one of Handle's.
+func (s *Server) HandleStream(method string, open func() Stream) {
+	s.calls.HandleStream(method, func(c any) unary.Stream {
+		from, _ := c.(caller)
+		return s.door.bound(open(), from)
+	})
+}
 
 // Serve serves the connections that a listener accepts until the server is
 // stopped, which is no error, or the listener fails. It closes the listener.
@@ -118,12 +127,14 @@ func isPassing(err error) bool {
 // serve serves one connection.
 func (s *Server) serve(conn net.Conn) {
 	var info credentials.AuthInfo
+	var from caller
 	if s.door.settings.TLS() {
 		var err error
 		if conn, info, err = s.door.enter(conn); err != nil {
 			return // told already
 		}
-		if _, refused := callerBy(conn.RemoteAddr(), info); refused != nil {
+		var refused *refusal
+		if from, refused = callerBy(conn.RemoteAddr(), info); refused != nil {
 			s.handOver(conn, info) // to where each call is refused, with the reason
 			return
 		}
@@ -132,7 +143,7 @@ func (s *Server) serve(conn net.Conn) {
 		// One that has not made a call yet counts as one for calls.
 		gauge := s.connections.WithLabelValues(carriesCalls)
 		gauge.Inc()
-		conn = s.calls.Serve(conn)
+		conn = s.calls.Serve(conn, from)
 		gauge.Dec()
 	}
 	if conn != nil {
@@ -165,7 +176,7 @@ func (d *Door) enter(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 // foreign is told of a client that mixes calls of both kinds.
 func (s *Server) foreign(client net.Addr, method string) {
 	if s.mixed.add(client) {
-		s.door.log.Info("a client makes calls of all kinds on one connection, which is served at a higher price; a cluster of their own for Check and ShouldRateLimit would be cheaper",
+		s.door.log.Info("a client makes calls of all kinds on one connection, which is served at a higher price; a cluster of their own for Check, ShouldRateLimit and access logs would be cheaper",
 			"client", client.String(), "method", quoted(method))
 	}
 }

@@ -23,8 +23,20 @@ import (
 	"github.com/gatewright/gatewright/internal/door"
 )
 
-// TestStreamReachesSinks sends entries as Envoy does, over gRPC.
+// TestStreamReachesSinks sends entries as Envoy does, over gRPC: on connections of
+// their own, and on those of clients that have one for everything.
 func TestStreamReachesSinks(t *testing.T) {
+	for name, register := range map[string]func(*door.Server, *Server){
+		"on the loop": func(d *door.Server, s *Server) {
+			d.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return s.Stream() })
+		},
+		"by grpc-go": func(d *door.Server, s *Server) { s.Register(d) },
+	} {
+		t.Run(name, func(t *testing.T) { streamReachesSinks(t, register) })
+	}
+}
+
+func streamReachesSinks(t *testing.T, register func(*door.Server, *Server)) {
 	got := make(chan Outcome, 10)
 	listener := bufconn.Listen(1 << 16)
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
@@ -33,7 +45,7 @@ func TestStreamReachesSinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	server, s := entrance.NewServer(), NewServer(log, reg, func(o Outcome) { got <- o })
-	s.Register(server)
+	register(server, s)
 	go server.Serve(listener) //nolint:errcheck // ends with Stop
 	t.Cleanup(server.Stop)
 
@@ -86,6 +98,9 @@ func TestStreamReachesSinks(t *testing.T) {
 	}
 	if o := <-got; o != (Outcome{GRPCStatus: GRPCUnknown}) {
 		t.Errorf("an empty entry: got %+v, want nothing known", o)
+	}
+	if _, err := stream.CloseAndRecv(); err != nil {
+		t.Errorf("the end: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -41,7 +42,8 @@ func NewServer(log *slog.Logger, reg prometheus.Registerer, sinks ...Sink) *Serv
 	return s
 }
 
-// Register offers the server on a gRPC server. That must have a codec that writes
+// Register offers the server on a gRPC server, to clients that have all of their calls
+// on one connection (Stream is for the others). That must have a codec that writes
 // messages where they want them, as that of package door.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	r.RegisterService(&grpc.ServiceDesc{
@@ -54,6 +56,30 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 		Metadata: accesslogv3.AccessLogService_ServiceDesc.Metadata,
 	}, s)
 }
+
+// Stream takes the messages of one log as they are, where no generated code has read
+// them: it is a stream of package door. The zero value is not ready.
+type Stream struct {
+	server *Server
+	reader Reader
+}
+
+// Stream begins a log.
+func (s *Server) Stream() *Stream { return &Stream{server: s} }
+
+// Take takes a message, of which nothing is kept. It returns no error: what cannot be
+// read is counted, and ends nothing.
+func (l *Stream) Take(text []byte) error {
+	l.server.take(&l.reader, asText(text))
+	return nil
+}
+
+// Reply is the answer to the end of a log: a StreamAccessLogsResponse, which has no
+// fields.
+func (l *Stream) Reply(reply []byte) ([]byte, error) { return reply, nil }
+
+// Node is the Envoy that a message says to be from; see message.GetNode.
+func (l *Stream) Node(text []byte) *corev3.Node { return nodeOf(asText(text)) }
 
 // serve takes the log of one Envoy's thread until it ends. What cannot be read of it
 // is counted, and ends nothing: the rest is not worth less.

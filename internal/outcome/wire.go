@@ -38,7 +38,10 @@ func (m *message) Room(size int) []byte {
 
 // text is the message until the next one comes. Nothing that is taken out of it may be
 // kept for longer: a Reader gives away copies.
-func (m *message) text() string { return unsafe.String(unsafe.SliceData(m.room), len(m.room)) }
+func (m *message) text() string { return asText(m.room) }
+
+// asText is bytes as a text, for as long as they do not change.
+func asText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // The fields of a StreamAccessLogsMessage.
 const (
@@ -49,8 +52,10 @@ const (
 // GetNode is the Envoy that the message says to be from, nil where it says none or
 // cannot be read: only the first message of a stream has to. The door holds it to
 // the client's certificate.
-func (m *message) GetNode() *corev3.Node {
-	s := wire.Scan(m.text())
+func (m *message) GetNode() *corev3.Node { return nodeOf(m.text()) }
+
+func nodeOf(text string) *corev3.Node {
+	s := wire.Scan(text)
 	for s.More() {
 		tag := s.Tag()
 		if tag != wire.Tag(fieldIdentifier, wire.Delimited) {

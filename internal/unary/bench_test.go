@@ -21,7 +21,7 @@ func BenchmarkCalls(b *testing.B) {
 	s := unary.New(unary.Options{})
 	s.Handle(method, func(_ context.Context, _, reply []byte) ([]byte, error) { return append(reply, 10, 0), nil })
 	client, server := pair(b)
-	go s.Serve(server)
+	go s.Serve(server, nil)
 	out := bufio.NewWriterSize(client, 64<<10)
 	w := http2.NewFramer(out, nil)
 	io.WriteString(out, http2.ClientPreface)

@@ -16,21 +16,24 @@ import (
 // for its Err alone, and need none of what a context of package context is
 // made of.
 type call struct {
-	conn    *conn
-	id      uint32
-	method  string
+	conn   *conn
+	id     uint32
+	method string
+	// handler answers it, where it has one message; stream takes those that it has where
+	// it may have many.
 	handler Handler
+	stream  Stream
 	// deadline is zero where the client has set none.
 	deadline time.Time
 	// traceparent is what the client has said of its trace, where that is read.
 	traceparent string
 
-	// Only who reads touches these: what has come of the message, with gRPC's
-	// five bytes before it, and how much of the stream's window the client has
+	// Only who reads touches these: what has come of the message, or of a stream's
+	// next one, with gRPC's five bytes before it, and how much of the stream's window the client has
 	// not been given back.
 	received []byte
 	unread   uint32
-	// answering: the message is whole, or refused.
+	// answering: the message is whole, or refused, or the stream's last one has come.
 	answering bool
 
 	// reading: the goroutine of the handler is the one that reads the connection.

@@ -60,7 +60,7 @@ type raw struct {
 func connect(t testing.TB, s *unary.Server) *raw {
 	t.Helper()
 	r, server := unserved(t)
-	go func() { r.served <- s.Serve(server) }()
+	go func() { r.served <- s.Serve(server, nil) }()
 	return r
 }
 

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -38,8 +37,10 @@ const (
 // only the reader touches needs no lock; it is handed on with the reading.
 type conn struct {
 	server *Server
+	caller any // as Serve was told
 	net    net.Conn
-	raw    syscall.RawConn // of net; nil where that is no socket, as of TLS
+	socket *socket       // net's; nil where that is none, as of TLS
+	wire   io.ReadWriter // by what bytes come and go: the socket, or net
 	framer *http2.Framer
 	// ended is closed when nobody reads any more.
 	ended chan struct{}
@@ -69,6 +70,8 @@ type conn struct {
 	// has not been given back of the connection's window.
 	held   int
 	unread uint32
+	// room is the memory for a message that comes in parts, while none has it.
+	room []byte
 	// foreign: the first call is another server's.
 	foreign bool
 
@@ -105,15 +108,17 @@ type conn struct {
 	resting []chan struct{}
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc net.Conn, caller any) *conn {
 	c := &conn{
-		server: s, net: nc, ended: make(chan struct{}),
+		server: s, caller: caller, net: nc, socket: socketOf(nc), ended: make(chan struct{}),
 		calls:      map[uint32]*call{},
 		running:    make(chan struct{}, s.options.MaxStreams),
 		sendWindow: 65535, startWindow: 65535, // RFC 9113, section 6.9.2
 	}
 	c.written.L = &c.mu
-	c.raw = socketOf(nc)
+	if c.wire = nc; c.socket != nil {
+		c.wire = c.socket
+	}
 	c.input = bufio.NewReaderSize((*source)(c), inputBuffer)
 	c.framer = http2.NewFramer((*sink)(c), c.input)
 	c.framer.SetReuseFrames()
@@ -124,18 +129,6 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// socketOf is the socket that a connection is, nil where it is anything else. It goes
-// by the types of those that are: grpc-go's TLS connections are a syscall.Conn, too,
-// that of what is below them, and what is written there goes out as it is.
-func socketOf(nc net.Conn) syscall.RawConn {
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		raw, _ := nc.(syscall.Conn).SyscallConn()
-		return raw
-	}
-	return nil
-}
-
 // source is the connection as it is read: whatever has been answered goes out
 // before one waits for more.
 type source conn
@@ -143,7 +136,7 @@ type source conn
 func (s *source) Read(p []byte) (int, error) {
 	c := (*conn)(s)
 	c.flush()
-	n, err := c.net.Read(p)
+	n, err := c.wire.Read(p)
 	c.heard.Add(1)
 	return n, err
 }

@@ -47,7 +47,7 @@ func TestCallsLeaveRoomForOthers(t *testing.T) {
 	if _, err := r.conn.Write(all.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	go s.Serve(server)
+	go s.Serve(server, nil)
 	for end := time.Now().Add(soon); done.Load() < calls; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("the calls were not answered")

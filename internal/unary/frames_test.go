@@ -265,6 +265,11 @@ func FuzzConnection(f *testing.F) {
 		w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: r.fields(), EndHeaders: true})
 		w.WriteData(id, id != 5, framed("hello"))
 	}
+	for id := uint32(9); id < 13; id += 2 {
+		w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: r.fields(":path", streamMethod), EndHeaders: true})
+		w.WriteData(id, false, append(framed("one"), framed("two")[:6]...))
+		w.WriteData(id, id == 9, framed("two")[6:])
+	}
 	w.WriteRSTStream(5, http2.ErrCodeCancel)
 	w.WriteWindowUpdate(0, 10)
 	w.WritePing(false, [8]byte{})
@@ -275,12 +280,13 @@ func FuzzConnection(f *testing.F) {
 		s.Handle(method, func(ctx context.Context, message, reply []byte) ([]byte, error) {
 			return slowEcho(ctx, message, reply, nil)
 		})
+		s.HandleStream(streamMethod, func(any) unary.Stream { return &gathered{} })
 		client, server := pair(t)
 		go io.Copy(io.Discard, client)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if rest := s.Serve(server); rest != nil {
+			if rest := s.Serve(server, nil); rest != nil {
 				rest.Close()
 			}
 		}()

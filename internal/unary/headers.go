@@ -176,7 +176,7 @@ func refersOnly(block []byte) bool {
 	return len(block) <= maxKnown
 }
 
-// takeTrailers takes headers after the message. gRPC's clients send none, but
+// takeTrailers takes headers after the messages. gRPC's clients send none, but
 // they end a stream as well as any frame.
 func (c *conn) takeTrailers(buffer *[]byte) (stillReader bool, err error) {
 	k := c.find(c.blockOf)
@@ -185,6 +185,9 @@ func (c *conn) takeTrailers(buffer *[]byte) (stillReader bool, err error) {
 		return true, nil // they were under way when it was answered
 	case k.answering || !c.blockEnds:
 		return true, k.streamError(http2.ErrCodeProtocol)
+	case k.stream != nil:
+		c.endStream(k)
+		return true, nil
 	}
 	return c.takeMessage(k, k.received, buffer), nil
 }
@@ -195,9 +198,10 @@ func (c *conn) takeHead(fragment []byte) error {
 	if id%2 == 0 {
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
-	handler := c.server.handlers[c.head.path]
+	handler, opens := c.server.handlers[c.head.path], c.server.streams[c.head.path]
+	ours := handler != nil || opens != nil
 	if !c.begun {
-		if handler == nil || fault != 0 || !c.head.isCall() {
+		if !ours || fault != 0 || !c.head.isCall() {
 			c.replay.headers(id, fragment, c.blockEnds)
 			return errForeign
 		}
@@ -208,32 +212,48 @@ func (c *conn) takeHead(fragment []byte) error {
 	switch {
 	case fault != 0:
 		return http2.StreamError{StreamID: id, Code: fault}
-	case handler == nil:
+	case !ours:
 		c.sendElsewhere()
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeRefusedStream}
 	case !c.head.isCall(), !ok:
 		return http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
 	}
-	return c.open(&call{conn: c, id: id, method: c.head.path, handler: handler, deadline: deadline, traceparent: c.head.traceparent})
+	k := &call{conn: c, id: id, method: c.head.path, handler: handler, deadline: deadline, traceparent: c.head.traceparent}
+	if opens != nil {
+		k.stream = opens(c.caller)
+	}
+	taken, err := c.open(k)
+	if taken && c.blockEnds {
+		c.endAtOnce(k)
+	}
+	return err
 }
 
-// open begins a call, if it may.
-func (c *conn) open(k *call) error {
+// open begins a call, and reports whether it may begin.
+func (c *conn) open(k *call) (taken bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.leaving && k.id > c.lastTaken:
-		return nil // the client has been told that it is not taken
+		return false, nil // the client has been told that it is not taken
 	case len(c.calls) >= c.server.options.MaxStreams:
-		return k.streamError(http2.ErrCodeRefusedStream)
+		return false, k.streamError(http2.ErrCodeRefusedStream)
 	}
 	k.window = c.startWindow
 	c.calls[k.id] = k
-	if c.blockEnds {
-		k.answering = true
-		c.end(k, nil, errNoMessage)
+	return true, nil
+}
+
+// endAtOnce answers a call that has ended before any message.
+func (c *conn) endAtOnce(k *call) {
+	if k.stream != nil {
+		c.endStream(k)
+		return
 	}
-	return nil
+	k.answering = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(k, nil, errNoMessage)
 }
 
 // begin makes the connection ours.

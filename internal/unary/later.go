@@ -1,7 +1,6 @@
 package unary
 
 import (
-	"syscall"
 	"time"
 
 	"github.com/gatewright/gatewright/internal/inline"
@@ -67,7 +66,7 @@ func (l *later) Flush() {
 	if c.writing {
 		return // who is at it takes this along
 	}
-	if c.raw != nil && len(c.out) > 0 && !c.closed && !c.shut {
+	if c.socket != nil && len(c.out) > 0 && !c.closed && !c.shut {
 		c.writing = true
 		c.writeAtOnce()
 		c.writing = false
@@ -77,20 +76,15 @@ func (l *later) Flush() {
 	}
 }
 
-// writeAtOnce is write, as far as it needs not wait for the client. A fault is left to
-// be found by who writes the rest.
+// writeAtOnce is write, as far as it needs not wait for the client.
 func (c *conn) writeAtOnce() {
 	now := c.out
 	c.out, c.since = c.spare[:0], time.Now()
 	c.mu.Unlock()
-	n := 0
-	_ = c.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), now)
-		return true // whether there was room or not
-	})
+	n := c.socket.writeAtOnce(now)
 	c.mu.Lock()
 	if n < len(now) {
-		c.out = append(now[max(n, 0):], c.out...)
+		c.out = append(now[n:], c.out...)
 		now = nil
 	}
 	if c.spare = now[:0]; cap(now) > maxKept {

@@ -38,6 +38,8 @@ func (c *conn) takeData(f *http2.DataFrame, buffer *[]byte) (stillReader bool, e
 		return true, nil // it was under way when its call was refused
 	case k.answering:
 		return true, k.streamError(http2.ErrCodeStreamClosed)
+	case k.stream != nil:
+		return true, c.takeOfStream(k, f)
 	case len(k.received) == 0 && f.StreamEnded():
 		return c.takeMessage(k, f.Data(), buffer), nil
 	}

@@ -150,7 +150,7 @@ func (c *conn) write() {
 	now := c.out
 	c.out, c.since = c.spare[:0], time.Now()
 	c.mu.Unlock()
-	_, err := c.net.Write(now)
+	_, err := c.wire.Write(now)
 	c.mu.Lock()
 	if c.spare = now[:0]; cap(now) > maxKept {
 		c.spare = nil

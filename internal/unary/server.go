@@ -1,4 +1,4 @@
-// Package unary serves gRPC's unary calls on plain loops over HTTP/2 frames.
+// Package unary serves gRPC's calls of one reply on plain loops over HTTP/2 frames.
 //
 // It is for the calls that a gateway is asked once a request, which take
 // microseconds: Check, ShouldRateLimit. In grpc-go each costs several hand-overs
@@ -9,11 +9,17 @@
 // (package inline); another goroutine then goes on reading. Or it leaves the call, to
 // be answered by somebody else, and the same one goes on.
 //
-// Only what Check needs is here. Streams, compression, and every method without
+// So it is for streams of messages that are answered once, at their end (Stream): the
+// access logs of Envoys, which come some twenty times a second from each of their
+// threads. There the hand-overs and the threads that they wake were most of the price
+// (bench/outcomes).
+//
+// Only what these need is here. Streams of replies, compression, and every method without
 // a handler are grpc-go's: a connection that begins with one of them is given
 // back by Serve, unspoilt, and grpc-go serves it. Envoy keeps a cluster's
-// connections apart from those of another cluster, and so calls on one cluster
-// and streams on another never meet.
+// connections apart from those of another cluster, and each of its threads has its own:
+// calls on one cluster and streams of config on another, which only the main thread
+// has, never meet. Access logs are of the other threads.
 //
 // Sources: RFC 9113 (HTTP/2), RFC 7541 (HPACK), and gRPC over HTTP/2
 // (grpc/doc/PROTOCOL-HTTP2.md). Frames and header compression are
@@ -64,6 +70,7 @@ type Server struct {
 	options  Options
 	handlers map[string]Handler
 	traced   atomic.Bool
+	streams  map[string]func(caller any) Stream
 
 	mu       sync.Mutex // guards what follows
 	conns    map[*conn]bool
@@ -79,7 +86,7 @@ func New(o Options) *Server {
 	o.HandshakeTime = cmp.Or(o.HandshakeTime, 10*time.Second)
 	o.KeepaliveTime = cmp.Or(o.KeepaliveTime, 10*time.Second)
 	o.KeepaliveWait = cmp.Or(o.KeepaliveWait, 5*time.Second)
-	s := &Server{options: o, handlers: map[string]Handler{}, conns: map[*conn]bool{}}
+	s := &Server{options: o, handlers: map[string]Handler{}, streams: map[string]func(any) Stream{}, conns: map[*conn]bool{}}
 	s.gone.L = &s.mu
 	return s
 }
@@ -95,9 +102,10 @@ func (s *Server) ReadTraces(on bool) { s.traced.Store(on) }
 // Serve answers the calls of a connection until it ends, and closes it. Where
 // the first call is not plainly one that a handler is there for, it returns the
 // connection instead, for another server to begin from the client's first byte;
-// that server's settings replace those that the client has been told.
-func (s *Server) Serve(nc net.Conn) (rest net.Conn) {
-	c := newConn(s, nc)
+// that server's settings replace those that the client has been told. The caller is
+// whoever is at the other end, in the words of those who open streams.
+func (s *Server) Serve(nc net.Conn, caller any) (rest net.Conn) {
+	c := newConn(s, nc, caller)
 	if !s.enter(c) {
 		nc.Close()
 		return nil

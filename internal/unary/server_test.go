@@ -440,7 +440,7 @@ func TestGoAway(t *testing.T) {
 	busy.expect(outcome{status: "closed"})
 	busy.conn.Close()
 	stopping.ends()
-	if rest := s.Serve(second(pair(t))); rest != nil {
+	if rest := s.Serve(second(pair(t)), nil); rest != nil {
 		t.Error("a connection after the end")
 	}
 }
