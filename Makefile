@@ -112,6 +112,10 @@ soak-limits: redis ## What four instances admit together in a minute of full loa
 bench-outcomes: ## Measure what it costs to learn how requests have ended (ARGS="-rounds 3 -o FILE")
 	@$(GO) run ./bench/outcomes $(ARGS)
 
+.PHONY: bench-quic
+bench-quic: envoy ## Show what becomes of handshakes by QUIC while a plain Envoy's certificate is replaced (ARGS="-time 1m -o FILE")
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/quic $(ARGS)
+
 .PHONY: bench-control
 bench-control: envoy ## Measure the control plane on a real Envoy (ARGS="-rows change -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/control $(ARGS)

@@ -35,8 +35,11 @@ const rotations = 50
 // HTTP/1.1 and HTTP/3 with a connection for each, by HTTP/2 and HTTP/3 on one that
 // stays. None fails, the connections stay, and each certificate is served.
 //
-// Envoy looks at certificate and key of a handshake by QUIC one after the other: one that
-// comes between gets a signature by another key, and begins again.
+// One handshake may: Envoy itself (bench/quic shows it without Gatewright) looks at
+// certificate and key of a handshake by QUIC one after the other, and one that is between
+// at the very moment gets a signature by another key. Of one client, which makes one
+// handshake at a time, each replacement can tear one; by TCP, where clients then go, it is
+// served.
 func TestFiftyCertificates(t *testing.T) {
 	t.Parallel()
 	p := newPEMs(t)
@@ -52,12 +55,12 @@ func TestFiftyCertificates(t *testing.T) {
 		{name: "HTTP/1.1, each on its own connection", protocol: "HTTP/1.1", client: func() (*http.Client, func()) { return one, func() {} }},
 		{name: "HTTP/2, on one", protocol: "HTTP/2.0", client: func() (*http.Client, func()) { return two, func() {} }},
 		{name: "HTTP/3, on one", protocol: "HTTP/3.0", client: func() (*http.Client, func()) { return three, func() {} }},
-		{name: "HTTP/3, each on its own connection", protocol: "HTTP/3.0", client: func() (*http.Client, func()) { return p.threeOnce("api.example.com") }},
+		{name: "HTTP/3, each on its own connection", protocol: "HTTP/3.0", torn: true, client: func() (*http.Client, func()) { return p.threeOnce("api.example.com") }},
 	}
 	stop := make(chan struct{})
 	var workers sync.WaitGroup
 	for _, k := range load {
-		workers.Go(func() { k.run(t, url, stop) })
+		workers.Go(func() { k.run(t, url, load[0], stop) })
 	}
 	for i := range rotations {
 		p.server("first", "api.example.com")
@@ -77,7 +80,7 @@ func TestFiftyCertificates(t *testing.T) {
 	workers.Wait()
 	for _, k := range load {
 		t.Logf("%s: %d requests, %d handshakes again", k.name, k.requests.Load(), k.again)
-		if k.again > rotations {
+		if k.again > 0 && (!k.torn || k.again > rotations) {
 			t.Errorf("%s: %d handshakes were torn", k.name, k.again)
 		}
 		if k.requests.Load() < rotations {
@@ -96,11 +99,14 @@ type loadKind struct {
 	// client is whom a request is made by, and what ends its connections.
 	client   func() (*http.Client, func())
 	requests atomic.Int64
-	// again counts the handshakes that were torn, one for a replacement at most.
+	// torn is that its handshakes may meet a replacement. again counts those that did.
+	torn  bool
 	again int
 }
 
-func (k *loadKind) run(t *testing.T, url string, stop chan struct{}) {
+// run sends requests until it is told to stop. Where a handshake is torn the client goes
+// to TCP, as browsers do.
+func (k *loadKind) run(t *testing.T, url string, tcp *loadKind, stop chan struct{}) {
 	for {
 		select {
 		case <-stop:
@@ -112,7 +118,9 @@ func (k *loadKind) run(t *testing.T, url string, stop chan struct{}) {
 		done()
 		if torn(err) {
 			k.again++
-			continue
+			client, done = tcp.client()
+			err = tcp.ask(client, url)
+			done()
 		}
 		if err != nil {
 			t.Errorf("%s: %v", k.name, err)
