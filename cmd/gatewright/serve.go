@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -13,7 +15,9 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve Envoys that are started elsewhere",
 		Long: `Serve config, judgement, limits and access logs to Envoys that somebody else
-starts, with the bootstrap that ` + "`gatewright bootstrap`" + ` shows.`,
+starts, with the bootstrap that ` + "`gatewright bootstrap`" + ` shows. On SIGTERM
+/readyz fails, and for GATEWRIGHT_DRAIN_DELAY all is served as before; then Envoys
+are told to go to another one, and what they have asked is answered.`,
 		Example: `  gatewright serve -c gateway.yaml`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +41,31 @@ func serve(ctx context.Context, s *settings) (err error) {
 	if err := svc.loadFirst(ctx); err != nil {
 		return err
 	}
-	return svc.run(ctx)
+	return svc.runUntilNoticed(ctx, s.envoy.DrainDelay)
+}
+
+// runUntilNoticed serves until the context ends, and a while longer, in which /readyz
+// fails: whoever leads Envoys to several gateways then leads new connections to another
+// one, before the calls of those that are open are told to go there.
+func (svc *service) runUntilNoticed(ctx context.Context, delay time.Duration) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		defer stop()
+		select {
+		case <-ctx.Done():
+		case <-serving.Done():
+		}
+		svc.stopping.Store(true)
+		select {
+		case <-time.After(delay):
+		case <-serving.Done():
+		}
+	})
+	err := svc.run(serving)
+	stop()
+	leaving.Wait()
+	return err
 }
 
 // configFlag adds -c to a command.

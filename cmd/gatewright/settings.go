@@ -68,8 +68,9 @@ type envoySettings struct {
 	// MaxHeap bounds its heap: a size as 512MiB, "none", or "auto", which is a share of
 	// the memory limit of the container.
 	MaxHeap string `envconfig:"GATEWRIGHT_ENVOY_MAX_HEAP" default:"auto"`
-	// DrainDelay is how long new connections are still served at the end, while
-	// /readyz fails already: as long as whoever sends clients here takes to notice.
+	// DrainDelay is how long new connections are still served at the end, of Envoys by
+	// `serve`, while /readyz fails already: as long as whoever sends them here takes to
+	// notice.
 	DrainDelay time.Duration `envconfig:"GATEWRIGHT_DRAIN_DELAY" default:"2s"`
 	// DrainTimeout is how long requests in flight are waited for after that.
 	DrainTimeout time.Duration `envconfig:"GATEWRIGHT_DRAIN_TIMEOUT" default:"30s"`
