@@ -33,6 +33,21 @@ type Admission struct {
 	Probe string
 }
 
+// breakerState is in which state the breaker has answered, for the log: open (the request
+// was denied, or went elsewhere), probe, or shadow (open, and not enforced). Empty is
+// closed, or no breaker.
+func (v Verdict) breakerState() string {
+	switch {
+	case v.Admission.Denied, v.Broken != "":
+		return "open"
+	case v.Admission.Probe != "":
+		return "probe"
+	case v.Admission.Shadow:
+		return "shadow"
+	}
+	return ""
+}
+
 // BackendBreaker is a breaker in front of one of a route's backends. When it opens
 // and closes is not the judge's: a policy stays the same when that changes.
 type BackendBreaker struct {

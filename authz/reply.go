@@ -220,6 +220,8 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 		fields = appendDatum(fields, "broken", v.Broken)
 	}
 	fields = appendDatum(fields, "shadow", string(v.inShadow()))
+	fields = appendDatum(fields, "breaker", v.breakerState())
+	fields = appendDatum(fields, "config", v.version)
 	if v.Limits.Limit != "" {
 		fields = appendDatum(fields, "limit", v.Limits.Limit)
 		fields = append(fields, datum{name: "remaining", number: float64(max(0, v.Limits.Remaining)), isNumber: true})

@@ -67,6 +67,8 @@ type Options struct {
 	// Trace begins a span of a Check whose request is recorded, below that of the
 	// context. The span is nil where it is not. Nil begins none.
 	Trace func(ctx context.Context, name string) (context.Context, trace.Span)
+	// Version is that of the config that is served, for the log. Nil is not known.
+	Version func() string
 	// Clock is the time that tokens are judged at. Nil is time.Now.
 	Clock func() time.Time
 	// Log is where trouble is told. Nil discards it.
@@ -96,6 +98,7 @@ type Server struct {
 	challenge     func(string) (string, bool)
 	knownRoute    func(string) bool
 	trace         func(context.Context, string) (context.Context, trace.Span)
+	version       func() string
 	clock         func() time.Time
 	log           *slog.Logger
 	metrics       *checkMetrics
@@ -122,6 +125,7 @@ func New(o Options) *Server {
 		challenge:     o.Challenge,
 		knownRoute:    o.KnownRoute,
 		trace:         o.Trace,
+		version:       o.Version,
 		clock:         o.Clock,
 		log:           o.Log,
 		metrics:       newCheckMetrics(o.Registerer),
@@ -156,6 +160,9 @@ func (s *Server) fillAbsent() {
 	}
 	if s.trace == nil {
 		s.trace = func(ctx context.Context, _ string) (context.Context, trace.Span) { return ctx, nil }
+	}
+	if s.version == nil {
+		s.version = func() string { return "" }
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -201,7 +208,7 @@ func (s *Server) afterPanic(rq *request, fault any) Verdict {
 // the headers that our own listeners take away.
 func (s *Server) judge(ctx context.Context, rq *request) Verdict {
 	policy, refused := s.policyOf(ctx, rq)
-	v := Verdict{Policy: rq.policy}
+	v := Verdict{Policy: rq.policy, version: s.version()}
 	if refused != nil {
 		return v.denied(refused)
 	}

@@ -46,6 +46,8 @@ type Verdict struct {
 	// own, by their names, for the same filter.
 	LimitCosts map[string]string
 
+	// version is that of the config that is served; empty is not known.
+	version string
 	// told is what Envoy is told of the caller: see Policy.Tells.
 	told []datum
 	// limitHeaders are those that tell of Limits.

@@ -21,7 +21,7 @@ func appendAllowed(b []byte, v Verdict) []byte {
 	b = wire.AppendStrings(b, 8, v.removeQuery)
 	b = wire.EndMessage(b, ok)
 	b, data := wire.BeginMessage(b, 4)
-	var room [18]datum
+	var room [20]datum
 	b = appendStruct(b, metadataOf(room[:0], v, ReasonAllowed))
 	return wire.EndMessage(b, data)
 }

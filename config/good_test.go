@@ -219,6 +219,7 @@ func TestDecodeEveryField(t *testing.T) {
 		Errors: []*ErrorBody{{
 			Status: []StatusRange{{401, 401}, {500, 599}}, Accept: "text/html", ContentType: "text/html; charset=utf-8", Body: "<h1>${status}</h1>\n",
 		}},
+		AccessLog: &AccessLog{Successes: percent(12.5), OTLP: &LogSink{Backend: "users-v1", Path: "/logs"}, Stdout: new(false)},
 		Tracing: &Tracing{
 			OTLP: &SpanSink{Backend: "users-v1", Path: "/spans"}, Datadog: &SpanSink{Backend: "users-v2"},
 			Service: "edge", Percent: percent(0.25), Errors: new(false),

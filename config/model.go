@@ -52,6 +52,9 @@ type Config struct {
 	// Errors are bodies of answers that the gateway gives by itself, in place of
 	// problem documents: the first that fits an answer. Empty changes none.
 	Errors []*ErrorBody `yaml:"errors"`
+	// AccessLog is where each request is logged, beside standard output, and which are.
+	// Nil is all of them, on standard output alone.
+	AccessLog *AccessLog `yaml:"accessLog"`
 	// Tracing records requests as spans, which are sent to a collector. Nil records
 	// none.
 	Tracing *Tracing `yaml:"tracing"`

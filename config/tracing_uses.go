@@ -12,7 +12,12 @@ func (t *Tracing) EnvoysSink() *SpanSink {
 }
 
 // ServiceName is the name of the service whose spans they are.
-func (t *Tracing) ServiceName() string { return cmp.Or(t.Service, "gatewright") }
+func (t *Tracing) ServiceName() string {
+	if t == nil || t.Service == "" {
+		return "gatewright"
+	}
+	return t.Service
+}
 
 // DefaultTracePercent is how many requests are recorded where a config does not say.
 const DefaultTracePercent = 1

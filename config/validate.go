@@ -56,6 +56,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 	oneOf(c, top.key("rateLimitHeaders"), cfg.RateLimitHeaders, HeadersIETF, HeadersX, HeadersBoth, HeadersNone)
 	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.errorBodies(top.key("errors"), cfg.Errors)
+	c.accessLog(top.key("accessLog"), cfg.AccessLog)
 	c.tracing(top.key("tracing"), cfg.Tracing)
 	c.routes(top.key("routes"))
 }

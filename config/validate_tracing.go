@@ -55,7 +55,7 @@ func (c *checker) spanSink(at *place, s *SpanSink) {
 	}
 	c.obey(at.key("path"), requestPathRule(s.Path))
 	if b := c.cfg.Backends[s.Backend]; b != nil {
-		c.must(b.Protocol != ProtocolGRPC, at.key("path"), "must be left out: the backend takes spans by gRPC")
+		c.must(b.Protocol != ProtocolGRPC, at.key("path"), "must be left out: the backend takes OTLP by gRPC")
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
-	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -49,15 +48,9 @@ const (
 // accessLogs are the two records of every request: a line of JSON on Envoy's
 // standard output for people, and the outcome on the access log stream for
 // Gatewright's metrics, breakers and rollouts.
+// What the config says of the first is in logsinks.go.
 func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
-	return []*accesslogv3.AccessLog{
-		accessLog("envoy.access_loggers.stdout", &streamlogv3.StdoutAccessLog{
-			AccessLogFormat: &streamlogv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-				Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: b.logLine(l)},
-			}},
-		}),
-		accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l.Name)),
-	}
+	return append(b.lines(l), accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l.Name)))
 }
 
 // outcomeLog is the access log stream. It has the names of backends that were asked,
@@ -97,12 +90,7 @@ const backendTag = "backend"
 
 // judgesBackends tells whether something acts on how a backend does.
 func (b builder) judgesBackends() bool {
-	for _, backend := range b.config.Backends {
-		if backend.Breaker != nil {
-			return true
-		}
-	}
-	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.Rollout != nil })
+	return b.hasBreakers() || slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.Rollout != nil })
 }
 
 // hasCalls tells whether some backend may be called by gRPC.
@@ -119,7 +107,7 @@ func (b builder) hasCalls() bool {
 // hold a secret; of the credential only the key's public id is known here. What a
 // client has chosen is cut off where it is too long, so that a line has some 10 KiB
 // at most.
-func (b builder) logLine(l *config.Listener) *structpb.Struct {
+func (b builder) logLine(l *config.Listener) map[string]string {
 	verdict := func(key string) string { return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%" }
 	method := "%REQ(:METHOD)" + maxLoggedText + "%"
 	if b.transcodes() {
@@ -157,7 +145,32 @@ func (b builder) logLine(l *config.Listener) *structpb.Struct {
 	if l.RateLimit == config.RateLimitFilter {
 		tellOfFilter(line)
 	}
-	return stringStruct(line)
+	if len(b.config.Limits) > 0 {
+		line["remaining"] = verdict("remaining")
+	}
+	if b.hasBreakers() {
+		line["breaker"] = verdict("breaker")
+	}
+	if b.judges() {
+		line["config"] = verdict("config")
+	}
+	return line
+}
+
+// hasBreakers tells whether some backend has a breaker.
+func (b builder) hasBreakers() bool {
+	for _, backend := range b.config.Backends {
+		if backend.Breaker != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// judges tells whether there is anything to judge by.
+func (b builder) judges() bool {
+	a := b.config.Auth
+	return len(b.config.Limits)+len(a.JWT)+len(a.APIKey)+len(a.Introspection)+len(a.ClientCertificate) > 0 || b.hasBreakers()
 }
 
 // loggedPath is the path that the client has asked for, without its query.

@@ -120,7 +120,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	}
 	b.addDark(&s)
 	for _, l := range c.Listeners {
-		refers := slices.Concat(b.tableOfListener(l), secretsOfListener(l), clustersOfListener(l), b.clusterOfSpans())
+		refers := slices.Concat(b.tableOfListener(l), secretsOfListener(l), clustersOfListener(l), b.clusterOfSpans(), b.clusterOfLogs())
 		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, refers...))
 		if l.HTTP3 {
 			s.put(resource.ListenerType, newResource(resource.ListenerType, quicName(l), b.quicListener(l), nil, refers...))

@@ -98,13 +98,13 @@ func (b builder) tracer(trusts bool) *tracev3.Tracing_Http {
 			CollectorCluster:         t.Zipkin.Backend,
 			CollectorEndpoint:        cmp.Or(t.Zipkin.Path, "/api/v2/spans"),
 			CollectorEndpointVersion: tracev3.ZipkinConfig_HTTP_JSON,
-			CollectorHostname:        b.hostOf(t.Zipkin),
+			CollectorHostname:        b.hostOf(t.Zipkin.Backend),
 			TraceId_128Bit:           true,
 			SharedSpanContext:        wrapperspb.Bool(false),
 			TraceContextOption:       tracev3.ZipkinConfig_USE_B3_WITH_W3C_PROPAGATION,
 		})
 	case t.Datadog != nil:
-		return tracer("datadog", &tracev3.DatadogConfig{CollectorCluster: t.Datadog.Backend, CollectorHostname: b.hostOf(t.Datadog), ServiceName: t.ServiceName()})
+		return tracer("datadog", &tracev3.DatadogConfig{CollectorCluster: t.Datadog.Backend, CollectorHostname: b.hostOf(t.Datadog.Backend), ServiceName: t.ServiceName()})
 	}
 	c := &tracev3.OpenTelemetryConfig{ServiceName: t.ServiceName()}
 	if trusts {
@@ -115,24 +115,29 @@ func (b builder) tracer(trusts bool) *tracev3.Tracing_Http {
 		c.GrpcService.Timeout = durationpb.New(sendSpans)
 		return tracer("opentelemetry", c)
 	}
-	c.HttpService = &corev3.HttpService{HttpUri: &corev3.HttpUri{
-		Uri:              "http://" + b.hostOf(t.OTLP) + cmp.Or(t.OTLP.Path, "/v1/traces"),
-		HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: t.OTLP.Backend},
-		Timeout:          durationpb.New(sendSpans),
-	}}
+	c.HttpService = b.otlpOver(t.OTLP.Backend, cmp.Or(t.OTLP.Path, "/v1/traces"))
 	return tracer("opentelemetry", c)
 }
 
-// hostOf is by which name the backend that takes spans is asked.
-func (b builder) hostOf(s *config.SpanSink) string {
-	backend := b.config.Backends[s.Backend]
+// otlpOver is a backend that takes OTLP by HTTP.
+func (b builder) otlpOver(backend, path string) *corev3.HttpService {
+	return &corev3.HttpService{HttpUri: &corev3.HttpUri{
+		Uri:              "http://" + b.hostOf(backend) + path,
+		HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: backend},
+		Timeout:          durationpb.New(sendSpans),
+	}}
+}
+
+// hostOf is by which name a backend that takes spans or logs is asked.
+func (b builder) hostOf(name string) string {
+	backend := b.config.Backends[name]
 	if backend.TLS != nil && backend.TLS.ServerName != "" {
 		return backend.TLS.ServerName
 	}
 	if len(backend.Endpoints) > 0 {
 		return backend.Endpoints[0].Address
 	}
-	return s.Backend
+	return name
 }
 
 // clusterOfSpans is where spans are sent: without it a listener is refused.

@@ -236,6 +236,7 @@ func (svc *service) newGRPC() *door.Server {
 		TokenRevoked:  tokenRevoked(svc.revoked, svc.settings.keys.RevocationsRequired),
 		ClientIPKey:   ratelimit.ClientIPKey,
 		Trace:         svc.tracer.Join,
+		Version:       svc.configVersion,
 		Clock:         time.Now,
 		Log:           svc.logs.Of("authz"),
 		Registerer:    svc.registry,
@@ -257,6 +258,14 @@ func (svc *service) newGRPC() *door.Server {
 	ends.Register(server)
 	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })
 	return server
+}
+
+// configVersion is that of what is served; empty before there is anything.
+func (svc *service) configVersion() string {
+	if p := svc.plan.Load(); p != nil {
+		return p.Version
+	}
+	return ""
 }
 
 // newACME has the certificates that are obtained, once an Envoy can answer for them.
