@@ -27,6 +27,9 @@ listeners:
 backends:
   app: {endpoints: ["{{.app}}"]}
   gone: {endpoints: ["{{.gone}}"]}
+  collector: {endpoints: ["{{.collector}}"], protocol: grpc}
+tracing: {otlp: {backend: collector}, percent: 100}
+accessLog: {otlp: {backend: collector}}
 auth:
 ` + jwtMain + `      forward: {sub: X-User-ID}
     shared: {issuer: shared, audiences: [api], algorithms: [HS256], secretEnv: TOKEN_SECRET, previousSecretEnv: OLD_TOKEN_SECRET}
@@ -66,9 +69,9 @@ func TestCanariesAreNowhere(t *testing.T) {
 	}))
 	defer opaque.Close()
 	redis, p, app := testenv.StartRedis(t), idp(t), backend(t, "app")
-	temporary := testenv.ShortDir(t)
+	temporary, collector := testenv.ShortDir(t), testenv.StartCollector(t)
 	g := start(t, setup{config: manySecrets, values: map[string]string{
-		"issuer": p.Issuer(), "opaque": opaque.URL, "app": app.Addr(), "gone": testenv.Addr(t),
+		"issuer": p.Issuer(), "opaque": opaque.URL, "app": app.Addr(), "gone": testenv.Addr(t), "collector": collector.GRPC,
 	}, env: []string{
 		"TMPDIR=" + temporary, "GATEWRIGHT_LOG_LEVEL=debug", "GATEWRIGHT_REDIS_URL=" + redis.URL(),
 		"GATEWRIGHT_ADMIN_TOKEN=" + canary("admin token"), "INTROSPECT_SECRET=" + canary("client secret"),
@@ -134,6 +137,10 @@ func TestCanariesAreNowhere(t *testing.T) {
 	places := g.everythingWritten(temporary, redis, canaries["admin token"])
 	g.stop()
 	places["the access log"], places["standard error"] = g.stdout.String(), g.stderr.String()
+	places["spans and records of the log"] = collector.Text()
+	if len(collector.Spans(t, "")) < 100 || len(collector.Records(t)) < 100 {
+		t.Errorf("the collector has %d spans and %d records", len(collector.Spans(t, "")), len(collector.Records(t)))
+	}
 	for place, text := range places {
 		for what, secret := range canaries {
 			for _, spelling := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
