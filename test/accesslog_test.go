@@ -177,3 +177,32 @@ func TestAccessLogByOTLP(t *testing.T) {
 		})
 	}
 }
+
+// TestAccessLogThatNobodyReads: whoever reads standard output stands still, and is gone
+// then; requests go on.
+func TestAccessLogThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	g := prepared(t, setup{config: hello})
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	g.cmd, g.exited = g.command("run"), make(chan struct{})
+	g.cmd.Stdout, g.cmd.Stderr = write, g.stderr
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	go func() {
+		g.exitErr = g.cmd.Wait()
+		close(g.exited)
+	}()
+	t.Cleanup(g.kill)
+	g.waitReady()
+	const lines = 1000 // of some 600 bytes: several times what a pipe holds
+	hammer(t, lines, func() (reply, error) { return try("GET", g.url("public", "/hello")) })
+	read.Close()
+	hammer(t, lines, func() (reply, error) { return try("GET", g.url("public", "/hello")) })
+	g.stop()
+}
