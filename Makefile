@@ -30,7 +30,11 @@ race: envoy redis postgres nginx ## The tests of all packages but the end-to-end
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test$$)
 
 .PHONY: check
-check: fmt-check vet lint vuln test ## All that CI does
+check: fmt-check vet lint vuln test manifests ## All that CI does
+
+.PHONY: manifests
+manifests: ## Render what is deployed to Kubernetes, and judge it by Kubernetes' types
+	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: fmt
 fmt: ## Format the code
