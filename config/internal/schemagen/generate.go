@@ -15,10 +15,22 @@ import (
 // schemaID names the schema; it need not be there to be fetched.
 const schemaID = "https://github.com/gatewright/gatewright/config/schema.json"
 
-// Generate is the JSON Schema of the config language: its shape from the Go
-// types, its descriptions from the comments in the model's files, a pattern of
-// filepath.Glob.
+// Generate is the JSON Schema of the config language, as a file.
 func Generate(modelFiles string) ([]byte, error) {
+	schema, err := Schema(modelFiles)
+	if err != nil {
+		return nil, err
+	}
+	out, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing schema: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
+// Schema is the schema of the config language: its shape from the Go types, its
+// descriptions from the comments in the model's files, a pattern of filepath.Glob.
+func Schema(modelFiles string) (*jsonschema.Schema, error) {
 	r := &jsonschema.Reflector{
 		FieldNameTag:               "yaml",
 		RequiredFromJSONSchemaTags: true, // none has any: see tagged
@@ -51,12 +63,7 @@ func Generate(modelFiles string) ([]byte, error) {
 	trueOrRedirect(schema.Definitions)
 	pathOrGRPC(schema.Definitions)
 	publicOrRequirements(schema.Definitions)
-
-	out, err := json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("writing schema: %w", err)
-	}
-	return append(out, '\n'), nil
+	return schema, nil
 }
 
 // forAuthors turns what Go says of zero values into what the author of a file

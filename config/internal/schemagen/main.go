@@ -1,5 +1,5 @@
 // Command schemagen writes the JSON Schema of the config language to
-// config/schema.json. It runs in its own folder, by go generate ./config.
+// config/schema.json, and the page on each of its fields to docs/reference.md. It runs in its own folder, by go generate ./config.
 package main
 
 import (
@@ -7,11 +7,12 @@ import (
 	"os"
 )
 
-// The model, whose comments become descriptions, and the schema, as seen from
+// The model, whose comments become descriptions, and what is made of it, as seen from
 // this folder.
 const (
-	modelFiles = "../../model*.go"
-	schemaFile = "../../schema.json"
+	modelFiles    = "../../model*.go"
+	schemaFile    = "../../schema.json"
+	referenceFile = "../../../docs/reference.md"
 )
 
 func main() {
@@ -26,5 +27,12 @@ func write() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(schemaFile, schema, 0o644)
+	if err := os.WriteFile(schemaFile, schema, 0o644); err != nil {
+		return err
+	}
+	model, err := Schema(modelFiles)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(referenceFile, Reference(model), 0o644)
 }

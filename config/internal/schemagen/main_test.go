@@ -22,6 +22,30 @@ func TestSchemaIsCurrent(t *testing.T) {
 	}
 }
 
+// TestReferenceIsCurrent: the page has every field of every type, as the model has it.
+func TestReferenceIsCurrent(t *testing.T) {
+	schema, err := Schema(modelFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Reference(schema)
+	got, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("docs/reference.md is not current: run go generate ./config")
+	}
+	for name := range schema.Definitions {
+		if !bytes.Contains(want, []byte("\n## "+name+"\n")) {
+			t.Errorf("nothing leads to %s", name)
+		}
+	}
+	if n := bytes.Count(want, []byte("\n| `")); n < 300 {
+		t.Errorf("it tells of %d fields: was the model read?", n)
+	}
+}
+
 // TestSchemaSaysWhatEditorsShow: each field has a description, where the model
 // has a comment, and what is not built says so.
 func TestSchemaSaysWhatEditorsShow(t *testing.T) {
