@@ -43,14 +43,22 @@ http {
 }
 `
 
-// StartNginx starts one, and returns when it answers. Without an nginx the test
-// is skipped, or fails, as Envoy says.
-func StartNginx(t testing.TB) *Nginx {
+// NginxProgram is the path of nginx. Without one the test is skipped, or fails, as
+// Envoy says.
+func NginxProgram(t testing.TB) string {
 	t.Helper()
 	program, err := nginxProgram()
 	if err != nil {
 		missing(t, "no nginx found: apt-get install nginx-light, or run `make test`")
 	}
+	return program
+}
+
+// StartNginx starts one, and returns when it answers. Without an nginx the test
+// is skipped, or fails, as Envoy says.
+func StartNginx(t testing.TB) *Nginx {
+	t.Helper()
+	program := NginxProgram(t)
 	dir := t.TempDir()
 	n := &Nginx{Addr: Addr(t), log: filepath.Join(dir, "access.log")}
 	file := filepath.Join(dir, "nginx.conf")
