@@ -25,7 +25,7 @@ import (
 var factors = [...]float64{1.5, 2.5, 6, 20}
 
 // atStart is the share of the money that is bet at the start of a step.
-const atStart = 0.6
+const atStart = 0.8
 
 // most bounds the money, far above all that decides, so that no number overflows.
 const most = 1e15
@@ -59,22 +59,38 @@ func (e *Evidence) againstBound(hits, n uint64, bound, money float64) {
 	}
 }
 
-// againstStable bets that the canary's requests are hit more than tolerated times
-// as often as those of the stable side. Of each hit it asks only whose it was: were
-// both alike, it would be the canary's as often as requests are. So whatever hits
-// both sides (a database that both need) says nothing, and weights may move.
+// againstStable bets that the canary's requests are hit more often than those of the
+// stable side, by more than tolerated times; it bets against anybody who says that they
+// are hit at most borne times as often, which is between 1 and tolerated. Of each hit it
+// asks only whose it was: were both alike, it would be the canary's as often as requests
+// are. So whatever hits both sides (a database that both need) says nothing, and weights
+// may move.
 //
 // Where hits are not rare, the requests of an interval are drawn without replacement;
 // that spreads less than what is reckoned with here, so the score errs to the side of
 // the canary (Hoeffding 1963, theorem 4).
-func (e *Evidence) againstStable(canaryHits, canary, stableHits, stable uint64, tolerated, money float64) {
+func (e *Evidence) againstStable(canaryHits, canary, stableHits, stable uint64, borne, tolerated, money float64) {
 	q := share(canary, canary+stable)
 	hits := float64(canaryHits + stableHits)
 	for i, factor := range factors {
 		worse := tolerated * factor
-		won := float64(canaryHits)*math.Log(factor) + hits*math.Log((1+(tolerated-1)*q)/(1+(worse-1)*q))
+		won := float64(canaryHits)*math.Log(worse/borne) + hits*math.Log((1+(borne-1)*q)/(1+(worse-1)*q))
 		e.bet(i, money, won)
 	}
+}
+
+// Comparison is what was bet on the canary's being worse than the stable side.
+type Comparison struct {
+	// AtAll is against one that is as good, and Beyond against one that is worse by as
+	// much as is tolerated.
+	AtAll  Evidence `json:"atAll"`
+	Beyond Evidence `json:"beyond"`
+}
+
+// add takes in the hits among both sides' requests.
+func (c *Comparison) add(canaryHits, canary, stableHits, stable uint64, tolerated, money float64) {
+	c.AtAll.againstStable(canaryHits, canary, stableHits, stable, 1, tolerated, money)
+	c.Beyond.againstStable(canaryHits, canary, stableHits, stable, tolerated, tolerated, money)
 }
 
 // moneyBetween is the share of the money that is bet between two moments of a step:

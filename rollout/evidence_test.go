@@ -31,13 +31,14 @@ func TestABetIsFair(t *testing.T) {
 		canary, stable := n, uint64(rapid.IntRange(0, 60).Draw(t, "stable"))
 		hits := uint64(rapid.IntRange(0, int(canary+stable)).Draw(t, "hits"))
 		tolerated := rapid.Float64Range(1, 3).Draw(t, "tolerated")
+		borne := rapid.Float64Range(1, tolerated).Draw(t, "borne")
 		mean = 0
 		for of := range min(canary, hits) + 1 {
 			if hits-of > stable {
 				continue
 			}
 			var e Evidence
-			e.againstStable(of, canary, hits-of, stable, tolerated, 1)
+			e.againstStable(of, canary, hits-of, stable, borne, tolerated, 1)
 			mean += math.Exp(choose(canary, of)+choose(stable, hits-of)-choose(canary+stable, hits)) * e.Score()
 		}
 		if mean > 1+1e-9 {
@@ -101,11 +102,11 @@ func TestEvidence(t *testing.T) {
 	} {
 		var bound, two Evidence
 		bound.againstBound(c.canaryHits, c.canary, 0.02, 1)
-		two.againstStable(c.canaryHits, c.canary, c.stableHits, c.stable, DefaultErrorTolerance, 1)
+		two.againstStable(c.canaryHits, c.canary, c.stableHits, c.stable, 1, DefaultErrorTolerance, 1)
 		if got := bound.Score() >= 1/boundAlarms; got != c.overBound {
 			t.Errorf("%s: over the bound is %t (%g)", c.what, got, bound.Score())
 		}
-		if got := two.Score() >= 2*4/falseAlarms; got != c.moreThanTheOther {
+		if got := two.Score() >= 2*2/falseAlarms; got != c.moreThanTheOther {
 			t.Errorf("%s: more than the other is %t (%g)", c.what, got, two.Score())
 		}
 	}

@@ -7,12 +7,12 @@ import (
 
 const (
 	// falseAlarms is how many rollouts of a canary that is as good as the stable
-	// side may be taken back by the comparison with it: one in 100 at most, over all
+	// side may be taken back by the comparison with it: one in 200 at most, over all
 	// steps and however often it is looked at.
-	falseAlarms = 0.01
+	falseAlarms = 0.005
 	// boundAlarms is the same of one step of a canary whose error rate, or share of
-	// slow requests, is exactly the bound. Of one that is well below it there are
-	// far fewer.
+	// slow requests, is exactly the bound, or as many times that of the stable side as is
+	// tolerated. Of one that is well below it there are far fewer.
 	boundAlarms = 0.05
 	// doubt is the score at which a canary is not taken back yet, and not taken on.
 	doubt = 50
@@ -49,18 +49,21 @@ func judge(s State) verdict {
 		note(s.OverP99.Score(), 1/boundAlarms, share(c.Slow, c.Requests) > 1-p99,
 			fmt.Sprintf("%d of its %d requests (%s) took longer than %s, and at most 1 %% may", c.Slow, c.Requests, percent(share(c.Slow, c.Requests)), spec.P99))
 	}
-	limit := 2 * float64(len(spec.Steps)) / falseAlarms
-	compare := func(score float64, worse bool, why string) {
-		// Being worse by a little is no doubt: equal sides are, half of the time.
-		if score >= doubt {
-			note(score, limit, worse, why)
+	compare := func(found *Comparison, worse bool, why string) {
+		atAll, beyond := found.AtAll.Score(), found.Beyond.Score()
+		switch {
+		case !worse:
+		case atAll >= s.alarmScore() && beyond >= 1/boundAlarms:
+			fails = append(fails, why+"; "+chance(atAll))
+		case beyond >= doubt: // being worse by a little is no doubt: equal sides are, half of the time
+			doubts = append(doubts, why)
 		}
 	}
 	c, o := &s.Seen.Canary, &s.Seen.Stable
-	compare(s.MoreErrors.Score(), c.ErrorRate() > o.ErrorRate(),
+	compare(&s.Errors, c.ErrorRate() > o.ErrorRate(),
 		fmt.Sprintf("%s, while %s", failed("it", c), failed("the stable side", o)))
 	t := s.Tail
-	compare(s.Slower.Score(), share(t.Canary, t.CanaryOf) > 1-p99,
+	compare(&s.Slowness, share(t.Canary, t.CanaryOf) > 1-p99,
 		fmt.Sprintf("%d of its %d requests (%s) took longer than %s, %g times the p99 of the stable side, and %d of %d (%s) of the stable side's did",
 			t.Canary, t.CanaryOf, percent(share(t.Canary, t.CanaryOf)), round(t.Over), spec.LatencyTolerance, t.Stable, t.StableOf, percent(share(t.Stable, t.StableOf))))
 	switch {
@@ -71,6 +74,21 @@ func judge(s State) verdict {
 		return verdict{fails: strings.Join(fails, "; ")}
 	}
 	return verdict{doubts: strings.Join(doubts, "; ")}
+}
+
+// alarmScore is the score from which on a canary is worse than the stable side beyond
+// doubt. Half of the false alarms are left to the first step, where there are the
+// fewest requests to judge by, and the rest to the others; of each, half is of errors
+// and half of latencies.
+func (s State) alarmScore() float64 {
+	alarms := falseAlarms
+	if n := float64(len(s.Spec.Steps)); n > 1 {
+		alarms /= 2
+		if s.Step > 0 {
+			alarms /= n - 1
+		}
+	}
+	return 2 / alarms
 }
 
 // waits is what a running rollout waits for, or "": it is time to go on.

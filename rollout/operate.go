@@ -148,7 +148,7 @@ func (s State) status() Status {
 		InStep: s.Elapsed.Seconds(), Every: s.Spec.Every.Seconds(),
 		Why: s.last().Why, Waits: s.Waits, Canary: s.Seen.Canary.status(), Stable: s.Seen.Stable.status(),
 		Scores: map[string]float64{
-			"errorRate": s.OverErrorRate.Score(), "p99": s.OverP99.Score(), "moreErrors": s.MoreErrors.Score(), "slower": s.Slower.Score(),
+			"errorRate": s.OverErrorRate.Score(), "p99": s.OverP99.Score(), "moreErrors": s.Errors.AtAll.Score(), "slower": s.Slowness.AtAll.Score(),
 		},
 		Decisions: s.History,
 	}

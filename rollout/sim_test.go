@@ -79,12 +79,17 @@ func demo() Spec {
 }
 
 // TestWrongDecisions counts wrong decisions over many simulated rollouts, and holds
-// them to what is promised. ROLLOUT_RUNS sets how many of each.
+// them to what is promised. ROLLOUT_RUNS sets how many of each, ROLLOUT_SEED which chances
+// they are given: the constants were chosen on those of the seed 1.
 func TestWrongDecisions(t *testing.T) {
 	t.Parallel()
 	runs := 60
 	if n, err := strconv.Atoi(os.Getenv("ROLLOUT_RUNS")); err == nil {
 		runs = n
+	}
+	seed := uint64(1)
+	if n, err := strconv.ParseUint(os.Getenv("ROLLOUT_SEED"), 10, 64); err == nil {
+		seed = n
 	}
 	good := side{errors: 0.001, median: 30 * time.Millisecond, sigma: 0.5}
 	with := func(s side, change func(*side)) side { change(&s); return s }
@@ -107,15 +112,15 @@ func TestWrongDecisions(t *testing.T) {
 		{"equal, 10 % errors, no bound", compared, world{200, with(good, func(s *side) { s.errors = 0.1 }), with(good, func(s *side) { s.errors = 0.1 })}, Done, falseAlarms, 150 * time.Second},
 		{"equal, 20 minutes", long, world{100, good, good}, Done, falseAlarms, 21 * time.Minute},
 		{"equal, heavy tails", compared, world{200, with(good, func(s *side) { s.sigma = 2 }), with(good, func(s *side) { s.sigma = 2 })}, Done, falseAlarms, 150 * time.Second},
-		{"5 % errors", demo, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.005, 30 * time.Second},
+		{"5 % errors", demo, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.002, 30 * time.Second},
 		{"5 % errors, no bound", compared, world{200, good, with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.005, 28 * time.Second},
-		{"5 % errors, of the stable side 1 %", compared, world{200, with(good, func(s *side) { s.errors = 0.01 }), with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.01, 60 * time.Second},
-		{"twice as slow", compared, world{200, good, with(good, func(s *side) { s.median *= 2 })}, Aborted, 0.01, 60 * time.Second},
+		{"5 % errors, of the stable side 1 %", compared, world{200, with(good, func(s *side) { s.errors = 0.01 }), with(good, func(s *side) { s.errors = 0.05 })}, Aborted, 0.002, 60 * time.Second},
+		{"twice as slow", compared, world{200, good, with(good, func(s *side) { s.median *= 2 })}, Aborted, 0.002, 60 * time.Second},
 		{"p99 of 900 ms", demo, world{200, with(good, func(s *side) { s.median = 280 * time.Millisecond }), with(good, func(s *side) { s.median = 280 * time.Millisecond })}, Aborted, 0.01, 600 * time.Second},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(1, 2))
+			r := rand.New(rand.NewPCG(seed, 2))
 			wrong, sum, slowest := 0, time.Duration(0), time.Duration(0)
 			example := ""
 			for range runs {

@@ -45,10 +45,10 @@ type State struct {
 	// those before.
 	Base Histogram `json:"base"`
 	// What was bet against the canary in the step.
-	OverErrorRate Evidence `json:"overErrorRate"`
-	OverP99       Evidence `json:"overP99"`
-	MoreErrors    Evidence `json:"moreErrors"`
-	Slower        Evidence `json:"slower"`
+	OverErrorRate Evidence   `json:"overErrorRate"`
+	OverP99       Evidence   `json:"overP99"`
+	Errors        Comparison `json:"errors"`
+	Slowness      Comparison `json:"slowness"`
 
 	// Waits is what a running rollout waits for, in words.
 	Waits string `json:"waits,omitempty"`
@@ -118,7 +118,7 @@ func (s State) moved(kind Kind, at time.Time, to int, why string) State {
 func (s State) atStep(step int) State {
 	s.Step, s.Elapsed, s.Watched, s.Waits = step, 0, 0, ""
 	s.Seen, s.Tail = Sides{}, Tail{}
-	s.OverErrorRate, s.OverP99, s.MoreErrors, s.Slower = Evidence{}, Evidence{}, Evidence{}, Evidence{}
+	s.OverErrorRate, s.OverP99, s.Errors, s.Slowness = Evidence{}, Evidence{}, Comparison{}, Comparison{}
 	s.Base.halve()
 	return s
 }

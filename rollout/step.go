@@ -44,7 +44,7 @@ func (s State) watch(passed time.Duration, seen Sides) State {
 	if spec.P99 > 0 {
 		s.OverP99.againstBound(c.Slow, c.Requests, 1-p99, money)
 	}
-	s.MoreErrors.againstStable(c.Failed, c.Requests, o.Failed, o.Requests, spec.ErrorTolerance, money)
+	s.Errors.add(c.Failed, c.Requests, o.Failed, o.Requests, spec.ErrorTolerance, money)
 	return s.watchTail(&seen, money)
 }
 
@@ -72,14 +72,14 @@ func (s State) watchTail(seen *Sides, money float64) State {
 		typical := s.Base.Quantile(p99)
 		over := bucketOf(max(time.Duration(float64(typical)*s.Spec.LatencyTolerance), typical+leastSlower))
 		cn, on, cOver, oOver := c.Count(), o.Count(), c.above(over), o.above(over)
-		s.Slower.againstStable(cOver, cn, oOver, on, tailTolerance, money)
+		s.Slowness.add(cOver, cn, oOver, on, tailTolerance, money)
 		s.Tail.Over = bounds[over]
 		s.Tail.Canary += cOver
 		s.Tail.CanaryOf += cn
 		s.Tail.Stable += oOver
 		s.Tail.StableOf += on
 	} else {
-		s.Slower.againstStable(0, 0, 0, 0, tailTolerance, money)
+		s.Slowness.add(0, 0, 0, 0, tailTolerance, money)
 	}
 	s.Base.add(o)
 	return s

@@ -378,7 +378,7 @@ func checkState(t *rapid.T, spec Spec, s State) {
 	if !s.Spec.equal(spec) {
 		t.Fatal("it is of other terms than the config's")
 	}
-	for _, e := range []Evidence{s.OverErrorRate, s.OverP99, s.MoreErrors, s.Slower} {
+	for _, e := range []Evidence{s.OverErrorRate, s.OverP99, s.Errors.AtAll, s.Errors.Beyond, s.Slowness.AtAll, s.Slowness.Beyond} {
 		if v := e.Score(); v < 0 || v > most || v != v {
 			t.Fatalf("a score of %g", v)
 		}
