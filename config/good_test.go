@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatewright/gatewright/internal/jsontemplate"
 	"github.com/gatewright/gatewright/internal/transcoding"
 )
 
@@ -282,7 +283,14 @@ func TestDecodeEveryField(t *testing.T) {
 				Compress: &Compress{
 					Algorithms: []CompressionAlgorithm{Brotli, Zstd}, ContentTypes: []string{"application/json", "text/html"}, MinBytes: 1024, Level: Small,
 				},
-				Decompress: []Direction{OfRequest, OfResponse}, MaxBodyBytes: 1 << 20,
+				Decompress: []Direction{OfRequest}, MaxBodyBytes: 1 << 20,
+				Body: &Body{
+					Request: &RequestBody{Template: `{"id": "${body.id}", "by": "${request.path}"}`, MaxBytes: 1024, Reads: jsontemplate.Reads{Request: true}},
+					Response: &ResponseBody{
+						Template: "${without(body, ['secret'])}", Status: []BodyStatus{{200, 200}, {400, 499}}, MaxBytes: 1 << 20,
+					},
+					OnFailure: BodyPass,
+				},
 			},
 			{
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},

@@ -79,6 +79,8 @@ type Route struct {
 	// answered with 413. Of a stream all messages together count. 0 is no bound of
 	// the route's own.
 	MaxBodyBytes int64 `yaml:"maxBodyBytes"`
+	// Body rewrites bodies of JSON by templates. Nil leaves them as they are.
+	Body *Body `yaml:"body"`
 	// Redirect answers with another place.
 	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.

@@ -80,6 +80,7 @@ func (c *checker) target(at *place, r *Route) {
 		c.must(len(r.Mirrors) == 0, at.key("mirrors"), rule)
 		c.must(len(r.Decompress) == 0, at.key("decompress"), rule)
 		c.must(r.MaxBodyBytes == 0, at.key("maxBodyBytes"), rule)
+		c.must(r.Body == nil, at.key("body"), rule)
 		return
 	}
 	c.destinations(at.key("to"), r)
@@ -118,6 +119,9 @@ func (c *checker) target(at *place, r *Route) {
 		c.grpcTranscode(at.key("grpcTranscode"), r)
 	}
 	c.mirrors(at, r)
+	if r.Body != nil {
+		c.body(at.key("body"), r)
+	}
 }
 
 // places is how many places a route goes to.

@@ -150,6 +150,7 @@ func (r *Route) Told() []string {
 			}
 		}
 	}
+	names = append(names, r.Body.told()...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -12,7 +12,7 @@ const module = "github.com/gatewright/gatewright/"
 // mayImport says which packages of ours each one may import; all of the
 // repository is here. Arrows go one way, and siblings do not know each other.
 var mayImport = map[string][]string{
-	"config":                    {"internal/openapi", "internal/pki", "internal/rule", "internal/transcoding"},
+	"config":                    {"internal/jsontemplate", "internal/openapi", "internal/pki", "internal/rule", "internal/transcoding"},
 	"config/internal/schemagen": {"config"},
 	"routing":                   {"config"},
 	"authz":                     {"config", "internal/inline", "internal/openapi", "internal/pki", "internal/rule", "internal/span", "internal/split", "internal/wholefile", "internal/wire"},
@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"ratelimit":                 {"config", "internal/inline", "internal/limitfiles", "internal/redisclient", "internal/span", "internal/wire"},
 	"breakerpolicy":             {"config", "internal/outcome", "internal/redisclient"},
 	"rollout":                   {"config", "internal/outcome", "internal/redisclient", "internal/wholefile"},
-	"xds":                       {"config", "internal/split"},
+	"xds":                       {"config", "internal/bodies", "internal/split"},
 	"envoy":                     {},
 	"console":                   {"breakerpolicy", "config", "keys", "rollout"},
 	"internal/door":             {"internal/unary"},
@@ -29,12 +29,14 @@ var mayImport = map[string][]string{
 	"internal/health":           {},
 	"internal/importer":         {"config", "internal/openapi"},
 	"internal/inline":           {},
+	"internal/jsontemplate":     {},
 	"internal/limitfiles":       {"config"},
 	"internal/openapi":          {},
 	"internal/outcome":          {"internal/wire"},
 	"internal/diff":             {"config", "authz", "internal/openapi", "internal/transcoding", "routing"},
 	"internal/explain":          {"config", "authz", "internal/split", "routing", "xds"},
 	"internal/acme":             {"config", "internal/pki", "internal/wholefile"},
+	"internal/bodies":           {"internal/jsontemplate"},
 	"internal/certs":            {"config", "internal/pki"},
 	"internal/pki":              {},
 	"internal/redisclient":      {},
@@ -57,7 +59,7 @@ var mayImport = map[string][]string{
 	"deploy/compose/firststart": {"internal/health"},
 	"cmd/gatewright": {
 		"config", "authz", "breakerpolicy", "keys", "ratelimit", "rollout", "routing", "store", "xds", "envoy", "console",
-		"internal/acme", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/health", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
+		"internal/acme", "internal/bodies", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/health", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

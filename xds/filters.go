@@ -7,7 +7,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
-	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
@@ -106,9 +105,7 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
 	chain = append(chain, b.adaptiveFilters()...)
-	if b.hasRouteFilters() {
-		chain = append(chain, httpFilter(routeFilters, &compositev3.Composite{}))
-	}
+	chain = append(chain, b.routeFilterHolders()...)
 	chain = append(chain, b.transcoders()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
 }

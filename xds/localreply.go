@@ -50,7 +50,7 @@ func (p problem) json() string {
 func (b builder) localReplies(l *config.Listener) *hcmv3.LocalReplyConfig {
 	overloaded := problem{title: "Service Unavailable", reason: "backend-overloaded",
 		detail: "the backend has as many requests as it may have"}
-	mappers := slices.Concat(b.transcodingReplies(), []*hcmv3.ResponseMapper{refusedConnect()}, ofRequests(l))
+	mappers := slices.Concat(b.transcodingReplies(), b.rewritingReplies(), []*hcmv3.ResponseMapper{refusedConnect()}, ofRequests(l))
 	mappers = append(mappers,
 		replyFor(judgeSilent(), problem{title: "Service Unavailable", reason: "authz-unavailable",
 			detail: "the gateway could not judge this request"}),

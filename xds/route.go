@@ -49,7 +49,9 @@ func (b builder) baseRoute(r *config.Route, d Decision) *routev3.Route {
 		RequestHeadersToRemove:  removed(r.Request),
 		ResponseHeadersToAdd:    putHeaders(r.Response),
 		ResponseHeadersToRemove: removed(r.Response),
+		RequestBodyBufferLimit:  bodyBuffer(r),
 	}
+	base.RequestHeadersToRemove = append(base.RequestHeadersToRemove, unrewritable(r)...)
 	if b.mayReroute(r, d) {
 		base.RequestHeadersToRemove = append(base.RequestHeadersToRemove, config.RerouteHeader)
 	}

@@ -1,11 +1,10 @@
 package xds
 
 import (
-	"slices"
-
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -26,31 +25,64 @@ import (
 // routeFilters is that filter. It runs what the route has when the request comes to
 // it, and not when the chain is made: in the form Scoped some requests have no route
 // by then.
-const routeFilters = "gatewright.route_filters"
+//
+// Where a route has bodies rewritten, the filter that does it has one of its own, and
+// what stands behind it another: a filter that waits for somebody, as that does, goes on
+// with the filter of the listener that comes next, and not with its neighbour.
+const (
+	routeFilters = "gatewright.route_filters"
+	bodyFilters  = "gatewright.body_filters"
+	innerFilters = "gatewright.inner_filters"
+)
 
-// hasRouteFilters tells whether some route has filters of its own.
-func (b builder) hasRouteFilters() bool {
-	return slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return len(b.filtersOf(r)) > 0 })
+// ownFilters are a route's own, by the filter of the listener that they stand in, each
+// in the order in which a request meets them; an answer meets them from the last to the
+// first. So an answer is decompressed, and compressed at the very end; and a body is
+// measured as it comes and once more as it is unpacked.
+type ownFilters struct {
+	outer, bodies, inner []*corev3.TypedExtensionConfig
 }
 
-// filtersOf are a route's own filters, in the order in which a request meets them;
-// an answer meets them from the last to the first. So an answer is decompressed,
-// and compressed at the very end; and a body is measured as it comes and once more as
-// it is unpacked.
-func (b builder) filtersOf(r *config.Route) []*corev3.TypedExtensionConfig {
-	var chain []*corev3.TypedExtensionConfig
-	chain = append(chain, compressors(r)...)
-	chain = append(chain, bodyLimit(r)...)
+// ownFilters are those of a route.
+func (b builder) ownFilters(r *config.Route) (o ownFilters) {
+	o.outer = append(o.outer, compressors(r)...)
+	o.outer = append(o.outer, bodyLimit(r)...)
 	if r.Decompresses(config.OfRequest) {
-		chain = append(chain, requestDecompressors()...)
-		chain = append(chain, bodyLimit(r)...)
+		o.outer = append(o.outer, requestDecompressors()...)
+		o.outer = append(o.outer, bodyLimit(r)...)
 	}
+	o.outer = append(o.outer, templateLimit(r)...)
+	// Behind what unpacks requests. Headers that the route changes it sees as they were.
+	o.bodies = rewriting(r)
 	if r.Decompresses(config.OfResponse) {
-		chain = append(chain, responseDecompressors()...)
+		o.inner = append(o.inner, responseDecompressors()...)
 	}
-	chain = append(chain, edits(r)...)
-	chain = append(chain, b.callerHash(r)...)
-	return named(chain)
+	o.inner = append(o.inner, edits(r)...)
+	o.inner = append(o.inner, b.callerHash(r)...)
+	if len(o.bodies) == 0 {
+		o.outer, o.inner = append(o.outer, o.inner...), nil
+	}
+	return o
+}
+
+// routeFilterHolders are the filters of a listener in which some route has some.
+func (b builder) routeFilterHolders() []*hcmv3.HttpFilter {
+	outer, bodies := false, false
+	for _, r := range b.config.Routes {
+		own := b.ownFilters(r)
+		outer, bodies = outer || len(own.outer) > 0, bodies || len(own.bodies) > 0
+		if outer && bodies {
+			break
+		}
+	}
+	var out []*hcmv3.HttpFilter
+	if outer {
+		out = append(out, httpFilter(routeFilters, &compositev3.Composite{}))
+	}
+	if bodies { // one without the other would be another listener for each
+		out = append(out, httpFilter(bodyFilters, &compositev3.Composite{}), httpFilter(innerFilters, &compositev3.Composite{}))
+	}
+	return out
 }
 
 // named gives each filter of a chain a name of its own, by which it is counted.
@@ -68,8 +100,12 @@ func named(chain []*corev3.TypedExtensionConfig) []*corev3.TypedExtensionConfig 
 // withOwnFilters adds a route's own filters to its settings, where it has some. The
 // filter asks a matcher which ones, and this one has but one answer.
 func (b builder) withOwnFilters(settings map[string]*anypb.Any, r *config.Route) {
-	if chain := b.filtersOf(r); len(chain) > 0 {
-		settings[routeFilters] = running(chain)
+	own := b.ownFilters(r)
+	for name, chain := range map[string][]*corev3.TypedExtensionConfig{routeFilters: own.outer, bodyFilters: own.bodies, innerFilters: own.inner} {
+		if len(chain) == 0 {
+			continue
+		}
+		settings[name] = running(named(chain))
 	}
 }
 

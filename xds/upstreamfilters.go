@@ -30,7 +30,9 @@ const upstreamCodec = "envoy.filters.http.upstream_codec"
 // boundedTwice tells whether the backends of a route have its bound, too. What they get
 // of a route that makes other bodies of its clients' may be longer than those were; on
 // old connections nothing makes them, and such a route does not work there.
-func boundedTwice(r *config.Route) bool { return r.MaxBodyBytes > 0 && r.GRPCTranscode == nil }
+func boundedTwice(r *config.Route) bool {
+	return r.MaxBodyBytes > 0 && r.GRPCTranscode == nil && !r.RewritesRequests()
+}
 
 // boundedBackends are the names of the backends that have the bounds of some route.
 func boundedBackends(c *config.Config) map[string]bool {

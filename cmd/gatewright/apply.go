@@ -277,4 +277,5 @@ func (svc *service) forget(dropped []oldPlan) {
 		}
 	}
 	svc.outcomes.Forget(routes, backends)
+	svc.bodies.Forget(routes)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/acme"
+	"github.com/gatewright/gatewright/internal/bodies"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/discovery"
 	"github.com/gatewright/gatewright/internal/door"
@@ -68,6 +70,7 @@ type service struct {
 	router        router
 	outcomes      *outcome.Metrics
 	tracer        *tracing.Tracer
+	bodies        *bodies.Server
 	certs         *certs.Store
 	discovered    *discovery.Store
 	files         *namedFiles
@@ -254,6 +257,10 @@ func (svc *service) newGRPC() *door.Server {
 	}
 	rlsv3.RegisterRateLimitServiceServer(server, limits)
 	server.Handle(rlsv3.RateLimitService_ShouldRateLimit_FullMethodName, limits.Answer)
+	svc.bodies = bodies.NewServer(bodies.Options{
+		KnownRoute: svc.judging.HasRoute, Processors: runtime.GOMAXPROCS(0), Log: svc.logs.Of("bodies"), Registerer: svc.registry,
+	})
+	svc.bodies.Register(server)
 	ends := outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe))
 	ends.Register(server)
 	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })

@@ -16,6 +16,12 @@ func bodies(r *config.Route) []string {
 	if r.Decompresses(config.OfRequest) {
 		all = append(all, "a request's is unpacked (gzip, zstd)")
 	}
+	if r.RewritesRequests() {
+		all = append(all, fmt.Sprintf("a request's of at most %d bytes of JSON is made anew by a template", r.Body.Request.Bound()))
+	}
+	if r.RewritesResponses() {
+		all = append(all, fmt.Sprintf("an answer's (%s) of at most %d bytes of JSON is made anew by a template", statuses(r.Body.Response.Status), r.Body.Response.Bound()))
+	}
 	if r.Decompresses(config.OfResponse) {
 		all = append(all, "an answer's is unpacked (gzip, br, zstd)")
 	}
@@ -27,4 +33,12 @@ func bodies(r *config.Route) []string {
 		all = append(all, "an answer's is compressed ("+strings.Join(choices, ", ")+")")
 	}
 	return all
+}
+
+func statuses(all []config.BodyStatus) string {
+	words := make([]string, len(all))
+	for i, s := range all {
+		words[i] = s.String()
+	}
+	return strings.Join(words, ", ")
 }

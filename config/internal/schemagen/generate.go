@@ -128,6 +128,13 @@ func notation(t reflect.Type) *jsonschema.Schema {
 			{Type: "integer", Minimum: "400", Maximum: "599"},
 			{Type: "string", Enum: []any{"4xx", "5xx"}},
 		}}
+	case config.BodyStatus:
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+			{Type: "integer", Minimum: "200", Maximum: "599"},
+			{Type: "string", Enum: []any{"2xx", "4xx", "5xx"}},
+		}}
+	case config.BodyFailure:
+		return enum(config.BodyDeny, config.BodyPass)
 	case config.RequirementMode:
 		return enum(config.ModeEnforce, config.ModeShadow)
 	}
