@@ -12,7 +12,7 @@ import (
 
 // Packages are those whose log has a level of its own.
 var Packages = []string{
-	"acme", "authz", "breakerpolicy", "certs", "console", "discovery", "door", "envoy", "keys", "outcome", "ratelimit", "rollout", "store", "tracing", "xds",
+	"acme", "authz", "bodies", "breakerpolicy", "certs", "console", "discovery", "door", "envoy", "keys", "outcome", "ratelimit", "rollout", "store", "tracing", "xds",
 }
 
 // Logs are the logs of all packages. They write to one place, each from a level on that
