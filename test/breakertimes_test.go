@@ -80,9 +80,9 @@ func TestBackoff(t *testing.T) {
 // gateways; the others are told to come again, and in the end all pass.
 func TestRampThroughEnvoy(t *testing.T) {
 	t.Parallel()
-	const ramp = 3 * time.Second
+	const ramp = 6 * time.Second
 	app := newScripted(t, bad)
-	fleet := guardedFleet(t, testenv.StartRedis(t), app, "minRequests: 20, openFor: 500ms, ramp: 3s")
+	fleet := guardedFleet(t, testenv.StartRedis(t), app, "minRequests: 20, openFor: 500ms, ramp: 6s")
 	d := drive(t, fleet, "/app/", 15*time.Millisecond)
 	d.all(t, wholeFleet, "all are open", wasOpen)
 	app.do(good)
