@@ -116,7 +116,10 @@ func TestDecodeEveryField(t *testing.T) {
 				Name: "kept", Endpoints: []*Endpoint{{Address: "10.0.5.1:9000"}},
 				SessionAffinity: &SessionAffinity{Cookie: "server", TTL: ms(3_600_000), Path: "/shop", Secure: new(bool), HTTPOnly: new(bool), SameSite: SameSiteStrict},
 			},
-			"filed": {Name: "filed", Discovery: &Discovery{File: "testdata/good/endpoints.yaml"}},
+			"filed": {Name: "filed", Discovery: &Discovery{File: "testdata/good/endpoints.yaml"}, ProxyProtocol: ProxyProtocolV2},
+			"recorded": {Name: "recorded", Discovery: &Discovery{SRV: &SRVRecords{
+				Name: "_http._tcp.users.internal", Resolvers: []string{"10.0.0.53:53"}, Refresh: ms(10_000), Addresses: DNSBoth, Zone: "eu-1a", AllowEmpty: true,
+			}}},
 			"catalogued": {Name: "catalogued", Discovery: &Discovery{Consul: &ConsulService{
 				Service: "users", Tags: []string{"v2"}, Datacenter: "east", Filter: "Service.Port == 80", OnlyPassing: true, ZoneMeta: "az", AllowEmpty: true,
 			}}},

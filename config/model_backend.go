@@ -42,7 +42,21 @@ type Backend struct {
 	Breaker *Breaker `yaml:"breaker"`
 	// TLS is used towards the backend. Nil is plain text.
 	TLS *BackendTLS `yaml:"tls"`
+	// ProxyProtocol begins each connection to the backend with the address that the
+	// client has connected from, in front of TLS where there is any. The empty string
+	// does not. A connection is then for one client's connection alone.
+	ProxyProtocol ProxyProtocolVersion `yaml:"proxyProtocol"`
 }
+
+// ProxyProtocolVersion is how the header of the PROXY protocol is written:
+// https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt.
+type ProxyProtocolVersion string
+
+// The versions: in text, and in bytes.
+const (
+	ProxyProtocolV1 ProxyProtocolVersion = "v1"
+	ProxyProtocolV2 ProxyProtocolVersion = "v2"
+)
 
 // Protocol is what a backend speaks.
 type Protocol string

@@ -1,6 +1,6 @@
 package config
 
-// Discovery says who knows where a backend is: exactly one of File and Consul. What
+// Discovery says who knows where a backend is: exactly one of File, Consul and SRV. What
 // it says is taken over within moments, without a change of the config. Where it cannot
 // be asked, or says nothing of use, the endpoints that were known last stay, also
 // after a restart.
@@ -10,6 +10,28 @@ type Discovery struct {
 	File string `yaml:"file"`
 	// Consul names a service in the catalogue of Consul (GATEWRIGHT_CONSUL_ADDR).
 	Consul *ConsulService `yaml:"consul"`
+	// SRV names records of DNS that say hosts and ports (RFC 2782). Envoy knows none.
+	SRV *SRVRecords `yaml:"srv"`
+}
+
+// SRVRecords are the SRV records of a name, and the addresses of their targets. Their
+// priorities are ranks, and their weights weights.
+type SRVRecords struct {
+	// Name is that of the records, as _http._tcp.users.internal.
+	Name string `yaml:"name" required:"true"`
+	// Resolvers are the DNS servers that are asked, IP:port, the next where one does not
+	// answer. Left out, they are those of the machine that Gatewright is on.
+	Resolvers []string `yaml:"resolvers"`
+	// Refresh is how often they are asked for. 0 means 5s.
+	Refresh Duration `yaml:"refresh"`
+	// Addresses are the families of addresses that targets are used by. The empty string
+	// means ipv4-first.
+	Addresses DNSFamily `yaml:"addresses"`
+	// Zone is where the endpoints are. The empty string has no zones.
+	Zone string `yaml:"zone"`
+	// AllowEmpty believes that there is no target: that the name has no records, or one
+	// that says so. Otherwise the endpoints that were known last stay.
+	AllowEmpty bool `yaml:"allowEmpty"`
 }
 
 // ConsulService is a service in Consul's catalogue. Its instances are the endpoints

@@ -42,6 +42,9 @@ func (c *checker) backend(at *place, b *Backend) {
 	if b.TLS != nil {
 		c.backendTLS(at.key("tls"), b)
 	}
+	oneOf(c, at.key("proxyProtocol"), b.ProxyProtocol, ProxyProtocolV1, ProxyProtocolV2)
+	c.must(b.ProxyProtocol == "" || b.Connections == nil || b.Connections.Preconnect <= 1, at.key("proxyProtocol"),
+		"must not stand beside connections.preconnect: a connection that is made ahead is for no client yet")
 	if b.Breaker != nil {
 		c.breaker(at.key("breaker"), b.Breaker, b.Name)
 	}

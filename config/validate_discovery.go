@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -29,9 +30,18 @@ func (c *checker) whereabouts(at *place, b *Backend) {
 }
 
 func (c *checker) discovery(at *place, d *Discovery) {
-	c.must((d.File == "") != (d.Consul == nil), at, "must have exactly one of file and consul")
+	given := 0
+	for _, is := range []bool{d.File != "", d.Consul != nil, d.SRV != nil} {
+		if is {
+			given++
+		}
+	}
+	c.must(given == 1, at, "must have exactly one of file, consul and srv")
 	if d.Consul != nil {
 		c.consulService(at.key("consul"), d.Consul)
+	}
+	if d.SRV != nil {
+		c.srvRecords(at.key("srv"), d.SRV)
 	}
 }
 
@@ -44,6 +54,29 @@ func (c *checker) consulService(at *place, s *ConsulService) {
 	}
 	c.must(s.Service == "" || !strings.ContainsAny(s.Service, "/?#%"), at.key("service"), "must be the name of a service: without / ? # and %")
 	c.words(at.key("tags"), s.Tags)
+}
+
+func (c *checker) srvRecords(at *place, s *SRVRecords) {
+	if s.Name != "" {
+		c.obey(at.key("name"), srvNameRule(s.Name))
+	}
+	c.resolvers(at.key("resolvers"), s.Resolvers)
+	c.refresh(at.key("refresh"), s.Refresh)
+	oneOf(c, at.key("addresses"), s.Addresses, DNSIPv4First, DNSIPv4Only, DNSIPv6First, DNSIPv6Only, DNSBoth)
+	if s.Zone != "" {
+		c.obey(at.key("zone"), zoneRule(s.Zone))
+	}
+}
+
+// srvName is the name of SRV records: labels, of which those of a service and a protocol
+// begin with _ (RFC 2782).
+var srvName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.?$`)
+
+func srvNameRule(name string) string {
+	if len(name) > 253 || !srvName.MatchString(name) {
+		return "must be a name of DNS, as _http._tcp.users.internal"
+	}
+	return ""
 }
 
 // The bounds of what is asked of resolvers.
@@ -66,11 +99,15 @@ func (c *checker) dns(at *place, b *Backend) {
 	c.atMost(at.key("jitter"), d.Jitter, maxDuration)
 	c.wholeSeconds(at.key("queryTimeout"), d.QueryTimeout, maxQueryTime)
 	c.between(at.key("tries"), 0, int64(d.Tries), maxDNSTries)
-	c.must(len(d.Resolvers) <= maxResolvers, at.key("resolvers"), fmt.Sprintf("must have at most %d", maxResolvers))
-	c.words(at.key("resolvers"), d.Resolvers)
-	for i, r := range d.Resolvers {
+	c.resolvers(at.key("resolvers"), d.Resolvers)
+}
+
+func (c *checker) resolvers(at *place, resolvers []string) {
+	c.must(len(resolvers) <= maxResolvers, at, fmt.Sprintf("must have at most %d", maxResolvers))
+	c.words(at, resolvers)
+	for i, r := range resolvers {
 		if r != "" {
-			c.obey(at.key("resolvers").index(i), resolverRule(r))
+			c.obey(at.index(i), resolverRule(r))
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 // MaxWeight is the most that an endpoint can weigh.
 const MaxWeight = 1000
 
-// maxRank bounds the priorities of endpoints.
-const maxRank = 15
+// MaxRank is the highest priority of endpoints.
+const MaxRank = 15
 
 func (c *checker) endpoints(at *place, endpoints []*Endpoint) {
 	seen := map[endpoint]bool{}
@@ -53,7 +53,7 @@ func (c *checker) addressOf(at *place) *place {
 // share judges what an endpoint has beside others.
 func (c *checker) share(at *place, e *Endpoint) {
 	c.between(at.key("weight"), 0, int64(e.Weight), MaxWeight)
-	c.between(at.key("priority"), 0, int64(e.Priority), maxRank)
+	c.between(at.key("priority"), 0, int64(e.Priority), MaxRank)
 	if e.Zone != "" {
 		c.obey(at.key("zone"), zoneRule(e.Zone))
 	}
@@ -65,8 +65,8 @@ func (c *checker) ranks(at *place, endpoints []*Endpoint) {
 	for _, e := range endpoints {
 		has[e.Priority] = true
 	}
-	for rank := range maxRank {
-		if len(endpoints) > 0 && !has[rank] && slices.ContainsFunc(endpoints, func(e *Endpoint) bool { return e.Priority > rank && e.Priority <= maxRank }) {
+	for rank := range MaxRank {
+		if len(endpoints) > 0 && !has[rank] && slices.ContainsFunc(endpoints, func(e *Endpoint) bool { return e.Priority > rank && e.Priority <= MaxRank }) {
 			c.obey(at, fmt.Sprintf("has an endpoint of a priority above %d, and none of %d", rank, rank))
 			return
 		}

@@ -21,6 +21,7 @@ type nameServer struct {
 
 	mu        sync.Mutex // guards all below
 	addresses []netip.Addr
+	records   []dnsmessage.SRVResource
 	ttl       uint32
 	failure   dnsmessage.RCode
 	asked     map[string]int // by name and type
@@ -53,6 +54,14 @@ func (s *nameServer) set(addresses ...string) {
 	for _, a := range addresses {
 		s.addresses = append(s.addresses, netip.MustParseAddr(a))
 	}
+}
+
+// setRecords has SRV records, of which each names a target, a port, a priority and a
+// weight.
+func (s *nameServer) setRecords(records ...dnsmessage.SRVResource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records, s.failure = records, dnsmessage.RCodeSuccess
 }
 
 func (s *nameServer) fail(code dnsmessage.RCode) {
@@ -94,6 +103,12 @@ func (s *nameServer) answer(query dnsmessage.Message) dnsmessage.Message {
 	out := dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: query.ID, Response: true, Authoritative: true, RecursionDesired: query.RecursionDesired, RCode: s.failure},
 		Questions: query.Questions,
+	}
+	for _, r := range s.records {
+		if q.Type == dnsmessage.TypeSRV && s.failure == dnsmessage.RCodeSuccess {
+			head := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: dnsmessage.ClassINET, TTL: s.ttl}
+			out.Answers = append(out.Answers, dnsmessage.Resource{Header: head, Body: &r})
+		}
 	}
 	for _, a := range s.addresses {
 		head := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: dnsmessage.ClassINET, TTL: s.ttl}

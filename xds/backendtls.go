@@ -14,9 +14,14 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// transportSocketTo speaks TLS to a backend: nil is plain text. Health checks go by it,
-// too.
+// transportSocketTo is how bytes go to a backend: nil is plain text. Health checks go by
+// it, too.
 func transportSocketTo(backend *config.Backend) *corev3.TransportSocket {
+	return behindProxyHeader(backend.ProxyProtocol, tlsSocketTo(backend))
+}
+
+// tlsSocketTo speaks TLS to a backend: nil is plain text.
+func tlsSocketTo(backend *config.Backend) *corev3.TransportSocket {
 	if backend.TLS == nil {
 		return nil
 	}

@@ -46,8 +46,11 @@ func (s *Store) newSource(key string, d *config.Discovery, c *config.Config) *so
 		key: key, said: d, config: c, kept: newKept(s.options.Folder, key), changed: s.changed, tried: make(chan struct{}),
 		log: s.options.Log.With("source", nameOf(d)), watch: watchFile,
 	}
-	if d.Consul != nil {
+	switch {
+	case d.Consul != nil:
 		src.watch = s.watchConsul
+	case d.SRV != nil:
+		src.watch = watchSRV
 	}
 	src.ctx, src.end = context.WithCancel(s.ctx)
 	if endpoints, ok := src.kept.load(c); ok {
@@ -59,8 +62,11 @@ func (s *Store) newSource(key string, d *config.Discovery, c *config.Config) *so
 
 // nameOf is a source as it is shown.
 func nameOf(d *config.Discovery) string {
-	if d.Consul != nil {
+	switch {
+	case d.Consul != nil:
 		return "consul:" + d.Consul.Service
+	case d.SRV != nil:
+		return "srv:" + d.SRV.Name
 	}
 	return "file:" + d.File
 }

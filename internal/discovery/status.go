@@ -66,7 +66,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	m := metrics{
 		endpoints: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gatewright_discovery_endpoints",
-			Help: "Endpoints of a backend that is discovered (a file, Consul).",
+			Help: "Endpoints of a backend that is discovered (a file, Consul, SRV records).",
 		}, labels),
 		confirmed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gatewright_discovery_confirmed_timestamp_seconds",

@@ -1,6 +1,6 @@
 // Package discovery knows where backends are whose endpoints are not in the config:
-// what a file or Consul says of them, as it was when that was last of use. A file that
-// goes bad, and a Consul that is away or says that there is nothing, change nothing, and
+// what a file, Consul or DNS says of them, as it was when that was last of use. A file that
+// goes bad, and who is away or says that there is nothing, change nothing, and
 // are told of. What was known last is kept on disk, for a start while nobody can be
 // asked.
 //

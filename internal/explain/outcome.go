@@ -133,6 +133,8 @@ func whereabouts(b *config.Backend) []string {
 			all[i] = e.String()
 		}
 		return all
+	case b.Discovery.SRV != nil:
+		return []string{"what DNS has as " + b.Discovery.SRV.Name}
 	case b.Discovery.Consul != nil:
 		return []string{"what Consul has as " + b.Discovery.Consul.Service}
 	}

@@ -90,6 +90,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 		return enum(config.RateLimitService, config.RateLimitFilter)
 	case config.Protocol:
 		return enum(config.ProtocolHTTP1, config.ProtocolHTTP2, config.ProtocolGRPC)
+	case config.ProxyProtocolVersion:
+		return enum(config.ProxyProtocolV1, config.ProxyProtocolV2)
 	case config.BalancingPolicy:
 		return balancingPolicies()
 	case config.HashFunction:
