@@ -1,13 +1,17 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -205,4 +209,72 @@ func TestAccessLogThatNobodyReads(t *testing.T) {
 	read.Close()
 	hammer(t, lines, func() (reply, error) { return try("GET", g.url("public", "/hello")) })
 	g.stop()
+}
+
+// TestLogPipelines: the index template has the fields of the access log and no other, of
+// types that take what they have; and the configs of shippers read and send alike.
+func TestLogPipelines(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/access-log.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]bool{"@timestamp": true}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllSubmatch(page, -1) {
+		told[string(m[1])] = true
+	}
+	delete(told, "time") // which is the timestamp
+	var template struct {
+		IndexPatterns []string `json:"index_patterns"`
+		Template      struct {
+			Mappings struct {
+				Dynamic    any
+				Properties map[string]struct{ Type string }
+			}
+		}
+	}
+	text, err := os.ReadFile("../deploy/logs/index-template.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	for name, field := range template.Template.Mappings.Properties {
+		if !told[name] || !slices.Contains([]string{"date", "keyword", "short", "long", "ip"}, field.Type) {
+			t.Errorf("the template has %s, a %s", name, field.Type)
+		}
+		delete(told, name)
+	}
+	if len(told) > 0 || template.Template.Mappings.Dynamic != false {
+		t.Errorf("the template lacks %v, dynamic is %v", told, template.Template.Mappings.Dynamic)
+	}
+	const stream = "logs-gatewright.access-default"
+	if ok, err := path.Match(template.IndexPatterns[0], stream); err != nil || !ok {
+		t.Errorf("%s is not of the template's %v", stream, template.IndexPatterns)
+	}
+	for file, at := range map[string][]string{
+		"filebeat.yml":    {"output.elasticsearch", "index"},
+		"fluent-bit.yaml": {"pipeline", "outputs", "0", "index"},
+	} {
+		data, err := os.ReadFile("../deploy/logs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed any
+		if err := yaml.Unmarshal(data, &parsed); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, key := range at {
+			switch within := parsed.(type) {
+			case map[string]any:
+				parsed = within[key]
+			case []any:
+				parsed = within[0]
+			}
+		}
+		if parsed != stream {
+			t.Errorf("%s sends to %v", file, parsed)
+		}
+	}
 }
