@@ -22,7 +22,7 @@ build: ## Build bin/gatewright
 	@$(GO) build -trimpath -tags grpcnotrace -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
 .PHONY: test
-test: envoy redis postgres nginx prometheus etcd ## Install what the tests need, and run them all
+test: envoy redis postgres nginx prometheus etcd otlpsink ## Install what the tests need, and run them all
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
 
 .PHONY: race
@@ -74,6 +74,10 @@ flakes: envoy redis postgres nginx prometheus etcd ## The whole test suite 20 ti
 .PHONY: envoy
 envoy: ## Find Envoy, or install it into .tools/
 	@scripts/envoy >/dev/null
+
+.PHONY: otlpsink
+otlpsink:
+	@cd test/otlpsink && $(GO) build -o /dev/null .
 
 .PHONY: redis
 redis:

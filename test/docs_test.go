@@ -224,3 +224,33 @@ func sameAsDefaults(b *config.Breaker) *config.Breaker {
 	}
 	return &out
 }
+
+// TestTracingDocumentsAreValid: each block that the pages on traces and the access log
+// show is a part of a config.
+func TestTracingDocumentsAreValid(t *testing.T) {
+	t.Parallel()
+	for page, least := range map[string]int{"../docs/tracing.md": 3, "../docs/access-log.md": 1} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) < least {
+			t.Errorf("%s shows %d blocks", page, len(blocks))
+		}
+		for _, block := range blocks {
+			shown, route := string(block[1]), "{name: r, match: {path: /}, auth: public, respond: {status: 200}}"
+			if strings.HasPrefix(shown, "tracing: {percent") { // of a route
+				route = "{name: r, match: {path: /}, auth: public, respond: {status: 200}, " + strings.TrimSpace(shown) + "}"
+				shown = "tracing: {otlp: {backend: collector}}\n"
+			}
+			if !strings.Contains(shown, "backends:") {
+				shown += "backends: {collector: {endpoints: [10.0.0.5:4317], protocol: grpc}}\n"
+			}
+			content := "listeners: [{name: public, address: 0.0.0.0:8080}]\n" + shown + "routes:\n- " + route + "\n"
+			if _, err := config.Parse("gateway.yaml", []byte(content)); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, content)
+			}
+		}
+	}
+}
