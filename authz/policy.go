@@ -135,7 +135,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 		LimitsInFilter: limitsInFilter && len(r.Limits) > 0,
 		Split:          newSplit(r),
 		Tells:          c.Told(r),
-		Errors:         c.Errors,
+		Errors:         config.ErrorBodiesOf(config.FromGateway, r.Errors, c.Errors),
 		Validation:     newValidation(c, r),
 	}
 	p.meter(c)
@@ -145,7 +145,7 @@ func NewPolicy(c *config.Config, r *config.Route, limitsInFilter bool) *Policy {
 // NewStrangersPolicy returns the policy of requests that no route takes: public,
 // and limited where the config says so. The config must be valid.
 func NewStrangersPolicy(c *config.Config) *Policy {
-	p := &Policy{Strangers: true, Errors: c.Errors}
+	p := &Policy{Strangers: true, Errors: config.ErrorBodiesOf(config.FromGateway, c.Errors)}
 	if c.Strangers != nil {
 		p.Limits = limits(c, c.Strangers.Limits)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"html"
 	"mime"
@@ -21,6 +22,20 @@ func ErrorBodyFor(bodies []*ErrorBody, status int, accept string) *ErrorBody {
 		}
 	}
 	return nil
+}
+
+// ErrorBodiesOf are those of the lists, in their order, that are for answers of one
+// origin, FromGateway or FromBackend.
+func ErrorBodiesOf(from ErrorOrigin, lists ...[]*ErrorBody) []*ErrorBody {
+	var out []*ErrorBody
+	for _, list := range lists {
+		for _, e := range list {
+			if cmp.Or(e.From, FromGateway) == from || e.From == FromAny {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
 }
 
 // expressions are those of media types, each compiled once: a config has few.

@@ -294,6 +294,10 @@ func TestDecodeEveryField(t *testing.T) {
 					},
 					OnFailure: BodyPass,
 				},
+				Errors: []*ErrorBody{
+					{Status: []StatusRange{{404, 404}}, From: FromBackend, ContentType: "text/plain", Body: "gone"},
+					{Status: []StatusRange{{500, 599}}, From: FromAny, ContentType: "text/plain", Body: "${reason}"},
+				},
 			},
 			{
 				Name: "docs", Match: Match{Path: "/docs/**"}, Auth: &RouteAuth{Public: true},

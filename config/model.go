@@ -49,8 +49,8 @@ type Config struct {
 	RateLimitHeaders RateLimitHeaders `yaml:"rateLimitHeaders"`
 	// Strangers are the requests that no route takes. Nil asks nothing of them.
 	Strangers *Strangers `yaml:"strangers"`
-	// Errors are bodies of answers that the gateway gives by itself, in place of
-	// problem documents: the first that fits an answer. Empty changes none.
+	// Errors are bodies of errors, in place of problem documents or of what backends
+	// say: the first that fits an answer. Empty changes none.
 	Errors []*ErrorBody `yaml:"errors"`
 	// AccessLog is where each request is logged, beside standard output, and which are.
 	// Nil is all of them, on standard output alone.

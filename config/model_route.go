@@ -81,6 +81,8 @@ type Route struct {
 	MaxBodyBytes int64 `yaml:"maxBodyBytes"`
 	// Body rewrites bodies of JSON by templates. Nil leaves them as they are.
 	Body *Body `yaml:"body"`
+	// Errors are bodies of errors of this route: they come before those of the config.
+	Errors []*ErrorBody `yaml:"errors"`
 	// Redirect answers with another place.
 	Redirect *Redirect `yaml:"redirect"`
 	// Respond answers without a backend.

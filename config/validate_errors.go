@@ -19,7 +19,36 @@ func (c *checker) errorBodies(at *place, bodies []*ErrorBody) {
 	}
 }
 
+// maxRouteErrors is how many of all routes' may be for what the gateway says by itself:
+// each stands in every listener, as those of the config do.
+const maxRouteErrors = 64
+
+// routeErrors judges a route's own.
+func (c *checker) routeErrors(at *place, r *Route) {
+	c.errorBodies(at, r.Errors)
+	if len(r.Errors) == 0 {
+		return
+	}
+	c.must(r.Match.GRPC == nil, at, "must not stand on a route for gRPC: a call gets its status")
+	if len(r.To) > 0 {
+		return
+	}
+	for i, e := range r.Errors {
+		c.must(e.From != FromBackend, at.index(i).key("from"), "needs a backend: the route answers by itself")
+	}
+}
+
+// errorsOfRoutes bounds how many routes may have.
+func (c *checker) errorsOfRoutes(at *place) {
+	n := 0
+	for _, r := range c.cfg.Routes {
+		n += len(ErrorBodiesOf(FromGateway, r.Errors))
+	}
+	c.must(n <= maxRouteErrors, at, fmt.Sprintf("must have at most %d errors that are from the gateway, in all routes; those of the config are for all", maxRouteErrors))
+}
+
 func (c *checker) errorBody(at *place, e *ErrorBody) {
+	oneOf(c, at.key("from"), e.From, FromGateway, FromBackend, FromAny)
 	if e.Accept != "" {
 		c.obey(at.key("accept"), acceptedTypeRule(e.Accept))
 	}

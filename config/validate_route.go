@@ -21,6 +21,7 @@ func (c *checker) routes(at *place) {
 		c.route(at.index(i), r)
 		c.unique(at.index(i).key("name"), r.Name, named)
 	}
+	c.errorsOfRoutes(at)
 	c.ambiguousRoutes(at)
 	c.ambiguousPreflights(at)
 }
@@ -48,6 +49,7 @@ func (c *checker) route(at *place, r *Route) {
 	}
 	c.bodies(at, r)
 	c.routeTracing(at.key("tracing"), r.Tracing)
+	c.routeErrors(at.key("errors"), r)
 }
 
 // target holds a route to one place to go, and to the fields of that place.

@@ -19,31 +19,37 @@ import (
 // status and the id that Envoy itself has given the request: nothing of a client's
 // gets into it.
 func (b builder) inOwnBodies(mappers []*hcmv3.ResponseMapper) []*hcmv3.ResponseMapper {
-	if len(b.config.Errors) == 0 {
+	all := config.ErrorBodiesOf(config.FromGateway, b.config.Errors)
+	routes := b.withGatewayErrors()
+	if len(all) == 0 && len(routes) == 0 {
 		return mappers
 	}
 	var out []*hcmv3.ResponseMapper
 	for _, m := range mappers {
 		fields := m.GetBodyFormatOverride().GetJsonFormat().GetFields()
 		p := problem{status: int(m.GetStatusCode().GetValue()), title: fields["title"].GetStringValue(), reason: fields["reason"].GetStringValue(), detail: fields["detail"].GetStringValue()}
-		out = append(out, b.ownBodies(m, p)...)
+		for _, r := range routes {
+			out = append(out, ownBodies(m, p, config.ErrorBodiesOf(config.FromGateway, r.Errors), expression("xds.route_name == '"+r.Name+"'"))...)
+		}
+		out = append(out, ownBodies(m, p, all)...)
 		out = append(out, m)
 	}
 	for _, p := range []problem{routeNotFound, methodRefused, pathRefused, hostRefused} {
 		of := expression(fmt.Sprintf("response.code_details == 'direct_response' && xds.route_metadata.filter_metadata['%s']['%s'] == '%s'", routeMetadata, metadataReason, p.reason))
-		out = append(out, b.ownBodies(&hcmv3.ResponseMapper{Filter: of}, p)...)
+		out = append(out, ownBodies(&hcmv3.ResponseMapper{Filter: of}, p, all)...)
 	}
 	return out
 }
 
-// ownBodies are an answer with each body that may be meant for it.
-func (b builder) ownBodies(m *hcmv3.ResponseMapper, p problem) []*hcmv3.ResponseMapper {
+// ownBodies are an answer with each body that may be meant for it, under more
+// conditions than its own.
+func ownBodies(m *hcmv3.ResponseMapper, p problem, bodies []*config.ErrorBody, also ...*accesslogv3.AccessLogFilter) []*hcmv3.ResponseMapper {
 	var out []*hcmv3.ResponseMapper
-	for _, e := range b.config.Errors {
+	for _, e := range bodies {
 		if p.status != 0 && !e.Has(p.status) {
 			continue
 		}
-		conditions := []*accesslogv3.AccessLogFilter{m.GetFilter(), notCalled()}
+		conditions := append([]*accesslogv3.AccessLogFilter{m.GetFilter(), notCalled()}, also...)
 		if p.status == 0 {
 			conditions = append(conditions, statusAmong(e))
 		}

@@ -46,6 +46,7 @@ type ownFilters struct {
 // ownFilters are those of a route.
 func (b builder) ownFilters(r *config.Route) (o ownFilters) {
 	o.outer = append(o.outer, compressors(r)...)
+	o.outer = append(o.outer, b.ownErrors(r)...)
 	o.outer = append(o.outer, bodyLimit(r)...)
 	if r.Decompresses(config.OfRequest) {
 		o.outer = append(o.outer, requestDecompressors()...)

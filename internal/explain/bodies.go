@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,9 @@ func bodies(r *config.Route) []string {
 	if r.Decompresses(config.OfResponse) {
 		all = append(all, "an answer's is unpacked (gzip, br, zstd)")
 	}
+	if len(r.Errors) > 0 {
+		all = append(all, "an error's is in the route's own words ("+errorsOf(r.Errors)+")")
+	}
 	if r.Compresses() {
 		var choices []string
 		for _, a := range r.Compress.Choices() {
@@ -41,4 +45,17 @@ func statuses(all []config.BodyStatus) string {
 		words[i] = s.String()
 	}
 	return strings.Join(words, ", ")
+}
+
+// errorsOf are the statuses of errors that have bodies, and whose they are.
+func errorsOf(bodies []*config.ErrorBody) string {
+	var words []string
+	for _, e := range bodies {
+		var all []string
+		for _, s := range e.Status {
+			all = append(all, s.String())
+		}
+		words = append(words, fmt.Sprintf("%s of %s", strings.Join(all, ", "), cmp.Or(e.From, config.FromGateway)))
+	}
+	return strings.Join(words, "; ")
 }

@@ -72,12 +72,12 @@ func TestRedirectingListener(t *testing.T) {
 func TestTemplatesAreTold(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("gateway.yaml", []byte(strings.Replace(edge, "routes: [", `backends: {app: {endpoints: ["10.0.0.1:80"]}}
-routes: [{name: made, match: {path: /made}, auth: public, to: [{backend: app}], body: {request: {template: "${body}"}, response: {template: "${body}", status: [200, 4xx], maxBytes: 10}}}, `, 1)))
+routes: [{name: made, match: {path: /made}, auth: public, to: [{backend: app}], body: {request: {template: "${body}"}, response: {template: "${body}", status: [200, 4xx], maxBytes: 10}}, errors: [{status: [404, 5xx], from: any, contentType: text/plain, body: "x"}]}, `, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := Explain(t.Context(), Options{Config: c}, Asked{Method: "GET", Scheme: "http", Host: "a", Path: "/made"})
-	if got := strings.Join(r.Then.Bodies, "; "); got != "a request's of at most 65536 bytes of JSON is made anew by a template; an answer's (200, 4xx) of at most 10 bytes of JSON is made anew by a template" {
+	if got := strings.Join(r.Then.Bodies, "; "); got != "a request's of at most 65536 bytes of JSON is made anew by a template; an answer's (200, 4xx) of at most 10 bytes of JSON is made anew by a template; an error's is in the route's own words (404, 5xx of any)" {
 		t.Errorf("bodies: %s", got)
 	}
 }

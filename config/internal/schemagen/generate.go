@@ -135,6 +135,8 @@ func notation(t reflect.Type) *jsonschema.Schema {
 			{Type: "integer", Minimum: "200", Maximum: "599"},
 			{Type: "string", Enum: []any{"2xx", "4xx", "5xx"}},
 		}}
+	case config.ErrorOrigin:
+		return enum(config.FromGateway, config.FromBackend, config.FromAny)
 	case config.BodyFailure:
 		return enum(config.BodyDeny, config.BodyPass)
 	case config.RequirementMode:
