@@ -180,6 +180,24 @@ func TestWhatHasNoBody(t *testing.T) {
 	get(t, g.url("public", "/failing")).denied(t, 503, "backend-failed")
 }
 
+// TestTemplatesOfOneRoute: a template is there for its route, whatever other routes are
+// without, and wherever it stands among them.
+func TestTemplatesOfOneRoute(t *testing.T) {
+	t.Parallel()
+	const before = "listeners: [{name: public, address: '{{listen \"public\"}}'}]\nbackends: {app: {endpoints: ['{{.app}}']}}\nroutes:\n"
+	const plain = "  - {name: plain, match: {path: /plain}, auth: public, to: [{backend: app}]}\n"
+	const out = "  - {name: out, match: {path: /out}, auth: public, to: [{backend: app}], body: {response: {template: '{\"kept\": \"${body.keep}\"}', status: [200]}}}\n"
+	for place, routes := range map[string]string{"first": out + plain, "last": plain + out} {
+		g := start(t, setup{config: before + routes, values: map[string]string{"app": mirrorOfJSON(t)}})
+		if r := get(t, g.url("public", "/out"), header{"Body", `{"keep":1,"secret":2}`}); r.Body != `{"kept":1}` {
+			t.Errorf("%s: %d %s", place, r.Status, r.Body)
+		}
+		if r := get(t, g.url("public", "/plain"), header{"Body", `{"keep":1}`}); r.Body != `{"keep":1}` {
+			t.Errorf("%s: the other route's: %d %s", place, r.Status, r.Body)
+		}
+	}
+}
+
 // TestBodiesThatAreNotRewritten do not go on.
 func TestBodiesThatAreNotRewritten(t *testing.T) {
 	t.Parallel()
