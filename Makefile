@@ -120,6 +120,10 @@ soak-limits: redis ## What four instances admit together in a minute of full loa
 bench-outcomes: ## Measure what it costs to learn how requests have ended (ARGS="-rounds 3 -o FILE")
 	@$(GO) run ./bench/outcomes $(ARGS)
 
+.PHONY: bench-overload
+bench-overload: envoy ## Measure goodput beyond a backend's capacity (ARGS="-times 10 -time 60s -o FILE"; five minutes)
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/overload $(ARGS)
+
 .PHONY: bench-quic
 bench-quic: envoy ## Show what becomes of handshakes by QUIC while a plain Envoy's certificate is replaced (ARGS="-time 1m -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/quic $(ARGS)

@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 	"bench/internal/rig": {"internal/testenv"},
 	"bench/outcomes":     {"bench/internal/rig"},
 	"bench/quic":         {"bench/internal/rig"},
+	"bench/overload":     {"bench/internal/rig", "internal/testenv"},
 	"bench/limits":       {"config", "authz", "ratelimit", "bench/internal/rig", "internal/testenv"},
 	"bench/control": {
 		"config", "bench/internal/rig", "envoy", "xds", "internal/outcome", "internal/plan", "internal/testenv",

@@ -29,7 +29,16 @@ func Build(ctx context.Context, dir string) (*Gatewright, error) {
 // Serve starts `gatewright serve` with a config and settings, as NAME=VALUE, and
 // returns when it serves that config. No setting is taken over from this process.
 func (g *Gatewright) Serve(ctx context.Context, config []byte, settings ...string) (*Server, error) {
-	dir, err := os.MkdirTemp(g.dir, "serve-")
+	return g.start(ctx, "serve", config, settings)
+}
+
+// Run starts `gatewright run` likewise, with its Envoy (GATEWRIGHT_ENVOY).
+func (g *Gatewright) Run(ctx context.Context, config []byte, settings ...string) (*Server, error) {
+	return g.start(ctx, "run", config, settings)
+}
+
+func (g *Gatewright) start(ctx context.Context, command string, config []byte, settings []string) (*Server, error) {
+	dir, err := os.MkdirTemp(g.dir, command+"-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
 	}
@@ -38,7 +47,7 @@ func (g *Gatewright) Serve(ctx context.Context, config []byte, settings ...strin
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GATEWRIGHT_") })
 	return StartServer(ctx, dir, "/readyz", func(s *Server) *exec.Cmd {
-		cmd := exec.Command(g.program, "serve", "-c", "gateway.yaml")
+		cmd := exec.Command(g.program, command, "-c", "gateway.yaml")
 		cmd.Env = append(append(env, "GATEWRIGHT_GRPC_ADDR="+s.GRPC, "GATEWRIGHT_ADMIN_ADDR="+s.Admin), settings...)
 		return cmd
 	})
