@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -185,6 +186,39 @@ func TestListenerChangesUnderStreams(t *testing.T) {
 	var nothing string
 	if err := websocket.Message.Receive(ws, &nothing); err == nil || time.Since(changed) < 3*time.Second {
 		t.Errorf("an upgraded connection ended after %v: %q, %v", time.Since(changed), nothing, err)
+	}
+}
+
+// TestListenerGoesUnderStreams: a listener that a config takes away lets streams that are
+// under way go on to their end, and takes no new connections; its sibling is not touched.
+func TestListenerGoesUnderStreams(t *testing.T) {
+	t.Parallel()
+	const side = `  - {name: side, address: "{{listen "side"}}"}` + "\n"
+	both := strings.Replace(drained, "backends:\n", side+"backends:\n", 1)
+	g := start(t, setup{config: both, values: map[string]string{"app": streamer(t), "chat": chat(t)}})
+	f, kept := g.frames("side"), g.connect("public")
+	if err := errors.Join(f.ask(f.next(), "GET", "/stream/events", true), askOn(kept, "/stream/head")); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.status(t, 1); got != "200" {
+		t.Fatalf("the stream begins with %s", got)
+	}
+	g.write(drained)
+	eventually(t, "it takes no new connections", func() error {
+		conn, err := net.Dial("tcp", g.listeners["side"])
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		return errors.New("it does")
+	})
+	if f.until(t, func(frame http2.Frame) bool {
+		return frame.Header().StreamID == 1 && frame.Header().Flags.Has(http2.FlagDataEndStream)
+	}) == nil {
+		t.Error("the stream is cut")
+	}
+	if err := askOn(kept, "/stream/head"); err != nil {
+		t.Errorf("on the other listener: %v", err)
 	}
 }
 

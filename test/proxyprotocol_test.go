@@ -73,6 +73,8 @@ func TestProxyProtocol(t *testing.T) {
 		{"both", "PROXY TCP4 192.0.2.1 127.0.0.1 1000 80\r\n", "203.0.113.1, 198.51.100.7, 192.0.2.9", "198.51.100.7"},
 		{"both", "PROXY TCP4 198.51.100.8 127.0.0.1 1000 80\r\n", "203.0.113.1", "198.51.100.8"}, // no proxy has sent this one
 		{"both", "", "203.0.113.1, 198.51.100.9", "198.51.100.9"},
+		{"both", "", "203.0.113.1, 198.51.100.9", "127.0.0.10"}, // of the load balancers, and no proxy of HTTP: it asks for itself
+		{"both", "", "", "127.0.0.11"},
 		{"secure", "PROXY TCP4 198.51.100.10 127.0.0.1 1000 80\r\n", "", "198.51.100.10"},
 		{"secure", proxyV2(1, 0x11, addresses4(11)+tlv(0x20, "\x01")), "198.51.100.99", "198.51.100.11"},
 	} {
@@ -83,7 +85,11 @@ func TestProxyProtocol(t *testing.T) {
 			head += "X-Forwarded-For: " + c.chain + "\r\n"
 		}
 		ask := func(path string) reply {
-			conn := connectFrom(t, balancer, g.listeners[c.listener])
+			from := balancer
+			if c.header == "" && strings.HasPrefix(c.client, "127.") {
+				from = c.client
+			}
+			conn := connectFrom(t, from, g.listeners[c.listener])
 			if _, err := io.WriteString(conn, c.header); err != nil {
 				t.Fatal(err)
 			}

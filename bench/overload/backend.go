@@ -9,8 +9,8 @@ import (
 
 // What the backend can do: so many requests at once, each of which takes this long.
 const (
-	slots    = 20
-	takes    = 100 * time.Millisecond
+	slots    = 10
+	takes    = 200 * time.Millisecond
 	capacity = float64(slots) * float64(time.Second) / float64(takes) // a second
 )
 

@@ -19,9 +19,9 @@ type protection struct{ name, backend, route, limits string }
 
 var protections = []protection{
 	{name: "nothing of its own"},
-	{name: "`connections: {max: 20, maxPending: 20}`", backend: ", connections: {max: 20, maxPending: 20}"},
+	{name: "`connections: {max: 10, maxPending: 10}`", backend: ", connections: {max: 10, maxPending: 10}"},
 	{name: "`adaptiveConcurrency: {}`", backend: ", adaptiveConcurrency: {}"},
-	{name: "a limit of 180 a second", route: ", limits: [all]", limits: "limits: {all: {key: [route], tokenBucket: {capacity: 20, refill: 180/s}}}"},
+	{name: "a limit of 45 a second", route: ", limits: [all]", limits: "limits: {all: {key: [route], tokenBucket: {capacity: 10, refill: 45/s}}}"},
 }
 
 // result is what was measured. Rates are a second.
