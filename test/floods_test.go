@@ -57,13 +57,13 @@ type attack struct {
 // and one by one: they are not counted before the last has come, so there may be 15 000,
 // of a hundred bytes each. With HTTP/2 it is what the bounds of frames leave (1 000 answers to PINGs
 // and SETTINGS, 10 000 frames in all), and for each of a hundred streams its state, headers
-// of 60 KiB, and what is buffered on both sides, 32 KiB each.
+// of 60 KiB, what is buffered on both sides, 32 KiB each, and what is read before that is noticed.
 const (
 	kib       = 1 << 10
 	inBuffers = 96 * kib
 	inOne     = (60 + 1500) * kib
 	inFrames  = 1024 * kib
-	inStreams = 100 * (40 + 60 + 2*32) * kib
+	inStreams = 100 * (40 + 60 + 3*32) * kib
 )
 
 // text is an attack in HTTP/1.1: bytes, and then others again and again, until the
@@ -130,7 +130,7 @@ func inFlood(read bool, again func(f *frames) error) func(addr string) error {
 }
 
 // stalled is an attack in HTTP/2 that asks once, and takes nothing of what it gets.
-// The gateway ends each of its streams.
+// The gateway ends each of its streams, or the connection.
 func stalled(streams int, path string) func(addr string) error {
 	return func(addr string) error {
 		f, err := openFrames(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -143,13 +143,13 @@ func stalled(streams int, path string) func(addr string) error {
 		}
 		for range streams {
 			if err := f.ask(f.next(), "GET", path, true); err != nil {
-				return err
+				return lasting(err)
 			}
 		}
 		for ended := 0; ended < streams; {
 			frame, err := f.ReadFrame()
 			if err != nil {
-				return fmt.Errorf("%d of %d streams ended, then: %w", ended, streams, err)
+				return lasting(err)
 			}
 			if _, is := frame.(*http2.RSTStreamFrame); is {
 				ended++
@@ -157,6 +157,14 @@ func stalled(streams int, path string) func(addr string) error {
 		}
 		return nil
 	}
+}
+
+// lasting is an error where a connection was not ended.
+func lasting(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("the gateway does not end what is asked")
+	}
+	return nil
 }
 
 // asked has a request's headers, as f encodes them.
