@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -30,8 +31,10 @@ type operation struct {
 	parameters   []*openapi3.Parameter
 	body         *openapi3.RequestBody
 	// slow are the media types of the body whose schemas need the slow validator.
-	slow  map[*openapi3.MediaType]bool
-	route *routers.Route
+	slow map[*openapi3.MediaType]bool
+	// circular are those whose schemas contain themselves.
+	circular map[*openapi3.MediaType]bool
+	route    *routers.Route
 }
 
 // Request is a request as a client has sent it.
@@ -79,6 +82,9 @@ func Compile(doc *openapi3.T) (*Validator, error) {
 		for method, op := range item.Operations() {
 			for _, base := range bases(doc, item, op) {
 				o := newOperation(doc, method, base+path, item, op)
+				if o.endless() {
+					return nil, fmt.Errorf("%s %s has a schema that is applied to its own value by way of itself: it would never be validated", method, path)
+				}
 				n := strings.Count(o.path, "/")
 				v.operations[n] = append(v.operations[n], o)
 			}
@@ -130,6 +136,12 @@ func newOperation(doc *openapi3.T, method, path string, item *openapi3.PathItem,
 	if op.RequestBody != nil {
 		o.body = op.RequestBody.Value
 	}
+	if o.body != nil {
+		o.circular = map[*openapi3.MediaType]bool{}
+		for _, media := range o.body.Content {
+			o.circular[media] = media != nil && containsItself(media.Schema)
+		}
+	}
 	if o.body != nil && doc.IsOpenAPI31OrLater() {
 		o.slow = map[*openapi3.MediaType]bool{}
 		for _, media := range o.body.Content {
@@ -137,6 +149,24 @@ func newOperation(doc *openapi3.T, method, path string, item *openapi3.PathItem,
 		}
 	}
 	return o
+}
+
+// endless tells of a schema of the operation that no validator would come to an end of.
+func (o *operation) endless() bool {
+	for _, p := range o.parameters {
+		if appliesItself(p.Schema) {
+			return true
+		}
+	}
+	if o.body == nil {
+		return false
+	}
+	for _, media := range o.body.Content {
+		if media != nil && appliesItself(media.Schema) {
+			return true
+		}
+	}
+	return false
 }
 
 // Operation is the document's word for a request: its method and path there. Empty
@@ -238,6 +268,9 @@ func (o *operation) validateBody(r *Request) *Fault {
 	value, fault := decode(r.Body)
 	if fault != nil {
 		return fault
+	}
+	if o.circular[media] && tooDear(media.Schema.Value, value, o.slow[media]) {
+		return bodyFault(nil, "nests too deep for its schema, which contains itself")
 	}
 	options := []openapi3.SchemaValidationOption{openapi3.VisitAsRequest()}
 	if o.slow[media] {
