@@ -40,7 +40,7 @@ func TestDearBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		for body, want := range map[string]string{
-			nested(4, `"leaf"`): "", nested(4, "7"): "must be of type string", wide: "", nested(12, `"leaf"`): "nests too deep for its schema", nested(15, "7"): "nests too deep for its schema",
+			nested(4, `"leaf"`): "", nested(4, "7"): "must be of type string", wide: "", nested(12, `"leaf"`): "nests too deep, or is too large, for its schema", nested(15, "7"): "nests too deep, or is too large, for its schema",
 			nested(17, `"leaf"`): "must not nest deeper",
 		} {
 			fault := v.Validate(t.Context(), request("POST /t", body))

@@ -270,7 +270,7 @@ func (o *operation) validateBody(r *Request) *Fault {
 		return fault
 	}
 	if o.circular[media] && tooDear(media.Schema.Value, value, o.slow[media]) {
-		return bodyFault(nil, "nests too deep for its schema, which contains itself")
+		return bodyFault(nil, "nests too deep, or is too large, for its schema, which contains itself")
 	}
 	options := []openapi3.SchemaValidationOption{openapi3.VisitAsRequest()}
 	if o.slow[media] {
