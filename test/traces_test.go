@@ -215,10 +215,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 		t.Fatalf("the answers are %d, %d, %d, %d", denied.Status, failed.Status, lost.Status, watched.Status)
 	}
 	id := func(r reply) string { return r.Header.Get("X-Trace-ID") }
-	for r, want := range map[*reply]struct {
-		route, flags string
-		parent       bool
-	}{&failed: {"open", "<nil>", true}, &lost: {"lost", "[connect-failure]", false}} {
+	for r, want := range map[*reply]struct{ route, flags string }{&failed: {"open", "<nil>"}, &lost: {"lost", "[connect-failure]"}} {
 		spans := awaited(t, g, c, id(*r), "the failure is recorded", func(spans []testenv.Span) error {
 			if len(spans) == 0 {
 				return fmt.Errorf("no span")

@@ -32,7 +32,7 @@ func TestSeriesAreBounded(t *testing.T) {
 			})
 		}
 	}
-	got := (heapNow() - before) / routes
+	got := (int64(heapNow()) - int64(before)) / routes
 	runtime.KeepAlive(m)
 	t.Logf("%d bytes a route", got)
 	if got > most {
