@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -300,8 +301,14 @@ func (s *stack) waitHealthy(service string) {
 		args = []string{"sh", "-c", test[1]}
 	}
 	switch service {
-	case "etcd":
-		return // etcdctl is in another package; apply waits for it
+	case "etcd": // etcdctl is in another package
+		eventually(s.t, "etcd serves", func() error {
+			if out := s.outputs["etcd"].String(); !strings.Contains(out, "ready to serve client requests") {
+				return fmt.Errorf("it says: %s", out)
+			}
+			return nil
+		})
+		return
 	case "postgres":
 		if _, err := exec.LookPath(args[0]); err != nil {
 			return // as pg_isready is; it has answered already
@@ -315,6 +322,7 @@ func (s *stack) waitHealthy(service string) {
 			cmd.Env = append(cmd.Env, "PGPORT="+portOfAddr(s.addr("postgres", "5432")))
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
+			time.Sleep(100 * time.Millisecond) // a process each time: their start is what takes long here
 			return fmt.Errorf("%q: %w: %s", cmd.Args, err, out)
 		}
 		return nil
@@ -348,6 +356,13 @@ func (s *stack) up() {
 	for _, name := range slices.Sorted(maps.Keys(s.project.Services)) {
 		start(name)
 	}
+	eventually(s.t, "the keys of the issuer are there", func() error {
+		out, err := s.command("gatewright", []string{"gatewright", "status"}).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "in use") {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // moveAdmin moves the admin port in the bootstrap that the service bootstrap has made.

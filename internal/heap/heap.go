@@ -40,25 +40,11 @@ const leastPercent = 100
 // environment sets GOGC, that is obeyed, and nothing is done.
 //
 // It returns what undoes it.
-func Raise(floor uint64) (undo func()) { return raise(floor, restAfter) }
-
-func raise(floor uint64, rest time.Duration) (undo func()) {
+func Raise(floor uint64) (undo func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
-	t := &tuner{floor: floor, rest: rest}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	before := debug.SetGCPercent(int(percent(floor, live())))
-	t.idle = time.AfterFunc(rest, t.restNow)
-	t.afterEach()
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.stopped = true
-		t.idle.Stop()
-		debug.SetGCPercent(before)
-	}
+	return start(floor, restAfter).stop
 }
 
 // tuner sets the percentage anew after each collection.
@@ -68,9 +54,29 @@ type tuner struct {
 
 	mu      sync.Mutex // guards what follows, and the percentage while it is not stopped
 	stopped bool
+	before  int // the percentage that there was before
 	// resting is set while the collection is ours that begins a rest.
 	resting bool
 	idle    *time.Timer
+}
+
+// start raises the heap to the floor, and has the process rest.
+func start(floor uint64, rest time.Duration) *tuner {
+	t := &tuner{floor: floor, rest: rest}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.before = debug.SetGCPercent(int(percent(floor, live())))
+	t.idle = time.AfterFunc(rest, t.restNow)
+	t.afterEach()
+	return t
+}
+
+func (t *tuner) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+	t.idle.Stop()
+	debug.SetGCPercent(t.before)
 }
 
 // afterEach has the next collection call it again: it leaves behind an object

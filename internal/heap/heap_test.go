@@ -52,27 +52,38 @@ func TestHeapFollows(t *testing.T) {
 	}
 }
 
-// TestHeapRests: without work the room is the system's again; with the next work it is
+// TestHeapRests: in a rest the room is the system's again; with the next work it is
 // back.
 func TestHeapRests(t *testing.T) {
-	t.Setenv("GOGC", "")
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	defer raise(64<<20, 20*time.Millisecond)()
+	tuner := start(256<<20, time.Hour)
+	defer tuner.stop()
 	ballast = make([]byte, 40<<20) // of a burst
 	for i := range ballast {
 		ballast[i] = 1
 	}
 	ballast = nil
-	testenv.Eventually(t, "the process rests", func() error {
-		if got, free := gcPercent(), freeNotReturned(); got != leastPercent || free > 8<<20 {
-			return fmt.Errorf("the heap may grow by %d %%, and %d bytes of it are free", got, free)
+	tuner.restNow()
+	if got, free := gcPercent(), freeNotReturned(); got != leastPercent || free > 8<<20 {
+		t.Errorf("resting, the heap may grow by %d %%, and %d bytes of it are free", got, free)
+	}
+	testenv.Eventually(t, "a collection ends the rest", func() error {
+		runtime.GC()
+		if got := gcPercent(); got < 200 {
+			return fmt.Errorf("the heap may grow by %d %%", got)
 		}
 		return nil
 	})
-	testenv.Eventually(t, "the next collection ends the rest", func() error {
-		runtime.GC()
-		if got := gcPercent(); got < 200 {
+}
+
+// TestRestBegins by itself, when no collection was needed for the time.
+func TestRestBegins(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	defer start(64<<20, 10*time.Millisecond).stop()
+	testenv.Eventually(t, "the process rests", func() error {
+		if got := gcPercent(); got != leastPercent {
 			return fmt.Errorf("the heap may grow by %d %%", got)
 		}
 		return nil
