@@ -97,7 +97,7 @@ prometheus:
 
 .PHONY: etcd
 etcd:
-	@scripts/etcd >/dev/null
+	@scripts/etcd >/dev/null || echo "without an etcd the full set of docker-compose.yaml is not run" >&2
 
 .PHONY: rollouts
 rollouts: envoy redis ## A failing canary and a healthy one, 20 rollouts each through Envoy; and 3000 simulated ones of each kind

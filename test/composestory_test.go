@@ -313,6 +313,8 @@ func (s *stack) waitHealthy(service string) {
 		if _, err := exec.LookPath(args[0]); err != nil {
 			return // as pg_isready is; it has answered already
 		}
+	case "prometheus": // wget is its image's
+		args = []string{"firststart", "health", args[len(args)-1]}
 	case "redis":
 		args[2] = strings.ReplaceAll(args[2], "redis-cli", "redis-cli -p "+portOfAddr(s.addr("redis", "6379")))
 	}
@@ -459,13 +461,12 @@ func TestCompose(t *testing.T) {
 	})
 	t.Run("full", func(t *testing.T) {
 		t.Parallel()
-		for _, program := range []string{"etcd", "prometheus"} {
-			if _, err := exec.LookPath(program); err != nil {
-				if os.Getenv("TESTENV_REQUIRE") != "" {
-					t.Fatalf("no %s found: apt-get install etcd-server prometheus, or run `make test`", program)
-				}
-				t.Skipf("no %s found: apt-get install etcd-server prometheus, or run `make test`", program)
-			}
+		if _, err := exec.LookPath("etcd"); err != nil {
+			// Not everywhere where the other programs are is this one.
+			t.Skip("no etcd found: apt-get install etcd-server, or run `make test`")
+		}
+		if _, err := exec.LookPath("prometheus"); err != nil && os.Getenv("TESTENV_REQUIRE") == "" {
+			t.Skip("no prometheus found: apt-get install prometheus, or run `make test`")
 		}
 		s := newStack(t, composeProject(t, fullSet))
 		s.up()
