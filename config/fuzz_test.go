@@ -38,3 +38,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseEndpoints: whatever is in a file of endpoints, it has faults, or endpoints that
+// may be served.
+func FuzzParseEndpoints(f *testing.F) {
+	f.Add("endpoints:\n  - 10.0.0.5:8080\n  - {address: \"10.0.0.6:8080\", weight: 3, zone: eu-1a, priority: 1}\n")
+	f.Add("endpoints: []\n")
+	f.Add("endpoints: [a:b]\n")
+	cfg := &Config{Listeners: []*Listener{{Name: "public", Address: "127.0.0.1:8080"}}}
+	f.Fuzz(func(t *testing.T, text string) {
+		endpoints, err := ParseEndpoints("endpoints.yaml", []byte(text), cfg)
+		if err != nil {
+			return
+		}
+		for _, e := range endpoints {
+			if rule := DiscoveredRule(e, cfg); rule != "" {
+				t.Errorf("%s is served: %s", e.Address, rule)
+			}
+		}
+	})
+}

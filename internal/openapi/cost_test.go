@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -96,4 +97,30 @@ func BenchmarkDear(b *testing.B) {
 			}
 		})
 	}
+}
+
+// FuzzRead: whatever a document says, it is refused, or a validator of it comes to a
+// verdict.
+func FuzzRead(f *testing.F) {
+	for _, name := range []string{"testdata/orders30.yaml", "testdata/orders31.yaml"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text), `{"sku": "a-1"}`)
+	}
+	f.Add(`{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/t": {"post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/T"}}}}, "responses": {"200": {"description": "ok"}}}}}, "components": {"schemas": `+manyWays+`}}`, nested(3, "7"))
+	f.Fuzz(func(t *testing.T, text, body string) {
+		doc, err := Load("doc.yaml", func(string, int) ([]byte, error) { return []byte(text), nil })
+		if err != nil {
+			return
+		}
+		v, err := Compile(doc)
+		if err != nil {
+			return
+		}
+		for _, line := range []string{"POST /t", "POST /v1/orders", "PATCH /v1/orders/7", "GET /v1/orders?state=open"} {
+			v.Validate(t.Context(), request(line, body))
+		}
+	})
 }
