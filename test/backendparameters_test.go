@@ -74,12 +74,12 @@ backends:
   tight: {endpoints: [{{.ranks}}], loadBalancing: {policy: round_robin, overprovisioning: 100}, healthCheck: &probe {path: /healthz, interval: 100ms, timeout: 5s, unhealthyAfter: 1, healthyAfter: 1}}
   roomy: {endpoints: [{{.ranks}}], loadBalancing: {policy: round_robin, overprovisioning: 200}, healthCheck: *probe}
 routes:
-  - {name: bounded, match: {path: /bounded}, auth: public, to: [{backend: bounded}]}
-  - {name: bound, match: {path: /bound}, auth: public, to: [{backend: bound}]}
-  - {name: one-stream, match: {path: /one-stream}, auth: public, to: [{backend: one-stream}]}
-  - {name: streams, match: {path: /streams}, auth: public, to: [{backend: streams}]}
-  - {name: ready, match: {path: /ready}, auth: public, to: [{backend: ready}]}
-  - {name: from, match: {path: /from}, auth: public, to: [{backend: from}]}
+  - {name: bounded, match: {path: /bounded}, auth: public, timeout: 5m, to: [{backend: bounded}]}
+  - {name: bound, match: {path: /bound}, auth: public, timeout: 5m, to: [{backend: bound}]}
+  - {name: one-stream, match: {path: /one-stream}, auth: public, timeout: 5m, to: [{backend: one-stream}]}
+  - {name: streams, match: {path: /streams}, auth: public, timeout: 5m, to: [{backend: streams}]}
+  - {name: ready, match: {path: /ready}, auth: public, timeout: 5m, to: [{backend: ready}]}
+  - {name: from, match: {path: /from}, auth: public, timeout: 5m, to: [{backend: from}]}
   - {name: tight, match: {path: /tight}, auth: public, to: [{backend: tight}]}
   - {name: roomy, match: {path: /roomy}, auth: public, to: [{backend: roomy}]}
 `
