@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,9 +22,12 @@ func TestCallsHaveTheirConnections(t *testing.T) {
 			`carries="calls"\} ([2-9]|\d{2,})`: "Check and ShouldRateLimit, and for access logs",
 			`carries="all"\} 1`:                "config alone",
 		} {
-			if !regexp.MustCompile(`(?m)^gatewright_grpc_connections\{` + line + `$`).MatchString(g.metrics()) {
-				t.Errorf("no connection for %s:\n%s", what, only(g.metrics(), "gatewright_grpc_connections"))
-			}
+			eventually(t, "there are connections for "+what, func() error {
+				if m := g.metrics(); !regexp.MustCompile(`(?m)^gatewright_grpc_connections\{` + line + `$`).MatchString(m) {
+					return errors.New(only(m, "gatewright_grpc_connections"))
+				}
+				return nil
+			})
 		}
 		if log := g.stderr.String(); strings.Contains(log, "calls of all kinds") {
 			t.Errorf("they are mixed:\n%s", log)
