@@ -18,8 +18,8 @@ COPY . .
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=devel
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/cache \
+    CGO_ENABLED=0 GOCACHE=/cache GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ \
       ./cmd/gatewright ./examples/demo ./deploy/compose/firststart
 # Folders that become volumes: a new volume takes owner and mode of the folder that
@@ -27,10 +27,17 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 RUN mkdir -p /made/run/gatewright /made/var/lib/gatewright /made/volumes/etcd \
       /made/volumes/secrets/redis /made/volumes/secrets/postgres /made/volumes/secrets/etcd \
       /made/volumes/secrets/gatewright /made/volumes/secrets/prometheus /made/volumes/secrets/grafana && \
-    chmod -R 0750 /made/run/gatewright /made/var/lib/gatewright /made/volumes && chmod 0700 /made/volumes/etcd
+    mkdir -m 1777 /made/tmp && chmod -R 0750 /made/run/gatewright /made/var/lib/gatewright /made/volumes && chmod 0700 /made/volumes/etcd
+
+# What programs of Go need beside themselves: whom to trust, and somewhere to write.
+FROM scratch AS static
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /made/tmp /tmp
+ENV PATH=/usr/local/bin
+USER 65532:65532
 
 # What reads the config and judges, without an Envoy.
-FROM gcr.io/distroless/static-debian12:nonroot AS gatewright
+FROM static AS gatewright
 COPY --from=build /out/gatewright /usr/local/bin/gatewright
 COPY --from=build --chown=65532:65532 /made/run/gatewright /run/gatewright
 COPY --from=build --chown=65532:65532 /made/var/lib/gatewright /var/lib/gatewright
@@ -54,18 +61,31 @@ ENTRYPOINT ["gatewright"]
 CMD ["run"]
 
 # The services behind the gateway of docker-compose.yaml.
-FROM gcr.io/distroless/static-debian12:nonroot AS demo
+FROM static AS demo
 COPY --from=build /out/demo /out/firststart /usr/local/bin/
 USER 65532:65532
 ENTRYPOINT ["demo"]
 
 # What makes the passwords of docker-compose.yaml.
-FROM gcr.io/distroless/static-debian12:nonroot AS firststart
+FROM static AS firststart
 COPY --from=build /out/firststart /usr/local/bin/firststart
 COPY --from=build --chown=65532:65532 /made/volumes /volumes
 USER 65532:65532
 ENTRYPOINT ["firststart"]
 CMD ["secrets", "/volumes/secrets"]
+
+# etcd, in the version that go.mod has.
+FROM build AS build-etcd
+ARG TARGETOS
+ARG TARGETARCH
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/cache \
+    CGO_ENABLED=0 GOCACHE=/cache GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -ldflags "-s -w" -o /out/etcd go.etcd.io/etcd/server/v3
+
+FROM static AS etcd
+COPY --from=build-etcd /out/etcd /out/firststart /usr/local/bin/
+USER 65532:65532
+ENTRYPOINT ["etcd"]
 
 # Two images that have neither a shell nor a probe get one.
 FROM otel/opentelemetry-collector-contrib:0.137.0 AS collector

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -115,6 +116,41 @@ func waitsFor(p *types.Project, name, task string) bool {
 		}
 	}
 	return false
+}
+
+// TestComposeConfigs: the full set has the config of the small one, and traces.
+func TestComposeConfigs(t *testing.T) {
+	t.Parallel()
+	rules := func(file string) string {
+		text, err := os.ReadFile("../deploy/compose/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rules, found := strings.Cut(string(text), "\n\nlisteners:")
+		if !found {
+			t.Fatalf("%s has no listeners behind its first lines", file)
+		}
+		return rules
+	}
+	full := rules("full.yaml")
+	for _, more := range []string{`# All requests are recorded: this is a place to look around in.
+tracing:
+  otlp: {backend: collector}
+  service: gatewright
+  percent: 100
+
+`, `  collector:
+    endpoints: ["otel-collector:4317"]
+    protocol: grpc
+`} {
+		if strings.Count(full, more) != 1 {
+			t.Errorf("full.yaml does not have once:\n%s", more)
+		}
+		full = strings.Replace(full, more, "", 1)
+	}
+	if full != rules("gateway.yaml") {
+		t.Error("gateway.yaml and full.yaml differ in more than traces")
+	}
 }
 
 // TestComposeFiles: what is mounted is there.

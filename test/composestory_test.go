@@ -301,14 +301,6 @@ func (s *stack) waitHealthy(service string) {
 		args = []string{"sh", "-c", test[1]}
 	}
 	switch service {
-	case "etcd": // etcdctl is in another package
-		eventually(s.t, "etcd serves", func() error {
-			if out := s.outputs["etcd"].String(); !strings.Contains(out, "ready to serve client requests") {
-				return fmt.Errorf("it says: %s", out)
-			}
-			return nil
-		})
-		return
 	case "postgres":
 		if _, err := exec.LookPath(args[0]); err != nil {
 			return // as pg_isready is; it has answered already
