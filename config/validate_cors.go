@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // anyWord is the word for all origins or headers.
@@ -25,6 +27,9 @@ func (c *checker) cors(at *place, r *Route) {
 	c.alone(in.key("origins"), p.Origins)
 	c.must(!p.Credentials || !slices.ContainsFunc(p.Origins, everyHost), in.key("credentials"),
 		"must not be true for every origin: any page could act as its visitor")
+	if i := slices.IndexFunc(p.Origins, everyCustomer); p.Credentials && i >= 0 {
+		c.obey(in.key("origins").index(i), "must not stand beside credentials: anybody can have a name there, whose pages could act as their visitors")
+	}
 	c.words(in.key("methods"), p.Methods)
 	for i, method := range p.Methods {
 		at := in.key("methods").index(i)
@@ -77,6 +82,19 @@ func (c *checker) alone(at *place, values []string) {
 func everyHost(origin string) bool {
 	_, host, _ := strings.Cut(origin, "://")
 	return origin == anyWord || host == anyWord || strings.HasPrefix(host, anyWord+":")
+}
+
+// everyCustomer tells an origin that is all names below one under which they are given to
+// anybody, as https://*.com and https://*.github.io. A name that the list of those does
+// not have, as one of a company's own network, is not one of them.
+func everyCustomer(origin string) bool {
+	_, name, wild := strings.Cut(origin, "://*.")
+	if !wild {
+		return false
+	}
+	name, _, _ = strings.Cut(name, ":")
+	suffix, public := publicsuffix.PublicSuffix(name)
+	return suffix == name && (public || strings.Contains(suffix, "."))
 }
 
 // originRule judges an origin as browsers write it (RFC 6454, section 6.2).

@@ -133,7 +133,7 @@ func newLavish(t testing.TB) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for name, value := range map[string]string{
-			"Allow-Origin": "*", "Allow-Credentials": "true", "Allow-Methods": "*", "Allow-Headers": "*", "Expose-Headers": "*", "Max-Age": "9",
+			"Allow-Origin": "*", "Allow-Credentials": "true", "Allow-Methods": "*", "Allow-Headers": "*", "Expose-Headers": "*", "Max-Age": "9", "Allow-Private-Network": "true",
 		} {
 			w.Header().Set("Access-Control-"+name, value)
 		}

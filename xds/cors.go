@@ -59,13 +59,18 @@ func preflights(r *config.Route, closedWithin []config.Closed) []preflight {
 // request's headers.
 func preflightMatch(r *config.Route, methods []string) *routev3.RouteMatch {
 	match := routeMatch(config.Match{Path: r.Match.Path, Query: r.Match.Query})
-	requested := present(requestMethodHeader)
+	requested := filled(requestMethodHeader)
 	if len(methods) > 0 {
 		requested = methodIn(requestMethodHeader, methods)
 	}
-	match.Headers = []*routev3.HeaderMatcher{methodIn(methodHeader, []string{"OPTIONS"}), present("Origin"), requested}
+	match.Headers = []*routev3.HeaderMatcher{methodIn(methodHeader, []string{"OPTIONS"}), filled("Origin"), requested}
 	return match
 }
+
+// filled is the condition that a header is there and says something. The cors filter
+// takes a request in which the origin or the method is empty for no preflight, so that
+// it would end in a 503 here: it is judged as any other.
+func filled(name string) *routev3.HeaderMatcher { return header(name, fits(".+")) }
 
 // closedPreflights refuses the preflights for a route without a CORS policy. It
 // stands among the routes of another one, which may have other hosts.
@@ -104,7 +109,7 @@ func underCORS(route *routev3.Route, c *config.CORS) {
 		return
 	}
 	route.ResponseHeadersToAdd = append(route.ResponseHeadersToAdd, varyByOrigin())
-	for _, what := range []string{"Origin", "Credentials", "Methods", "Headers"} {
+	for _, what := range []string{"Origin", "Credentials", "Methods", "Headers", "Private-Network"} {
 		route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, "Access-Control-Allow-"+what)
 	}
 	route.ResponseHeadersToRemove = append(route.ResponseHeadersToRemove, "Access-Control-Expose-Headers", "Access-Control-Max-Age")
