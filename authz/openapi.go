@@ -68,7 +68,7 @@ func (s *Server) validate(ctx context.Context, rq *request, p *Policy, v Verdict
 
 // invalid is why a request is not as its document says, or why that cannot be told.
 func (s *Server) invalid(ctx context.Context, rq *request, val *Validation) *refusal {
-	if refused := rq.bodyAsSent(); refused != nil {
+	if refused := rq.bodyAsSent(val.validator); refused != nil {
 		return refused
 	}
 	if len(rq.body) > longBody {
@@ -88,32 +88,44 @@ func (s *Server) invalid(ctx context.Context, rq *request, val *Validation) *ref
 	return refused
 }
 
-// bodyAsSent tells whether the body that Check has is the client's, all of it. Envoys
-// that we configure send it or answer 413; another's may send none, or a part.
-func (r *request) bodyAsSent() *refusal {
-	if !r.unrouted {
-		return nil
-	}
+// bodyAsSent tells whether the body that Check has is the client's, all of it and as it
+// was sent.
+//
+// Envoys that we configure answer 413 to one that is too long, but not where it comes at
+// once and at its end, as by HTTP/2: that they cut, and say so, though they were told to
+// send no part of one. What is cut off would reach the backend unseen. Another's may also
+// send none, or a text in which each byte that is not UTF-8 has become an exclamation mark.
+func (r *request) bodyAsSent(v *openapi.Validator) *refusal {
 	// Beside Envoy's own word there may be a client's: one that says so is enough.
-	if partial, _ := r.matched("x-envoy-auth-partial-body"); strings.Contains(partial, "true") {
+	partial, _ := r.matched("x-envoy-auth-partial-body")
+	length, count := r.header("content-length")
+	n, err := strconv.Atoi(length)
+	_, chunked := r.header("transfer-encoding")
+	cut := strings.Contains(partial, "true") || count > 1 || count == 1 && (err != nil || n != len(r.body))
+	switch {
+	case cut && !r.unrouted:
+		return refuse(ReasonBodyTooLarge)
+	case !r.unrouted:
+		return nil
+	case cut, r.bodyIsText && strings.Contains(r.body, "!"):
+		return refuse(ReasonBodyUnknown)
+	case r.body != "", count == 1:
+		return nil
+	case chunked > 0, !r.mayLackBody(v):
 		return refuse(ReasonBodyUnknown)
 	}
-	if r.body != "" || r.method == http.MethodGet || r.method == http.MethodHead {
-		length, count := r.header("content-length")
-		if n, err := strconv.Atoi(length); count > 0 && (err != nil || n != len(r.body)) {
-			return refuse(ReasonBodyUnknown)
-		}
-		if _, chunked := r.header("transfer-encoding"); r.body == "" && chunked > 0 {
-			return refuse(ReasonBodyUnknown)
-		}
-		return nil
+	return nil
+}
+
+// mayLackBody tells whether a request that has no body here, and says nothing of one, is
+// believed to have none. HTTP/2 may have one without a word, so that is where clients say
+// nothing of a body that they do not send, and the document has none to be judged.
+func (r *request) mayLackBody(v *openapi.Validator) bool {
+	switch r.method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions:
+		return !v.TakesBody(r.method, r.path)
 	}
-	// That there is no body is believed where the client says so: HTTP/2 may have one
-	// without a word.
-	if length, count := r.header("content-length"); count == 1 && length == "0" {
-		return nil
-	}
-	return refuse(ReasonBodyUnknown)
+	return false
 }
 
 // httpHeader are the header lines as the validator reads them.

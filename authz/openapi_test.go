@@ -15,7 +15,13 @@ import (
 // validation is one by the document of package openapi's tests.
 func validation(t testing.TB) *Validation {
 	t.Helper()
-	doc, err := openapi.Load("../internal/openapi/testdata/orders30.yaml", func(path string, _ int) ([]byte, error) { return os.ReadFile(path) })
+	return validationOf(t, func(string, int) ([]byte, error) { return os.ReadFile("../internal/openapi/testdata/orders30.yaml") })
+}
+
+// validationOf is of a document that is read so.
+func validationOf(t testing.TB, read func(string, int) ([]byte, error)) *Validation {
+	t.Helper()
+	doc, err := openapi.Load("orders.yaml", read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +120,85 @@ func TestForeignEnvoysMustSendTheBody(t *testing.T) {
 		get := unrouted(ask("", "/v1/orders/7"))
 		if r := g.check(t, get); !allows(r) {
 			t.Errorf("a GET without a body: %s", reasonOf(r))
+		}
+	}
+}
+
+// TestCutBodiesAreRefused: our own Envoys cut a body that comes at once and is too long, and
+// say so. In shadow it is refused as well: so are those that Envoy itself finds too long.
+func TestCutBodiesAreRefused(t *testing.T) {
+	for _, shadow := range []bool{false, true} {
+		v := validation(t)
+		v.Shadow = shadow
+		g := newGate(t, nil, nil)
+		hash := g.publish(&Policy{Validation: v})
+		const body = `{"sku": "a-1"}`
+		for _, c := range []struct {
+			lines  []line
+			reason Reason
+		}{
+			{nil, ReasonAllowed},
+			{[]line{{"x-envoy-auth-partial-body", "false"}, {"content-length", "14"}}, ReasonAllowed},
+			{[]line{{"x-envoy-auth-partial-body", "true"}}, ReasonBodyTooLarge},
+			{[]line{{"X-Envoy-Auth-Partial-Body", "false"}, {"x-envoy-auth-partial-body", "true"}}, ReasonBodyTooLarge},
+			{[]line{{"content-length", "15"}}, ReasonBodyTooLarge},
+		} {
+			if r := g.check(t, post(hash, body, c.lines...)); reasonOf(r) != c.reason {
+				t.Errorf("shadow %t, %v: %s, want %s", shadow, c.lines, reasonOf(r), c.reason)
+			}
+		}
+	}
+}
+
+const withBodies = `
+openapi: 3.0.3
+info: {title: Orders, version: "1"}
+paths:
+  /orders:
+    delete:
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {"200": {description: ok}}
+    post:
+      responses: {"200": {description: ok}}
+    patch:
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {"200": {description: ok}}
+  /orders/7:
+    get: {responses: {"200": {description: ok}}}
+    delete: {responses: {"200": {description: ok}}}
+`
+
+// TestForeignEnvoysWithoutAWordOfABody: HTTP/2 may have one that no header tells of, and
+// clients tell of none where they send none. It is the document that says whether it counts.
+func TestForeignEnvoysWithoutAWordOfABody(t *testing.T) {
+	policy := &Policy{Validation: validationOf(t, func(string, int) ([]byte, error) { return []byte(withBodies), nil })}
+	router := &fakeRouter{answer: Routed{Route: "orders", Policy: policy, Hash: policy.Hash()}}
+	g := newGate(t, nil, func(o *Options) { o.Router = router })
+	for _, c := range []struct {
+		method, path, text string
+		lines              []line
+		reason             Reason
+	}{
+		{"GET", "/orders/7", "", nil, ReasonAllowed},
+		{"GET", "/orders/7?a=1", "", []line{{"content-length", "0"}}, ReasonAllowed},
+		{"GET", "/orders/7", "", []line{{"content-length", "0"}, {"content-length", "0"}}, ReasonBodyUnknown},
+		{"GET", "/orders/7", "", []line{{"content-length", "3"}}, ReasonBodyUnknown},
+		{"GET", "/orders/7", "", []line{{"transfer-encoding", "chunked"}}, ReasonBodyUnknown},
+		{"DELETE", "/orders/7", "", nil, ReasonAllowed},
+		{"DELETE", "/orders/7", "", []line{{"transfer-encoding", "chunked"}}, ReasonBodyUnknown},
+		{"DELETE", "/orders", "", nil, ReasonBodyUnknown},
+		{"DELETE", "/orders", "", []line{{"content-length", "0"}}, ReasonAllowed},
+		{"PATCH", "/orders", "", nil, ReasonBodyUnknown},
+		{"PATCH", "/orders", "", []line{{"content-length", "0"}}, ReasonAllowed},
+		{"POST", "/orders", "", nil, ReasonBodyUnknown},
+		// Of a text, an exclamation mark could have been any byte.
+		{"PATCH", "/orders", `{"a": "b"}`, nil, ReasonAllowed},
+		{"PATCH", "/orders", `{"a": "b!"}`, nil, ReasonBodyUnknown},
+	} {
+		m := unrouted(ask("", c.path, append(c.lines, line{"content-type", "application/json"})...))
+		m.Attributes.Request.Http.Method, m.Attributes.Request.Http.Body = c.method, c.text
+		if r := g.check(t, m); reasonOf(r) != c.reason {
+			t.Errorf("%s %s with %q and %v: %s, want %s", c.method, c.path, c.text, c.lines, reasonOf(r), c.reason)
 		}
 	}
 }

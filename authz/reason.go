@@ -35,6 +35,10 @@ const ReasonRequestInvalid Reason = "request-invalid"
 // is another's, does not send all of the body (503).
 const ReasonBodyUnknown Reason = "body-unknown"
 
+// ReasonBodyTooLarge: the route's requests are held to a document, and the body is longer
+// than the route takes (413). Envoys that we configure answer most such by themselves.
+const ReasonBodyTooLarge Reason = "body-too-large"
+
 // ReasonMethodRefused: the method is one that no backend may see, TRACE or
 // CONNECT (405). Envoys that we configure answer so by themselves.
 const ReasonMethodRefused Reason = "method-refused"
@@ -165,6 +169,8 @@ var problems = map[Reason]problem{
 	ReasonRequestInvalid: {400, "Bad Request", "The request is not as the API's document says."},
 
 	ReasonBodyUnknown: {503, "Service Unavailable", "The gateway does not get all of the body, which it has to judge."},
+
+	ReasonBodyTooLarge: {413, "Content Too Large", "The body of the request is longer than this route takes."},
 
 	ReasonPathRefused: {400, "Bad Request", "The path is not in its normal form."},
 

@@ -179,7 +179,7 @@ func grpcCode(status int) codes.Code {
 		return codes.NotFound
 	case 405:
 		return codes.Unimplemented
-	case 429:
+	case 413, 429:
 		return codes.ResourceExhausted
 	case 503:
 		return codes.Unavailable

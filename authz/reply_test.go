@@ -104,11 +104,12 @@ func TestProblemOfEveryReason(t *testing.T) {
 		403: {"scope-missing", "role-missing", "claim-missing", "claim-mismatch", "rule-denied", "rule-failed", "permission-missing", "identity-mismatch", "client-certificate-not-accepted"},
 		404: {"route-not-found"},
 		405: {"method-refused"},
+		413: {"body-too-large"},
 		429: {"rate-limited"},
 		503: {"circuit-open", "jwks-unavailable", "introspection-unavailable", "key-store-unavailable", "revocations-unavailable", "limit-store-unavailable", "policy-unknown", "deadline-exceeded", "internal", "body-unknown"},
 	}
 	grpcCodes := map[int]codes.Code{400: codes.InvalidArgument, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.NotFound, 405: codes.Unimplemented,
-		429: codes.ResourceExhausted, 503: codes.Unavailable}
+		413: codes.ResourceExhausted, 429: codes.ResourceExhausted, 503: codes.Unavailable}
 	n := 1 // challenge-answered, which is no denial to who asks: TestChallenges
 	for status, reasons := range byStatus {
 		for _, reason := range reasons {

@@ -40,6 +40,9 @@ type request struct {
 	joined map[string]string
 	// body is the request's, where the route has Envoy send it.
 	body string
+	// bodyIsText: Envoy sends it as a text, in which bytes that are not UTF-8 are
+	// replaced by exclamation marks.
+	bodyIsText bool
 }
 
 // headerLine is one line of the headers, with its bytes.
@@ -66,6 +69,8 @@ func newRequest(m *authv3.CheckRequest) *request {
 		lines:  headerLines(http.GetHeaderMap().GetHeaders()),
 		joined: http.GetHeaders(),
 		body:   cmp.Or(string(http.GetRawBody()), http.GetBody()),
+
+		bodyIsText: len(http.GetRawBody()) == 0 && http.GetBody() != "",
 	}
 }
 

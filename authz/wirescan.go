@@ -110,7 +110,7 @@ func (w *wireRequest) scanHTTP(s wire.Scanner) wire.Scanner {
 			s.Fail()
 		}
 	}
-	w.body = cmp.Or(raw, text)
+	w.body, w.bodyIsText = cmp.Or(raw, text), raw == "" && text != ""
 	return s
 }
 

@@ -179,7 +179,8 @@ func checkSettings(r *config.Route, context map[string]string) *anypb.Any {
 }
 
 // wholeBody has Envoy hold a request's body, up to so many bytes, and send it with
-// the Check: what is larger is a 413. It comes with the route whose policy asks for
+// the Check: what is larger is a 413. (Where the whole of it comes at once, Envoy cuts it
+// in spite of AllowPartialMessage, and the Check answers 413.) It comes with the route whose policy asks for
 // it, so that at no time a body that is to be judged passes unseen.
 func wholeBody(most int) *extauthzv3.BufferSettings {
 	return &extauthzv3.BufferSettings{MaxRequestBytes: uint32(most), AllowPartialMessage: false, PackAsBytes: true}

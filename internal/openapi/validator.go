@@ -215,6 +215,13 @@ func (v *Validator) NeedsBody() bool {
 	return false
 }
 
+// TakesBody tells whether the document has a body for the requests of an operation.
+// False where there is no such operation.
+func (v *Validator) TakesBody(method, path string) bool {
+	o, _, _ := v.find(method, path)
+	return o != nil && o.body != nil
+}
+
 // Validate is what a request breaks; nil where it is as the document says.
 func (v *Validator) Validate(ctx context.Context, r *Request) *Fault {
 	o, variables, others := v.find(r.Method, r.Path)
