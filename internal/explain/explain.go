@@ -173,8 +173,8 @@ func (r *Report) normalized(asked Asked) *Answer {
 // noRoute says what becomes of a request that no route takes.
 func (r *Report) noRoute(table *routing.Table, asked routing.Request) {
 	r.Refused = &Answer{Status: 404, Reason: "route-not-found", Detail: "no route takes the request"}
-	method, preflight := asked.Header("access-control-request-method")
-	if _, origin := asked.Header("origin"); asked.Method != "OPTIONS" || !preflight || !origin {
+	method, _ := asked.Header("access-control-request-method")
+	if origin, _ := asked.Header("origin"); asked.Method != "OPTIONS" || method == "" || origin == "" {
 		return
 	}
 	asked.Method = method
