@@ -23,7 +23,7 @@ build: ## Build bin/gatewright
 
 .PHONY: test
 test: envoy redis postgres nginx prometheus etcd otlpsink ## Install what the tests need, and run them all
-	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 15m $(PACKAGES)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 20m $(PACKAGES)
 
 .PHONY: race
 race: envoy redis postgres nginx ## The tests of all packages but the end-to-end ones, under the race detector
