@@ -157,42 +157,31 @@ func textOf(value ref.Val) (string, error) {
 }
 
 func (n members) write(e *encoder, f *Facts) (bool, error) {
-	e.WriteByte('{')
-	empty := true
-	for _, m := range n {
-		before := e.Len()
-		if !empty {
-			e.WriteByte(',')
-		}
-		if err := e.text(m.name); err != nil {
+	return false, e.present('{', '}', len(n), func(i int) (bool, error) {
+		if err := e.text(n[i].name); err != nil {
 			return false, err
 		}
 		e.WriteByte(':')
-		absent, err := m.node.write(e, f)
-		if err != nil {
-			return false, err
-		}
-		if absent {
-			e.Truncate(before)
-			continue
-		}
-		empty = false
-	}
-	e.WriteByte('}')
-	return false, nil
+		return n[i].node.write(e, f)
+	})
 }
 
 func (n elements) write(e *encoder, f *Facts) (bool, error) {
-	e.WriteByte('[')
+	return false, e.present('[', ']', len(n), func(i int) (bool, error) { return n[i].write(e, f) })
+}
+
+// present writes those of n parts that are there, within brackets and apart by commas.
+func (e *encoder) present(opening, closing byte, n int, write func(i int) (absent bool, err error)) error {
+	e.WriteByte(opening)
 	empty := true
-	for _, element := range n {
+	for i := range n {
 		before := e.Len()
 		if !empty {
 			e.WriteByte(',')
 		}
-		absent, err := element.write(e, f)
+		absent, err := write(i)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if absent {
 			e.Truncate(before)
@@ -200,8 +189,8 @@ func (n elements) write(e *encoder, f *Facts) (bool, error) {
 		}
 		empty = false
 	}
-	e.WriteByte(']')
-	return false, nil
+	e.WriteByte(closing)
+	return nil
 }
 
 // activation gives CEL the facts by the names of the variables.
