@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -39,7 +40,11 @@ func TestManyDistinctKeysStayBounded(t *testing.T) {
 	check := func(t *testing.T, r *rig, texts []string) {
 		t.Helper()
 		together(len(texts), 64, func(i int) {
-			if answer, err := r.Find(t.Context(), texts[i]); err != nil || answer.State != Valid {
+			answer, err := r.Find(t.Context(), texts[i])
+			for again := 0; errors.Is(err, ErrUnavailable) && again < 20; again++ { // on a machine that stands still
+				answer, err = r.Find(t.Context(), texts[i])
+			}
+			if err != nil || answer.State != Valid {
 				t.Errorf("%s, %v; want %s", answer.State, err, Valid)
 			}
 		})
