@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
@@ -68,19 +70,11 @@ func (b builder) ownFilters(r *config.Route) (o ownFilters) {
 
 // routeFilterHolders are the filters of a listener in which some route has some.
 func (b builder) routeFilterHolders() []*hcmv3.HttpFilter {
-	outer, bodies := false, false
-	for _, r := range b.config.Routes {
-		own := b.ownFilters(r)
-		outer, bodies = outer || len(own.outer) > 0, bodies || len(own.bodies) > 0
-		if outer && bodies {
-			break
-		}
-	}
 	var out []*hcmv3.HttpFilter
-	if outer {
+	if slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return len(b.ownFilters(r).outer) > 0 }) {
 		out = append(out, httpFilter(routeFilters, &compositev3.Composite{}))
 	}
-	if bodies { // one without the other would be another listener for each
+	if slices.ContainsFunc(b.config.Routes, func(r *config.Route) bool { return r.Body != nil }) { // one without the other would be another listener for each
 		out = append(out, httpFilter(bodyFilters, &compositev3.Composite{}), httpFilter(innerFilters, &compositev3.Composite{}))
 	}
 	return out
