@@ -1,14 +1,11 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -110,20 +107,17 @@ func adaptiveGateway(t *testing.T, how, more string) (g *gateway, narrow, wide *
 // its folder for temporary files.
 func (g *gateway) envoyGauge(pattern string) int {
 	g.t.Helper()
-	sockets, err := filepath.Glob(filepath.Join(g.values["temporary"], "gatewright-envoy-*", "admin.sock"))
-	if err != nil || len(sockets) != 1 {
-		g.t.Fatalf("Envoy's admin sockets: %v, %v", sockets, err)
+	socket, err := adminSocket(g.values["temporary"])
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	return envoyGauge(g.t, sockets[0], pattern)
+	return envoyGauge(g.t, socket, pattern)
 }
 
 // envoyGauge is a number that an Envoy tells by its admin socket.
 func envoyGauge(t testing.TB, socket, pattern string) int {
 	t.Helper()
-	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}}
-	resp, err := admin.Get("http://envoy/stats?filter=" + pattern)
+	resp, err := adminClient(socket).Get("http://envoy/stats?filter=" + pattern)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,12 @@
 package test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -184,13 +182,11 @@ func (g *gateway) everythingWritten(temporary string, redis *testenv.Redis, admi
 	for _, args := range [][]string{{"status"}, {"status", "-o", "json"}, {"keys", "list"}, {"keys", "list", "-o", "json"}, {"keys", "audit"}, {"tokens", "list"}, {"render", g.file}, {"environment"}} {
 		must("gatewright "+strings.Join(args, " "), string(g.run(args...)), "")
 	}
-	sockets, err := filepath.Glob(filepath.Join(temporary, "gatewright-envoy-*", "admin.sock"))
-	if err != nil || len(sockets) != 1 {
-		g.t.Fatalf("Envoy's admin sockets: %v, %v", sockets, err)
+	socket, err := adminSocket(temporary)
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	envoy := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", sockets[0])
-	}}}
+	envoy := adminClient(socket)
 	for page, has := range map[string]string{
 		"/config_dump?include_eds": "envoy.filters.http.ext_authz", "/clusters?format=json": "gatewright", "/stats": "downstream_rq_total", "/stats/prometheus": "envoy_cluster",
 		"/listeners": "public", "/server_info": "LIVE", "/certs": "", "/runtime": "", "/init_dump": "", "/memory": "allocated", "/stats/recentlookups": "", "/contention": "",

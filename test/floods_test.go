@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -248,14 +246,11 @@ func inHTTP2() []attack {
 
 // envoyAllocated is the memory that an Envoy has in use, in bytes.
 func envoyAllocated(temporary string) (int, error) {
-	sockets, err := filepath.Glob(filepath.Join(temporary, "gatewright-envoy-*", "admin.sock"))
-	if err != nil || len(sockets) != 1 {
-		return 0, fmt.Errorf("Envoy's admin sockets: %v, %w", sockets, err)
+	socket, err := adminSocket(temporary)
+	if err != nil {
+		return 0, err
 	}
-	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", sockets[0])
-	}}}
-	text, err := readAll(admin.Get("http://envoy/memory"))
+	text, err := readAll(adminClient(socket).Get("http://envoy/memory"))
 	if err != nil {
 		return 0, err
 	}
@@ -264,26 +259,6 @@ func envoyAllocated(temporary string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(said.Allocated)
-}
-
-// residentMiB is the memory of a process that is in use.
-func residentMiB(t testing.TB, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
-			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib >> 10
-		}
-	}
-	t.Fatal("no VmRSS")
-	return 0
 }
 
 // othersMeanwhile is how many requests of each other client an attack goes on for.
@@ -314,14 +289,14 @@ func standsFloods(t *testing.T, attacks []attack) {
 		}
 	}
 	envoy, worst := g.envoyPIDs()[0], 0
-	resident := residentMiB(t, envoy)
+	before := resident(t, envoy) >> 20
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { g.stands(t, a, temporary, others) })
 		worst = max(worst, a.connections*a.holds)
 	}
 	// What an attack leaves is free for the next.
-	if after := residentMiB(t, envoy); after > resident+worst>>20 {
-		t.Errorf("Envoy had %d MiB at first, and has %d", resident, after)
+	if after := resident(t, envoy) >> 20; after > before+worst>>20 {
+		t.Errorf("Envoy had %d MiB at first, and has %d", before, after)
 	}
 	if pids := g.envoyPIDs(); len(pids) != 1 {
 		t.Errorf("Envoys: %v", pids)

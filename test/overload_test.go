@@ -2,12 +2,10 @@ package test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,14 +25,11 @@ routes:
 // envoyStat is a number that the Envoy of a gateway tells of itself.
 func envoyStat(t testing.TB, temporary, name string) string {
 	t.Helper()
-	sockets, err := filepath.Glob(filepath.Join(temporary, "gatewright-envoy-*", "admin.sock"))
-	if err != nil || len(sockets) != 1 {
-		t.Fatalf("Envoy's admin sockets: %v, %v", sockets, err)
+	socket, err := adminSocket(temporary)
+	if err != nil {
+		t.Fatal(err)
 	}
-	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", sockets[0])
-	}}}
-	resp, err := admin.Get("http://envoy/stats?filter=" + name)
+	resp, err := adminClient(socket).Get("http://envoy/stats?filter=" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
