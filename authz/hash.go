@@ -10,11 +10,16 @@ import (
 	"math"
 	"reflect"
 	"slices"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // hashBytes is how much of the SHA-256 is kept: 128 bits, far beyond any
 // accidental collision, and short enough to read in a log.
 const hashBytes = 16
+
+// ProviderHash is the content address of a provider, as Policy.Hash is of a policy.
+func ProviderHash(p *config.JWT) string { return contentHash(p) }
 
 // contentHash is the address of a plain value: structs, pointers, slices,
 // maps with string keys, and scalars.

@@ -32,7 +32,7 @@ func TestDecodeEveryField(t *testing.T) {
 	want := &Config{
 		Listeners: []*Listener{
 			{Name: "public", Address: "[::]:8080", RateLimit: RateLimitFilter, TrustedHops: weight(16), Trailers: true, ForwardExpect: true},
-			{Name: "balanced", Address: "[::]:8081", TrustedProxies: []string{}, ProxyProtocol: &ProxyProtocol{From: []string{"10.0.0.0/8"}, Optional: true}},
+			{Name: "balanced", Address: "[::]:8081", Placement: PlacementService, TrustedProxies: []string{}, ProxyProtocol: &ProxyProtocol{From: []string{"10.0.0.0/8"}, Optional: true}},
 			{Name: "bounded", Address: "[::]:8082", Bounds: &Bounds{
 				MaxHeaderBytes: 8192, MaxHeaders: 50, MaxBodyBytes: 1 << 20, HeadersTimeout: ms(5000), RequestTimeout: ms(60_000), IdleTimeout: ms(120_000),
 				StreamIdleTimeout: ms(30_000), MaxStreams: 20, MaxConnections: 1000, MaxRequestsPerConnection: 10_000, MaxConnectionDuration: ms(3_600_000),
@@ -238,7 +238,7 @@ func TestDecodeEveryField(t *testing.T) {
 					},
 					Query: map[string]ValueMatch{"preview": {Exact: "true"}, "flag": {}, "any": {Present: true}, "full": {Exact: "x"}},
 				},
-				Priority: -5,
+				Priority: -5, Placement: PlacementService,
 				Auth: &RouteAuth{AnyOf: []*Requirement{
 					{Introspection: "legacy", Mode: ModeShadow},
 					{ClientCertificate: "workloads", Mode: ModeShadow},

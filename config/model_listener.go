@@ -22,6 +22,10 @@ type Listener struct {
 	// and limits. "filter" is Envoy's ratelimit filter: a second call, to the
 	// standard RateLimitService.
 	RateLimit RateLimitPlacement `yaml:"rateLimit"`
+	// Placement says where the policies of routes run on this listener. The empty
+	// string means auto. A route may say its own, except that none runs inside Envoy
+	// where this is service.
+	Placement Placement `yaml:"placement"`
 	// TrustedHops is how many proxies are in front of this listener. Nil means
 	// Config.TrustedHops.
 	TrustedHops *int `yaml:"trustedHops"`

@@ -13,6 +13,9 @@ type Route struct {
 	Auth *RouteAuth `yaml:"auth" required:"true" hint:"say \"auth: public\", or name requirements under auth.anyOf"`
 	// Limits are the names of the limits charged; all of them pass or none is.
 	Limits []string `yaml:"limits"`
+	// Placement says where the route's policy runs. The empty string leaves it to each
+	// listener.
+	Placement Placement `yaml:"placement"`
 	// To are the backends, with weights. Exactly one of To, Redirect and
 	// Respond is given.
 	To []*Destination `yaml:"to"`

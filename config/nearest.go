@@ -7,7 +7,7 @@ import "strings"
 const (
 	maxNameCompared   = 64
 	maxNamesSearched  = 1000
-	maxNamesListed    = 32
+	maxNamesListed    = 40
 	nameDistanceParts = 3 // one mistake for each so many letters is still meant
 )
 

@@ -59,6 +59,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 	c.accessLog(top.key("accessLog"), cfg.AccessLog)
 	c.tracing(top.key("tracing"), cfg.Tracing)
 	c.routes(top.key("routes"))
+	c.placements(top.key("listeners"), top.key("routes"))
 }
 
 // checker judges one Config.

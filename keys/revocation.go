@@ -65,6 +65,8 @@ type revoked struct {
 	// count is how many there are, to be read without the lock: where nothing is
 	// revoked, as almost always, a request takes none. It is written under mu.
 	count atomic.Int64
+	// changes counts what has been added, taken away and replaced.
+	changes atomic.Int64
 
 	mu sync.RWMutex // guards all below
 	// byID are all of them, to take one away by its number.
@@ -138,6 +140,7 @@ func (s *revoked) add(r Revocation) {
 	}
 	s.byID[r.ID] = r
 	s.count.Store(int64(len(s.byID)))
+	s.changes.Add(1)
 	what := r.of()
 	if r.IssuedBefore.IsZero() {
 		s.single[what]++
@@ -159,6 +162,7 @@ func (s *revoked) replace(all []Revocation) {
 	defer s.mu.Unlock()
 	s.byID, s.single, s.before = next.byID, next.single, next.before
 	s.count.Store(int64(len(s.byID)))
+	s.changes.Add(1)
 }
 
 // forget takes those away whose tokens have all expired.

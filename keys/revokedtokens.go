@@ -87,6 +87,12 @@ func (t *RevokedTokens) Known() bool { return t.read.Load() }
 // about.
 func (t *RevokedTokens) None() bool { return t.known.len() == 0 }
 
+// InForce are the revocations, in the order in which they were made.
+func (t *RevokedTokens) InForce() []Revocation { return t.known.all() }
+
+// Changes counts how often the revocations in force have become others.
+func (t *RevokedTokens) Changes() int64 { return t.known.changes.Load() }
+
 // Revoked tells whether a token has been revoked.
 func (t *RevokedTokens) Revoked(token Token) bool { return t.known.covers(token) }
 

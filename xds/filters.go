@@ -71,6 +71,10 @@ const controlTimeout = time.Second
 // answer of gRPC, and meets it on its way back. The bound of bodies comes before the
 // judge, too: what says that it is too long costs no judgement.
 //
+// Those that let requests pass without the judge stand right in front of it. They come
+// with the first route whose policy runs inside Envoy; a connection that is without them
+// has the judge asked.
+//
 // Those that bound the requests at once of a backend come last: what is denied before
 // is no load of the backend's, and the time that a judgement takes none of its own.
 //
@@ -100,7 +104,9 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	}
 	chain = append(chain, b.grpcWebFilters()...)
 	chain = append(chain, bodyBound(l)...)
+	chain = append(chain, b.placedFilters(l)...)
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
+	chain = append(chain, b.credentialFilters(l)...)
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))
 	}
@@ -160,6 +166,7 @@ func (b builder) extAuthz(l *config.Listener) *extauthzv3.ExtAuthz {
 		// The certificate as a whole, which Envoy has verified: of the names in it
 		// Envoy itself would tell one.
 		IncludePeerCertificate: asksClients(l),
+		FilterEnabledMetadata:  b.unlessPlaced(l),
 	}
 	// Envoy looks for a route once more where Check says which. It does so, too,
 	// where Check takes a parameter out of the query: see Decision.Holds.

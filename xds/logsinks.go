@@ -19,8 +19,27 @@ import (
 )
 
 // lines are the logs that people read: on Envoy's standard output, and at a collector.
-func (b builder) lines(l *config.Listener) (out []*accesslogv3.AccessLog) {
-	line, a := b.logLine(l), b.config.AccessLog
+func (b builder) lines(l *config.Listener) []*accesslogv3.AccessLog {
+	line := b.logLine(l)
+	if !b.places(l) {
+		return b.sinks(line)
+	}
+	// Of what was let pass inside Envoy no verdict says anything.
+	var out []*accesslogv3.AccessLog
+	for _, log := range b.sinks(b.letPass(line)) {
+		log.Filter = both(wasLetPass(true), log.Filter)
+		out = append(out, log)
+	}
+	for _, log := range b.sinks(line) {
+		log.Filter = both(wasLetPass(false), log.Filter)
+		out = append(out, log)
+	}
+	return out
+}
+
+// sinks are the logs of such lines.
+func (b builder) sinks(line map[string]string) (out []*accesslogv3.AccessLog) {
+	a := b.config.AccessLog
 	if a.OnStdout() {
 		out = append(out, accessLog("envoy.access_loggers.stdout", &streamlogv3.StdoutAccessLog{
 			AccessLogFormat: &streamlogv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{

@@ -102,7 +102,7 @@ func (s *Server) makeBeforeBreak(ctx context.Context, next Resources) (settled b
 		// used before its secrets have come.
 		{[]resource.Type{resource.SecretType, resource.EndpointType, resource.ClusterType}, func(of id) bool { return of.typ != resource.SecretType || byClusters[of] }},
 		// Routes before scopes and listeners, so that these find their tables.
-		{[]resource.Type{resource.SecretType, resource.RouteType, resource.ScopedRouteType, resource.ListenerType}, func(id) bool { return true }},
+		{[]resource.Type{resource.SecretType, resource.ExtensionConfigType, resource.RouteType, resource.ScopedRouteType, resource.ListenerType}, func(id) bool { return true }},
 	}
 	settled = true
 	for _, step := range steps {
@@ -135,7 +135,7 @@ func (s *Server) offer(ctx context.Context, next Resources, of step) (acked bool
 		fresh[t] = s.newVersions(t, next)
 		maps.DeleteFunc(fresh[t], func(name, _ string) bool { return !of.has(id{t, name}) })
 		asked := maps.Clone(fresh[t])
-		if t == resource.RouteType || t == resource.EndpointType || t == resource.SecretType {
+		if t == resource.RouteType || t == resource.EndpointType || t == resource.SecretType || t == resource.ExtensionConfigType {
 			// No Envoy asks for a table of a form that listeners have left.
 			maps.DeleteFunc(asked, func(name, _ string) bool { return !referred[id{t, name}] })
 		}

@@ -31,6 +31,7 @@ var Types = []resource.Type{
 	resource.ClusterType,
 	resource.EndpointType,
 	resource.SecretType,
+	resource.ExtensionConfigType,
 	resource.ListenerType,
 	resource.RouteType,
 	resource.ScopedRouteType,
@@ -64,6 +65,9 @@ type Decision struct {
 	// Holds: Check names the route where it takes parameters out of the query,
 	// since Envoy then looks for it once more.
 	Holds bool
+	// Placed is the part of the policy that runs inside Envoy; nil has every request
+	// judged.
+	Placed *PlacedPolicy
 }
 
 // Decisions looks up the Decision for a route on listeners with the given
@@ -80,6 +84,8 @@ type Policies struct {
 	// Challenges is what it decides about requests by which ACME authorities see that
 	// a domain leads here. Not needed: nobody asks.
 	Challenges Decision
+	// Placed are all policies that Decide says run inside Envoy, each once.
+	Placed []*PlacedPolicy
 	// Judged is equal for configs in which Decide says the same of the same
 	// route, by its address, Check may send its requests to the same backends, and
 	// Strangers and Challenges are the same.
@@ -120,12 +126,13 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	}
 	b.addDark(&s)
 	for _, l := range c.Listeners {
-		refers := slices.Concat(b.tableOfListener(l), secretsOfListener(l), clustersOfListener(l), b.clusterOfSpans(), b.clusterOfLogs())
+		refers := slices.Concat(b.tableOfListener(l), secretsOfListener(l), clustersOfListener(l), b.clusterOfSpans(), b.clusterOfLogs(), b.placedOf(l))
 		s.put(resource.ListenerType, newResource(resource.ListenerType, l.Name, b.listener(l), nil, refers...))
 		if l.HTTP3 {
 			s.put(resource.ListenerType, newResource(resource.ListenerType, quicName(l), b.quicListener(l), nil, refers...))
 		}
 	}
+	b.addPlaced(&s)
 	for _, placement := range placements(c) {
 		for _, form := range append([]Form{b.form}, o.Also...) {
 			b.addTables(&s, form, placement)

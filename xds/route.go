@@ -69,6 +69,7 @@ func (b builder) answeringItself(route *routev3.Route, r *config.Route, d Decisi
 		route.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.Respond.Status, r.Respond.Body)}
 	}
 	route.TypedPerFilterConfig = b.filterSettings(r, d, "")
+	b.withPlacement(route, r, d)
 	return route
 }
 
@@ -90,6 +91,7 @@ func (b builder) toBackend(route *routev3.Route, r *config.Route, to *config.Des
 	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: to.Backend}
 	route.Action = &routev3.Route_Route{Route: action}
 	route.TypedPerFilterConfig = b.filterSettings(r, d, to.Backend)
+	b.withPlacement(route, r, d)
 	b.underAdaptive(route.TypedPerFilterConfig, to.Backend)
 	route.RequestHeadersToAdd = append(route.RequestHeadersToAdd, putHeaders(to.Request)...)
 	route.RequestHeadersToRemove = append(route.RequestHeadersToRemove, removed(to.Request)...)
@@ -130,6 +132,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	route.Action = &routev3.Route_Route{Route: action}
 	route.TypedPerFilterConfig = b.filterSettings(r, d, "")
+	b.withPlacement(route, r, d)
 	return route
 }
 

@@ -146,7 +146,7 @@ func (svc *service) apply(ctx context.Context, c *config.Config, ch change) erro
 		svc.reloads.done("invalid", err)
 		return err
 	}
-	if before != nil && before.Version == next.Version && resources.SameSecrets(svc.resources) && resources.SameEndpoints(svc.resources) {
+	if before != nil && before.Version == next.Version && resources.SameBeside(svc.resources) {
 		svc.certs.Serve(c, files)
 		svc.accept(ctx, c, ch)
 		svc.unchanged()

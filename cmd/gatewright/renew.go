@@ -45,6 +45,11 @@ func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making resources of endpoints: %w", err)
 	}
+	if placed := p.Placed(); len(placed) > 0 {
+		if resources, err = resources.WithPlaced(placed, svc.placedState(p)); err != nil {
+			return nil, nil, fmt.Errorf("making filters of policies: %w", err)
+		}
+	}
 	return files, resources, nil
 }
 
@@ -118,7 +123,7 @@ func (svc *service) serveCertificates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if resources.SameSecrets(svc.resources) && resources.SameEndpoints(svc.resources) {
+	if resources.SameBeside(svc.resources) {
 		svc.certs.Serve(p.Config, files)
 		return nil
 	}

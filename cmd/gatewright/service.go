@@ -333,6 +333,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.followRollouts(ctx) })
 	group.Go(func() error { return svc.certs.Follow(ctx, svc.renew) })
 	group.Go(func() error { return svc.followDiscovery(ctx) })
+	group.Go(func() error { return svc.followPlaced(ctx) })
 	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
 	group.Go(func() error { return svc.acme.Run(ctx) })
 	if svc.limitFiles != nil {

@@ -17,6 +17,12 @@ type judgedRoute struct {
 	inCheck, inFilter xds.Decision
 }
 
+// sharedPlaced is a policy that runs inside Envoy, and how many routes name it.
+type sharedPlaced struct {
+	policy *xds.PlacedPolicy
+	uses   int
+}
+
 // judgedAlike is an address and no more: it has a size, so that no two are one.
 type judgedAlike struct{ _ byte }
 
@@ -34,6 +40,7 @@ type judgements struct {
 	reroutes bool
 	routes   *edit[judgedRoute]  // by name
 	policies *edit[sharedPolicy] // by hash
+	placed   *edit[sharedPlaced] // by hash
 }
 
 // judge fills in the plan's routes and policies. Those of the plan before are
@@ -43,14 +50,14 @@ func (p *Plan) judge(before *Plan) {
 		before = &Plan{Config: &config.Config{}}
 	}
 	old := before.Config
-	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited()}
+	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited(), placed: before.placed.edited()}
 	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes
 	p.judged = before.judged
 	if !reused || p.judged == nil {
 		p.judged = &judgedAlike{}
 	}
 	if !reused {
-		j.routes, j.policies = new(shards[judgedRoute]).edited(), new(shards[sharedPolicy]).edited()
+		j.routes, j.policies, j.placed = new(shards[judgedRoute]).edited(), new(shards[sharedPolicy]).edited(), new(shards[sharedPlaced]).edited()
 	}
 	kept := 0
 	next := 0 // where in the old list the next route most likely is
@@ -86,7 +93,7 @@ func (p *Plan) judge(before *Plan) {
 			p.challenges = j.decision(authz.NewChallengesPolicy())
 		}
 	}
-	p.routes, p.policies = j.routes.shards, j.policies.shards
+	p.routes, p.policies, p.placed = j.routes.shards, j.policies.shards, j.placed.shards
 }
 
 // sameParts tells whether all is the same that a policy is made of beside its
@@ -138,6 +145,7 @@ func (j *judgements) add(r *config.Route) {
 		judged.inFilter = judged.inCheck
 		j.use(judged.inFilter, inCheck)
 	}
+	judged.inCheck.Placed = j.place(r, judged.inCheck)
 	j.routes.set(r.Name, judged)
 }
 
@@ -179,6 +187,7 @@ func (j *judgements) drop(name string) {
 		return
 	}
 	j.routes.remove(name)
+	j.displace(known.inCheck)
 	for _, d := range []xds.Decision{known.inCheck, known.inFilter} {
 		if !d.Needed {
 			continue

@@ -34,6 +34,7 @@ type Plan struct {
 
 	routes   shards[judgedRoute]  // by name
 	policies shards[sharedPolicy] // by hash
+	placed   shards[sharedPlaced] // by hash
 	// strangers is what is decided about requests that no route takes.
 	strangers xds.Decision
 	// challenges is the same about requests of ACME authorities.
@@ -68,6 +69,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 		Decide:           p.decide,
 		Strangers:        p.strangers,
 		Challenges:       p.challenges,
+		Placed:           p.Placed(),
 		Judged:           p.judged,
 		Thresholds:       breakerpolicy.Thresholds,
 		OutlierDetection: breakerpolicy.OutlierDetection,

@@ -1,0 +1,79 @@
+package authz
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// UsableKey is a public key of a provider's set, for whoever else is to verify tokens.
+type UsableKey struct {
+	// ID is its kid, which is never empty.
+	ID string
+	// Algorithms are those that both the key and the provider take.
+	Algorithms []string
+	// Members are those of its JWK that make the key (RFC 7518, section 6): kty, n, e, crv, x,
+	// y. Nothing of what the issuer has written beside them is among them.
+	Members map[string]string
+}
+
+// Usable are the keys by which a provider's tokens are verified at a time. Those without
+// an id are left out: which one a token means takes a look at all of them. There is none
+// where the provider has a secret, no set has come, or it is too old.
+func (k *KeySets) Usable(provider *config.JWT, now time.Time) []UsableKey {
+	if provider.SecretEnv != "" {
+		return nil
+	}
+	s := k.all()[placeOf(provider)]
+	if s == nil {
+		return nil
+	}
+	set := s.usable(now)
+	if set == nil {
+		return nil
+	}
+	var out []UsableKey
+	for i := range set.keys {
+		key := &set.keys[i]
+		algs := slices.DeleteFunc(slices.Clone(key.algs), func(alg string) bool { return !algAllowed(provider, alg) })
+		if key.kid == "" || len(algs) == 0 {
+			continue
+		}
+		if members := membersOf(key); members != nil {
+			out = append(out, UsableKey{ID: key.kid, Algorithms: algs, Members: members})
+		}
+	}
+	return out
+}
+
+// membersOf are the members of a key's JWK, written anew.
+func membersOf(key *verifyKey) map[string]string {
+	made, err := jwk.FromRaw(key.public)
+	if err != nil {
+		return nil
+	}
+	encoded, err := json.Marshal(made)
+	if err != nil {
+		return nil
+	}
+	var members map[string]string
+	if json.Unmarshal(encoded, &members) != nil {
+		return nil
+	}
+	return members
+}
+
+// Using is what a provider's tokens are verified by at a time, to be compared with what it
+// is at another; nil is nothing.
+func (k *KeySets) Using(provider *config.JWT, now time.Time) any {
+	if s := k.all()[placeOf(provider)]; s != nil {
+		if set := s.usable(now); set != nil {
+			return set
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/internal/plan"
+	"github.com/gatewright/gatewright/keys"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// placedPoll is how often it is looked whether policies inside Envoy have to be others: a
+// key of an issuer, a revocation, a breaker that has opened. To look costs some
+// comparisons.
+const placedPoll = 50 * time.Millisecond
+
+// placedSeen is what policies inside Envoy were made of.
+type placedSeen struct {
+	keys    []any
+	revoked int64
+	known   bool
+	open    []string
+}
+
+func (s placedSeen) equal(o placedSeen) bool {
+	return slices.Equal(s.keys, o.keys) && s.revoked == o.revoked && s.known == o.known && slices.Equal(s.open, o.open)
+}
+
+// placedNow is what policies inside Envoy would be made of now.
+func (svc *service) placedNow(p *plan.Plan) placedSeen {
+	seen := placedSeen{revoked: svc.revoked.Changes(), known: svc.letsTokensPass(), open: slices.Sorted(maps.Keys(svc.breakers.NotClosed()))}
+	now := time.Now()
+	for _, policy := range p.Placed() {
+		for _, c := range policy.Callers {
+			seen.keys = append(seen.keys, svc.keySets.Using(c.Provider, now))
+		}
+	}
+	return seen
+}
+
+// letsTokensPass tells whether tokens may be taken with what is known of revocations.
+func (svc *service) letsTokensPass() bool {
+	return !svc.settings.keys.RevocationsRequired || svc.revoked.Known()
+}
+
+// placedState is what of the policies inside Envoy stands in no config.
+func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
+	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Open: svc.breakers.NotClosed()}
+	if !svc.letsTokensPass() {
+		return state
+	}
+	now := time.Now()
+	for _, policy := range p.Placed() {
+		for _, c := range policy.Callers {
+			if _, known := state.Keys[c.Key]; known {
+				continue
+			}
+			for _, k := range svc.keySets.Usable(c.Provider, now) {
+				state.Keys[c.Key] = append(state.Keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
+			}
+		}
+	}
+	for _, r := range svc.revoked.InForce() {
+		state.Revoked = append(state.Revoked, placedRevocation(r))
+	}
+	return state
+}
+
+func placedRevocation(r keys.Revocation) xds.PlacedRevocation {
+	return xds.PlacedRevocation{Issuer: r.Issuer, ID: r.TokenID, Subject: r.Subject, IssuedBefore: r.IssuedBefore}
+}
+
+// followPlaced serves the policies inside Envoy anew whenever what they are made of has
+// changed, until the context ends.
+func (svc *service) followPlaced(ctx context.Context) error {
+	tick := time.NewTicker(placedPoll)
+	defer tick.Stop()
+	var seen placedSeen
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		p := svc.plan.Load()
+		if p == nil || len(p.Placed()) == 0 {
+			continue
+		}
+		// What is seen before it is served is at most older than what is.
+		if now := svc.placedNow(p); !now.equal(seen) {
+			seen = now
+			svc.renew(ctx)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A policy runs inside Envoy as a whole or not at all: whoever has to be asked for one
+// part of it answers for all of it in the same call. What is said here is of the config
+// alone; see docs/placement.md for what else has a request asked about.
+
+// leastSkew is the least clockSkew of a provider whose tokens Envoy may judge: its clock
+// has whole seconds, and it is given one less so that it never takes what Gatewright
+// would not.
+const leastSkew = 2 * time.Second
+
+// PlacementOf is where a route's policy is to run on a listener.
+func (c *Config) PlacementOf(l *Listener, r *Route) Placement {
+	switch {
+	case l.RateLimit == RateLimitFilter, l.Placement == PlacementService, r.Placement == PlacementService:
+		return PlacementService
+	case r.Placement == PlacementEnvoy, r.Placement == "" && l.Placement == PlacementEnvoy:
+		return PlacementEnvoy
+	}
+	return PlacementAuto
+}
+
+// RunsInEnvoy tells whether a route's policy runs inside the Envoys of listeners that
+// have it do so.
+func (c *Config) RunsInEnvoy(r *Route) bool {
+	return r.Placement != PlacementService && c.AsksSomething(r) && len(c.WhyAsked(r)) == 0
+}
+
+// AsksSomething tells whether a route has a policy that could run anywhere.
+func (c *Config) AsksSomething(r *Route) bool {
+	return r.Auth != nil && !r.Auth.Public
+}
+
+// WhyAsked is why requests of a route have to be asked about, each reason a phrase;
+// none where its policy can run inside Envoy.
+func (c *Config) WhyAsked(r *Route) []string {
+	var why []string
+	add := func(format string, args ...any) {
+		if reason := fmt.Sprintf(format, args...); !slices.Contains(why, reason) {
+			why = append(why, reason)
+		}
+	}
+	c.whyIdentity(r, add)
+	for _, name := range r.Limits {
+		if l := c.Limits[name]; l != nil {
+			add("limit %s is counted where all can see it", name)
+		}
+	}
+	if r.KeptByCaller() || r.PinnedByClaim() {
+		add("the side of its split depends on who the caller is")
+	}
+	if told := c.Told(r); len(told) > 0 {
+		add("it uses %s of the caller", strings.Join(told, ", "))
+	}
+	if r.OpenAPI != nil {
+		add("its requests are held to an OpenAPI document")
+	}
+	return why
+}
+
+func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
+	if r.Auth == nil || r.Auth.Public {
+		return
+	}
+	if len(r.Auth.AllOf) > 0 {
+		add("allOf joins several credentials")
+	}
+	tokens := false
+	issuers, keeps := map[string]string{}, map[bool]bool{}
+	for _, q := range r.Auth.AnyOf {
+		switch {
+		case q.InShadow():
+			add("a requirement is in shadow, and its verdicts are counted")
+		case q.Introspection != "":
+			add("introspection %s is asked about tokens", q.Introspection)
+		case q.ClientCertificate != "":
+			add("clientCertificate %s names callers by their certificates", q.ClientCertificate)
+		case q.APIKey != "":
+			if k := c.Auth.APIKey[q.APIKey]; k != nil && k.From.Query != "" {
+				add("apiKey %s is taken out of the query", q.APIKey)
+			}
+		case q.JWT != "":
+			p := c.Auth.JWT[q.JWT]
+			if p == nil {
+				continue
+			}
+			tokens = true
+			if other, taken := issuers[p.Issuer]; taken && other != p.Name {
+				add("jwt %s and %s are of one issuer", other, p.Name)
+			}
+			issuers[p.Issuer], keeps[p.ForwardCredential] = p.Name, true
+			whyToken(p, add)
+			whyRequirement(q, add)
+		}
+	}
+	if len(keeps) > 1 {
+		add("one provider leaves the token to the backend, and another does not")
+	}
+	if !tokens {
+		add("no jwt is asked for")
+	}
+}
+
+func whyToken(p *JWT, add func(string, ...any)) {
+	if p.SecretEnv != "" {
+		add("jwt %s has a secret, which is not given to Envoy", p.Name)
+	}
+	if p.CertificateBound {
+		add("tokens of jwt %s are bound to certificates", p.Name)
+	}
+	if p.PlanClaim != "" {
+		add("jwt %s names the caller's plan", p.Name)
+	}
+	if skew := p.ClockSkew; skew != 0 && time.Duration(skew) < leastSkew {
+		add("clockSkew of jwt %s is below %s", p.Name, leastSkew)
+	}
+	if time.Duration(p.ClockSkew)%time.Second != 0 {
+		add("clockSkew of jwt %s is not of whole seconds", p.Name)
+	}
+	for claim := range p.Forward {
+		if strings.Contains(claim, ".") {
+			add("jwt %s forwards the claim %s, whose dot Envoy takes for a path", p.Name, claim)
+		}
+	}
+}
+
+func whyRequirement(q *Requirement, add func(string, ...any)) {
+	if q.Rule != "" {
+		add("a rule in CEL is asked for")
+	}
+	for claim, values := range q.Claims {
+		if len(values) == 0 {
+			add("no value of the claim %s will do", claim)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// place is what of a route's policy runs inside Envoy: all of it, or nil.
+func (j *judgements) place(r *config.Route, d xds.Decision) *xds.PlacedPolicy {
+	if !d.Needed || !j.config.RunsInEnvoy(r) {
+		return nil
+	}
+	shared, ok := j.placed.get(d.Policy)
+	if !ok {
+		policy, _ := j.policies.get(d.Policy)
+		shared.policy = placedPolicy(j.config, r, policy.policy, d.Policy)
+	}
+	shared.uses++
+	j.placed.set(d.Policy, shared)
+	return shared.policy
+}
+
+// displace forgets that a route is placed.
+func (j *judgements) displace(d xds.Decision) {
+	if d.Placed == nil {
+		return
+	}
+	shared, _ := j.placed.get(d.Placed.Hash)
+	if shared.uses--; shared.uses > 0 {
+		j.placed.set(d.Placed.Hash, shared)
+	} else {
+		j.placed.remove(d.Placed.Hash)
+	}
+}
+
+// placedPolicy is a policy of which config.WhyAsked says nothing. Routes of one policy
+// ask the same, and so share it.
+func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash string) *xds.PlacedPolicy {
+	out := &xds.PlacedPolicy{Hash: hash}
+	for _, q := range r.Auth.AnyOf {
+		if key := c.Auth.APIKey[q.APIKey]; key != nil {
+			if name := strings.ToLower(key.KeyHeader()); !slices.Contains(out.Absent, name) {
+				out.Absent = append(out.Absent, name)
+			}
+		}
+		if provider := c.Auth.JWT[q.JWT]; provider != nil {
+			out.Callers = append(out.Callers, xds.PlacedCaller{
+				Provider: provider, Key: authz.ProviderHash(provider),
+				Scopes: q.Scopes, AnyScope: q.AnyScope, Roles: q.Roles, RequiredClaims: q.RequiredClaims, Claims: q.Claims,
+			})
+		}
+	}
+	for _, b := range p.Breakers {
+		out.Breakers = append(out.Breakers, b.Backend)
+	}
+	return out
+}
+
+// Placed are the plan's policies that run inside Envoy, in the order of their hashes.
+func (p *Plan) Placed() []*xds.PlacedPolicy {
+	var out []*xds.PlacedPolicy
+	for _, part := range p.placed.parts {
+		for _, shared := range part {
+			out = append(out, shared.policy)
+		}
+	}
+	slices.SortFunc(out, func(a, b *xds.PlacedPolicy) int { return cmp.Compare(a.Hash, b.Hash) })
+	return out
+}
