@@ -64,6 +64,14 @@ func (m *checkMetrics) count(route string, reason Reason) {
 	counter.Inc()
 }
 
+// CountLetPass counts a request that was let pass inside Envoy, as one that was judged.
+func (s *Server) CountLetPass(route string) {
+	if !s.knownRoute(route) {
+		route = unknownRoute
+	}
+	s.metrics.count(route, ReasonAllowed)
+}
+
 func (m *checkMetrics) counter(route string, reason Reason) prometheus.Counter {
 	verdict := "denied"
 	if reason == ReasonAllowed {

@@ -261,7 +261,7 @@ func (svc *service) newGRPC() *door.Server {
 		KnownRoute: svc.judging.HasRoute, Processors: runtime.GOMAXPROCS(0), Log: svc.logs.Of("bodies"), Registerer: svc.registry,
 	})
 	svc.bodies.Register(server)
-	ends := outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe))
+	ends := outcome.NewServer(svc.logs.Of("outcome"), svc.registry, ofClients(svc.outcomes.Observe), svc.ended, svc.letPass, ofClients(svc.breakers.Observe), svc.rollouts.Observe, ofClients(svc.tracer.Observe))
 	ends.Register(server)
 	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })
 	return server
@@ -301,6 +301,13 @@ func ofClients(sink outcome.Sink) outcome.Sink {
 func (svc *service) ended(o outcome.Outcome) {
 	if o.InFlight != "" {
 		svc.limiter.Release(strings.Split(o.InFlight, " "))
+	}
+}
+
+// letPass counts a request among the verdicts that nobody was asked about.
+func (svc *service) letPass(o outcome.Outcome) {
+	if o.LetPass {
+		svc.judge.CountLetPass(o.Route)
 	}
 }
 

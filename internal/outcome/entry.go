@@ -21,6 +21,14 @@ const (
 	pickedBackend = "backend"
 )
 
+// Where it stands that a request was let pass inside Envoy, without a verdict: only Envoy's
+// own filters write there.
+const (
+	placements  = "envoy.filters.http.rbac"
+	placeResult = "place_shadow_engine_result"
+	placeAllows = "allowed"
+)
+
 // BackendTag is the custom tag of an entry that names the backend that was picked.
 // Envoy itself names that of an endpoint, and says nothing where there was none.
 const BackendTag = "backend"
@@ -55,6 +63,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		Breaker:    verdict[probe].GetStringValue(),
 		Broken:     verdict[broken].GetStringValue(),
 		Trace:      common.GetCustomTags()[TraceTag],
+		LetPass:    common.GetMetadata().GetFilterMetadata()[placements].GetFields()[placeResult].GetStringValue() == placeAllows,
 	}
 	if common.GetTimeToLastDownstreamTxByte() == nil {
 		o.Duration = common.GetDuration().AsDuration()

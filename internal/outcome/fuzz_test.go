@@ -62,10 +62,20 @@ func someEntry() *accesslogdatav3.HTTPAccessLogEntry {
 	}
 }
 
+// letPassEntry is of a request of which the filters inside Envoy have said this.
+func letPassEntry(result string) *accesslogdatav3.HTTPAccessLogEntry {
+	e := someEntry()
+	e.CommonProperties.Metadata.FilterMetadata[placements] = &structpb.Struct{Fields: map[string]*structpb.Value{
+		placeResult: structpb.NewStringValue(result), "place_shadow_effective_policy_id": structpb.NewStringValue("x"),
+	}}
+	return e
+}
+
 // FuzzAccessLog: of a message that the generated code takes, the same outcomes are
 // read; and whatever comes, it ends, and is counted in no series that the config does
 // not name.
 func FuzzAccessLog(f *testing.F) {
+	letPass := letPassEntry("allowed")
 	periodic, numbers := someEntry(), someEntry()
 	periodic.CommonProperties.AccessLogType = accesslogdatav3.AccessLogType_DownstreamPeriodic
 	numbers.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"].Fields["probe"] = structpb.NewNumberValue(1)
@@ -77,7 +87,7 @@ func FuzzAccessLog(f *testing.F) {
 	nobody := someEntry()
 	nobody.CommonProperties.UpstreamCluster, nobody.CommonProperties.CustomTags = "", map[string]string{BackendTag: "users", "x": "y"}
 	nobody.CommonProperties.ResponseFlags.NoHealthyUpstream = true
-	plain := encoded(f, httpLogs(someEntry(), periodic, numbers, nobody, others, &accesslogdatav3.HTTPAccessLogEntry{}))
+	plain := encoded(f, httpLogs(someEntry(), letPass, periodic, numbers, nobody, others, &accesslogdatav3.HTTPAccessLogEntry{}))
 	f.Add(plain)
 	f.Add(append(plain, plain...))
 	f.Add(plain[:len(plain)-1])

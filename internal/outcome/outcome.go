@@ -44,6 +44,9 @@ type Outcome struct {
 	// Trace is which trace the request is a part of, and whether its Envoy records it, as
 	// that has written it (TraceTag). Empty where nobody wants to know.
 	Trace string
+	// LetPass tells that nobody was asked about the request: filters inside its Envoy let
+	// it pass.
+	LetPass bool
 }
 
 // GRPCUnknown is the GRPCStatus of what is no gRPC call, and of a call that no

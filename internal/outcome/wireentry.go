@@ -23,6 +23,7 @@ type scannedEntry struct {
 	whole, lastByte        duration
 	firstUpstreamByte      duration
 	verdict                scannedVerdict
+	place                  scannedPlace
 }
 
 // scannedVerdict is what is read of a verdict, by the names of the fields.
@@ -49,7 +50,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
 		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
-		Trace: e.trace,
+		Trace: e.trace, LetPass: e.place.result == placeAllows,
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -171,16 +172,21 @@ func (e *scannedEntry) scanMetadata(s wire.Scanner) wire.Scanner {
 			continue
 		}
 		name, fields := entryOf(&s)
-		if name == verdicts {
-			e.verdict = scannedVerdict{} // the last of a name counts
-			s.Done(e.verdict.scan(wire.Scan(fields)))
+		switch name { // the last of a name counts
+		case verdicts:
+			e.verdict = scannedVerdict{}
+			s.Done(scanStruct(wire.Scan(fields), e.verdict.field))
+		case placements:
+			e.place = scannedPlace{}
+			s.Done(scanStruct(wire.Scan(fields), e.place.field))
 		}
 	}
 	return s
 }
 
-// scan reads a Struct.
-func (v *scannedVerdict) scan(s wire.Scanner) wire.Scanner {
+// scanStruct reads a Struct, of which it keeps the texts that are asked for: field is
+// where one of a name is kept, nil where it is not.
+func scanStruct(s wire.Scanner, of func(name string) *string) wire.Scanner {
 	for s.More() {
 		tag := s.Tag()
 		if tag != wire.Tag(1, wire.Delimited) { // fields
@@ -188,7 +194,7 @@ func (v *scannedVerdict) scan(s wire.Scanner) wire.Scanner {
 			continue
 		}
 		name, value := entryOf(&s)
-		field := v.field(name)
+		field := of(name)
 		if field == nil {
 			continue
 		}
@@ -199,7 +205,16 @@ func (v *scannedVerdict) scan(s wire.Scanner) wire.Scanner {
 	return s
 }
 
-// field is where the field of a name is kept; nil where it is not asked for.
+// scannedPlace is what is read of what filters inside Envoy have said.
+type scannedPlace struct{ result string }
+
+func (p *scannedPlace) field(name string) *string {
+	if name == placeResult {
+		return &p.result
+	}
+	return nil
+}
+
 func (v *scannedVerdict) field(name string) *string {
 	switch name {
 	case inFlight:
