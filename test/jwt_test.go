@@ -159,6 +159,12 @@ func TestKeysRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	get(t, g.url("public", "/users/1"), bearer(token(t, p, "scope=users:read"))).ok(t)
+	eventually(t, "Envoy has not the old key either", func() error {
+		if r := get(t, g.url("public", "/users/1"), bearer(old)); r.Status == http.StatusOK {
+			return errStatus(r)
+		}
+		return nil
+	})
 	get(t, g.url("public", "/users/1"), bearer(old)).denied(t, 401, "token-key-unknown")
 }
 
