@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/rule"
 )
 
 // A policy runs inside Envoy as a whole or not at all: whoever has to be asked for one
@@ -133,7 +135,9 @@ func whyToken(p *JWT, add func(string, ...any)) {
 
 func whyRequirement(q *Requirement, add func(string, ...any)) {
 	if q.Rule != "" {
-		add("a rule in CEL is asked for")
+		if _, ok := rule.InEnvoy(q.Rule, "claims"); !ok {
+			add("a rule reads what Envoy might read otherwise")
+		}
 	}
 	for claim, values := range q.Claims {
 		if len(values) == 0 {

@@ -51,6 +51,7 @@ type PlacedCaller struct {
 	// The rest is as in config.Requirement.
 	Scopes, AnyScope, Roles, RequiredClaims []string
 	Claims                                  map[string][]string
+	Rule                                    string
 }
 
 // providers are those of a policy, each once, in its order.

@@ -51,7 +51,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 		out[name] = &rbacv3.Policy{
 			Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
 			Principals:  []*rbacv3.Principal{allPrincipals(all)},
-			Condition:   timely(c),
+			Condition:   condition(c),
 		}
 	}
 	return out

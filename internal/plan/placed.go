@@ -51,7 +51,7 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 		if provider := c.Auth.JWT[q.JWT]; provider != nil {
 			out.Callers = append(out.Callers, xds.PlacedCaller{
 				Provider: provider, Key: authz.ProviderHash(provider),
-				Scopes: q.Scopes, AnyScope: q.AnyScope, Roles: q.Roles, RequiredClaims: q.RequiredClaims, Claims: q.Claims,
+				Scopes: q.Scopes, AnyScope: q.AnyScope, Roles: q.Roles, RequiredClaims: q.RequiredClaims, Claims: q.Claims, Rule: q.Rule,
 			})
 		}
 	}

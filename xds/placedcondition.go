@@ -11,14 +11,24 @@ import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	exprv1alpha1 "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/gatewright/gatewright/internal/rule"
 )
 
-// timely is the condition of a token that no matcher can say: how long its header is, and
-// that it was not issued in what is the future, by the provider's clock.
-func timely(c PlacedCaller) *exprv1alpha1.Expr {
+// condition is the condition of a token that no matcher can say: how long its header is,
+// that it was not issued in what is the future, by the provider's clock, and its rule.
+func condition(c PlacedCaller) *exprv1alpha1.Expr {
 	claims := fmt.Sprintf("metadata.filter_metadata[%s][%s]", strconv.Quote(jwtMetadata), strconv.Quote(c.Key))
-	return expressionOf(fmt.Sprintf(`size(request.headers["authorization"]) <= %d && (!has(%s.iat) || %s.iat <= double(int(request.time)) + %d.0)`,
-		len(bearerPrefix)+maxToken, claims, claims, skewOf(c.Provider)/time.Second))
+	text := fmt.Sprintf(`size(request.headers["authorization"]) <= %d && (!has(%s.iat) || %s.iat <= double(int(request.time)) + %d.0)`,
+		len(bearerPrefix)+maxToken, claims, claims, skewOf(c.Provider)/time.Second)
+	if c.Rule != "" {
+		asked, ok := rule.InEnvoy(c.Rule, claims)
+		if !ok {
+			asked = "false" // a policy with such a rule is not placed
+		}
+		text += " && " + asked
+	}
+	return expressionOf(text)
 }
 
 var plainCEL = sync.OnceValues(func() (*cel.Env, error) { return cel.NewEnv() })
