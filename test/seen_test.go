@@ -14,7 +14,8 @@ import (
 func TestTokensSeenBefore(t *testing.T) {
 	t.Parallel()
 	p, other, users := idp(t), idp(t), backend(t, "users")
-	g := start(t, setup{config: tokens, values: map[string]string{
+	asked := strings.Replace(tokens, `"{{listen "public"}}"}`, `"{{listen "public"}}", placement: service}`, 1) // about every token
+	g := start(t, setup{config: asked, values: map[string]string{
 		"issuer": p.Issuer(), "other": other.Issuer(), "users": users.Addr(),
 	}})
 	long := token(t, p, "sub=alice", "scope=users:read")
@@ -40,7 +41,7 @@ func TestTokensSeenBefore(t *testing.T) {
 	get(t, g.url("public", "/users/1"), bearer(long)).ok(t)
 
 	// The issuer is the same, and has other keys.
-	g.replace(strings.Replace(tokens, `url: "{{.issuer}}`, `url: "{{.other}}`, 1))
+	g.replace(strings.Replace(asked, `url: "{{.issuer}}`, `url: "{{.other}}`, 1))
 	eventually(t, "the key is gone", func() error {
 		if r := get(t, g.url("public", "/users/1"), bearer(long)); r.Status != http.StatusUnauthorized {
 			return fmt.Errorf("status %d", r.Status)

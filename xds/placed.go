@@ -98,8 +98,6 @@ const (
 	placePrefix = "place_"
 	placeResult = placePrefix + "shadow_engine_result"
 	placeAllows = "allowed"
-	// placedBy is the key of the policy by which it does.
-	placedBy = placePrefix + "shadow_effective_policy_id"
 )
 
 // placed are the policies that run inside Envoy, by the routes of the config.
