@@ -33,7 +33,7 @@ func TestGoodTokensDuringAFlood(t *testing.T) {
 	}))
 	t.Cleanup(keys.Close)
 	t.Cleanup(func() { close(never) })
-	g := start(t, setup{config: strings.Replace(tokens, `url: "{{.issuer}}`, `url: "{{.keys}}`, 1), values: map[string]string{
+	g := start(t, setup{config: strings.Replace(askedAbout(tokens), `url: "{{.issuer}}`, `url: "{{.keys}}`, 1), values: map[string]string{
 		"issuer": p.Issuer(), "keys": keys.URL, "users": users.Addr(),
 	}})
 	known := bearer(token(t, p, "sub=alice", "scope=users:read"))

@@ -25,6 +25,11 @@ func (g *gateway) hops() int {
 	return n
 }
 
+// askedAbout is a config whose public listener has Check asked about every request.
+func askedAbout(config string) string {
+	return strings.Replace(config, `"{{listen "public"}}"}`, `"{{listen "public"}}", placement: service}`, 1)
+}
+
 // letsPass waits until a request is let pass inside Envoy.
 func (g *gateway) letsPass(ask func() reply) {
 	g.t.Helper()

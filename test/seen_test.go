@@ -14,7 +14,7 @@ import (
 func TestTokensSeenBefore(t *testing.T) {
 	t.Parallel()
 	p, other, users := idp(t), idp(t), backend(t, "users")
-	asked := strings.Replace(tokens, `"{{listen "public"}}"}`, `"{{listen "public"}}", placement: service}`, 1) // about every token
+	asked := askedAbout(tokens)
 	g := start(t, setup{config: asked, values: map[string]string{
 		"issuer": p.Issuer(), "other": other.Issuer(), "users": users.Addr(),
 	}})
