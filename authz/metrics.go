@@ -64,12 +64,19 @@ func (m *checkMetrics) count(route string, reason Reason) {
 	counter.Inc()
 }
 
-// CountLetPass counts a request that was let pass inside Envoy, as one that was judged.
-func (s *Server) CountLetPass(route string) {
+// CountLetPass counts a request that was let pass inside Envoy, by the policy of this
+// hash, as one that was judged.
+func (s *Server) CountLetPass(route, policy string) {
 	if !s.knownRoute(route) {
 		route = unknownRoute
 	}
 	s.metrics.count(route, ReasonAllowed)
+	if s.policies == nil {
+		return
+	}
+	if p := s.policies.Policy(policy); p != nil && len(p.Shadow) > 0 {
+		s.shadow.add(route, true, ReasonAllowed) // or else it would have been asked about
+	}
 }
 
 func (m *checkMetrics) counter(route string, reason Reason) prometheus.Counter {

@@ -78,8 +78,8 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 	issuers, keeps := map[string]string{}, map[bool]bool{}
 	for _, q := range r.Auth.AnyOf {
 		switch {
-		case q.InShadow():
-			add("a requirement is in shadow, and its verdicts are counted")
+		case q.InShadow() && !allInShadow(r.Auth):
+			add("a requirement is in shadow beside one in force")
 		case q.Introspection != "":
 			add("introspection %s is asked about tokens", q.Introspection)
 		case q.ClientCertificate != "":
@@ -108,6 +108,11 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 	if !tokens {
 		add("no jwt is asked for")
 	}
+}
+
+// allInShadow tells whether nothing of what a route asks for is in force.
+func allInShadow(a *RouteAuth) bool {
+	return len(a.AllOf) == 0 && !slices.ContainsFunc(a.AnyOf, func(q *Requirement) bool { return !q.InShadow() })
 }
 
 func whyToken(p *JWT, add func(string, ...any)) {

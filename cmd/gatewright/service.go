@@ -306,8 +306,8 @@ func (svc *service) ended(o outcome.Outcome) {
 
 // letPass counts a request among the verdicts that nobody was asked about.
 func (svc *service) letPass(o outcome.Outcome) {
-	if o.LetPass {
-		svc.judge.CountLetPass(o.Route)
+	if o.LetPass != "" {
+		svc.judge.CountLetPass(o.Route, o.LetPass)
 	}
 }
 

@@ -3,6 +3,7 @@ package outcome
 import (
 	"cmp"
 	"strconv"
+	"strings"
 
 	accesslogdatav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -27,6 +28,9 @@ const (
 	placements  = "envoy.filters.http.rbac"
 	placeResult = "place_shadow_engine_result"
 	placeAllows = "allowed"
+	// placedBy is by which rule: the hash of the policy, and a dot and a number where it
+	// has several.
+	placedBy = "place_shadow_effective_policy_id"
 )
 
 // BackendTag is the custom tag of an entry that names the backend that was picked.
@@ -48,7 +52,8 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		return Outcome{}, false
 	}
 	status := int(e.GetResponse().GetResponseCode().GetValue())
-	verdict := common.GetMetadata().GetFilterMetadata()[verdicts].GetFields()
+	said := common.GetMetadata().GetFilterMetadata()
+	verdict, place := said[verdicts].GetFields(), said[placements].GetFields()
 	o = Outcome{
 		Route:      common.GetRouteName(),
 		Backend:    common.GetUpstreamCluster(),
@@ -63,7 +68,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		Breaker:    verdict[probe].GetStringValue(),
 		Broken:     verdict[broken].GetStringValue(),
 		Trace:      common.GetCustomTags()[TraceTag],
-		LetPass:    common.GetMetadata().GetFilterMetadata()[placements].GetFields()[placeResult].GetStringValue() == placeAllows,
+		LetPass:    letPassBy(place[placeResult].GetStringValue(), place[placedBy].GetStringValue()),
 	}
 	if common.GetTimeToLastDownstreamTxByte() == nil {
 		o.Duration = common.GetDuration().AsDuration()
@@ -74,6 +79,15 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 	o.Route = cmp.Or(verdict[foundRoute].GetStringValue(), o.Route)
 	o.Backend = cmp.Or(verdict[pickedBackend].GetStringValue(), o.Backend)
 	return o, true
+}
+
+// letPassBy is the policy of the rule by which filters let a request pass.
+func letPassBy(result, rule string) string {
+	if result != placeAllows {
+		return ""
+	}
+	policy, _, _ := strings.Cut(rule, ".")
+	return policy
 }
 
 // isOfTheEnd tells an entry that is written when a request has ended from others.

@@ -66,7 +66,7 @@ func someEntry() *accesslogdatav3.HTTPAccessLogEntry {
 func letPassEntry(result string) *accesslogdatav3.HTTPAccessLogEntry {
 	e := someEntry()
 	e.CommonProperties.Metadata.FilterMetadata[placements] = &structpb.Struct{Fields: map[string]*structpb.Value{
-		placeResult: structpb.NewStringValue(result), "place_shadow_effective_policy_id": structpb.NewStringValue("x"),
+		placeResult: structpb.NewStringValue(result), placedBy: structpb.NewStringValue("a1.2"),
 	}}
 	return e
 }

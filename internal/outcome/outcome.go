@@ -44,9 +44,9 @@ type Outcome struct {
 	// Trace is which trace the request is a part of, and whether its Envoy records it, as
 	// that has written it (TraceTag). Empty where nobody wants to know.
 	Trace string
-	// LetPass tells that nobody was asked about the request: filters inside its Envoy let
-	// it pass.
-	LetPass bool
+	// LetPass is the hash of the policy by which filters inside Envoy let the request
+	// pass, without anybody being asked. Empty where somebody was, or it was not judged.
+	LetPass string
 }
 
 // GRPCUnknown is the GRPCStatus of what is no gRPC call, and of a call that no

@@ -50,7 +50,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
 		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
-		Trace: e.trace, LetPass: e.place.result == placeAllows,
+		Trace: e.trace, LetPass: letPassBy(e.place.result, e.place.rule),
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -206,11 +206,14 @@ func scanStruct(s wire.Scanner, of func(name string) *string) wire.Scanner {
 }
 
 // scannedPlace is what is read of what filters inside Envoy have said.
-type scannedPlace struct{ result string }
+type scannedPlace struct{ result, rule string }
 
 func (p *scannedPlace) field(name string) *string {
-	if name == placeResult {
+	switch name {
+	case placeResult:
 		return &p.result
+	case placedBy:
+		return &p.rule
 	}
 	return nil
 }

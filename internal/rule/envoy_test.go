@@ -4,7 +4,7 @@ import "testing"
 
 func TestInEnvoy(t *testing.T) {
 	for text, want := range map[string]string{
-		`claims.tier == "gold"`: `(C.tier == "gold")`,
+		`claims.tier == "gold"`:                                  `(C.tier == "gold")`,
 		`claims.tier == "gold" && request.method != "DELETE"`:    `((C.tier == "gold") && (request.method != "DELETE"))`,
 		`claims["a.b"].c in ["x", "y"] || "z" in claims.list`:    `((C["a.b"].c in ["x", "y"]) || ("z" in C.list))`,
 		`has(claims.tier) && claims.sub.startsWith("svc-")`:      `(has(C.tier) && C.sub.startsWith("svc-"))`,
