@@ -27,12 +27,12 @@ func (b *bench) change(ctx context.Context) ([]row, error) {
 // changeOf measures one size: from the config to Envoy; from the file to Envoy;
 // and, where one host has many routes, Envoy without a control plane.
 func (b *bench) changeOf(ctx context.Context, s size) ([]row, error) {
-	times, alone, err := b.changeInProcess(ctx, s)
+	times, extent, alone, err := b.changeInProcess(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	goal := changeGoal(s)
-	rows := againstAlone(row{what: "change, from the config", size: s.String(), n: len(times), times: times,
+	rows := againstAlone(row{what: "change, from the config", size: s.String(), n: len(times), times: times, measured: extent,
 		goal: "p99 ≤ " + short(goal), met: times.p99() <= goal}, alone)
 	byFile, err := b.changeByFile(ctx, s)
 	if err != nil {
@@ -126,31 +126,34 @@ type waiting func(context.Context, question) (time.Time, error)
 // changeInProcess measures from a config in memory, through the compiler and the
 // xDS server in this process, to a real Envoy; and Envoy's own time beside it, where
 // that is most of it.
-func (b *bench) changeInProcess(ctx context.Context, s size) (times samples, alone []row, err error) {
+func (b *bench) changeInProcess(ctx context.Context, s size) (times samples, extent string, alone []row, err error) {
 	n := b.changesOf(s)
 	b.say("change: %d of %v, from the config", n, s)
 	g, err := newChanging(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	defer g.client.close()
 	control, err := b.startControlPlane(ctx, g.gateway, g.first())
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	defer control.stop()
 	for range n {
 		q := g.next()
 		took, err := control.seen(ctx, g.config(), q, g.client.untilChanged)
 		if err != nil {
-			return nil, nil, errors.Join(err, control.envoy.died())
+			return nil, "", nil, errors.Join(err, control.envoy.died())
 		}
 		times = append(times, took)
+	}
+	if s.policies > 0 {
+		extent = control.extent
 	}
 	if s.rebuilds() {
 		alone, err = b.changeAlone(ctx, g, control.addr)
 	}
-	return times, alone, err
+	return times, extent, alone, err
 }
 
 // changeByFile measures from the rename of a config file, through gatewright as

@@ -21,7 +21,7 @@ const (
 )
 
 // churnFill are routes that only stand there: enough for the form of large gateways.
-var churnFill = size{1000, 100}
+var churnFill = size{routes: 1000, hosts: 100}
 
 // churned measures whether a change costs somebody a request.
 func (b *bench) churned(ctx context.Context) ([]row, error) {

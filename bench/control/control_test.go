@@ -26,13 +26,13 @@ func TestMain(m *testing.M) {
 // smallSize measures everything there is, in a few seconds, and nothing well.
 func smallSize() options {
 	o := fullSize()
-	o.lookupRoutes = sizes{{10, 1}, {40, 1}, {1000, 10}}
+	o.lookupRoutes = sizes{{routes: 10, hosts: 1}, {routes: 40, hosts: 1}, {routes: 1000, hosts: 10}}
 	o.lookupRounds, o.lookupTime, o.lookupConnections = 2, 100*time.Millisecond, 2
-	o.changeRoutes = sizes{{30, 1}, {1000, 10}, {1100, 1}}
+	o.changeRoutes = sizes{{routes: 30, hosts: 1}, {routes: 1000, hosts: 10}, {routes: 1100, hosts: 1}, {routes: 60, hosts: 2, policies: 3}}
 	o.changes, o.fileChanges = 4, 2
 	o.churn, o.churnBatch, o.edits = 7, 3, 11
-	o.compileRoutes, o.compileRuns = sizes{{30, 3}}, 2
-	o.envoys, o.envoysRoutes, o.envoysSteady = counts{1, 3}, size{1000, 10}, 100*time.Millisecond
+	o.compileRoutes, o.compileRuns = sizes{{routes: 30, hosts: 3}}, 2
+	o.envoys, o.envoysRoutes, o.envoysSteady = counts{1, 3}, size{routes: 1000, hosts: 10}, 100*time.Millisecond
 	return o
 }
 
@@ -57,8 +57,8 @@ func TestEverythingIsMeasured(t *testing.T) {
 		samplesOf[r.what] += len(r.times)
 	}
 	for what, want := range map[string]int{
-		"change, from the config":                         3 * o.changes,
-		"change, from the file's rename":                  3 * o.fileChanges,
+		"change, from the config":                         4 * o.changes,
+		"change, from the file's rename":                  4 * o.fileChanges,
 		"change, Envoy alone: its table in a file":        o.fileChanges,
 		"change, Envoy alone: a tree on :path in a file":  o.fileChanges,
 		"change, Envoy alone: a list of routes in a file": o.fileChanges,
@@ -133,10 +133,10 @@ func TestQuantile(t *testing.T) {
 func TestSizesAreFlags(t *testing.T) {
 	t.Parallel()
 	var s sizes
-	if err := s.Set("10,10000/100"); err != nil || !reflect.DeepEqual(s, sizes{{10, 1}, {10_000, 100}}) {
+	if err := s.Set("10,10000/100"); err != nil || !reflect.DeepEqual(s, sizes{{routes: 10, hosts: 1}, {routes: 10_000, hosts: 100}}) {
 		t.Errorf("%v, %v", s, err)
 	}
-	if got := fmt.Sprint(size{100_000, 1}, "; ", size{100_000, 1000}); got != "100 000 on one host; 100 000 over 1 000 hosts" {
+	if got := fmt.Sprint(size{routes: 100_000, hosts: 1}, "; ", size{routes: 100_000, hosts: 1000}); got != "100 000 on one host; 100 000 over 1 000 hosts" {
 		t.Error(got)
 	}
 	for _, bad := range []string{"", "0", "x", "10/0", "10/20", "10/", "10,,20", "-1"} {

@@ -25,6 +25,7 @@ type controlPlane struct {
 	end    context.CancelFunc
 	served chan error // what Serve returned; nil before it is called
 	plan   *plan.Plan
+	extent string // of what it serves
 	envoy  *process
 }
 
@@ -76,7 +77,11 @@ func (c *controlPlane) apply(ctx context.Context, next *config.Config) error {
 	if err != nil {
 		return err
 	}
-	published, err := c.server.Publish(ctx, compiled.Resources)
+	resources, err := served(compiled)
+	if err != nil {
+		return err
+	}
+	published, err := c.server.Publish(ctx, resources)
 	switch {
 	case err != nil:
 		return fmt.Errorf("publishing: %w", err)
@@ -85,7 +90,7 @@ func (c *controlPlane) apply(ctx context.Context, next *config.Config) error {
 	case !published.Settled:
 		return fmt.Errorf("publishing: Envoy does not answer")
 	}
-	c.plan = compiled
+	c.plan, c.extent = compiled, extent(resources)
 	return nil
 }
 

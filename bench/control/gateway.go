@@ -15,6 +15,7 @@ type gateway struct {
 	address  string
 	backends []*config.Backend
 	routes   []*config.Route
+	provider *config.JWT // of all its configs, where routes have policies
 }
 
 // newGateway is a gateway on a free port.
@@ -36,6 +37,12 @@ func (g *gateway) config() *config.Config {
 	}
 	for _, b := range g.backends {
 		c.Backends[b.Name] = b
+	}
+	if g.hasPolicies() {
+		if g.provider == nil {
+			g.provider = theIssuer().provider()
+		}
+		c.Auth.JWT = map[string]*config.JWT{"main": g.provider}
 	}
 	return c
 }
@@ -60,9 +67,17 @@ func (g *gateway) text() []byte {
 		}
 		b.WriteString("}\n")
 	}
+	if g.hasPolicies() {
+		p := theIssuer().provider()
+		fmt.Fprintf(&b, "auth:\n  jwt:\n    main: {issuer: %q, audiences: [%s], jwks: {inline: '%s'}}\n", p.Issuer, p.Audiences[0], p.JWKS.Inline)
+	}
 	b.WriteString("routes:\n")
 	for _, r := range g.routes {
-		fmt.Fprintf(&b, "  - {name: %s, match: {hosts: [%s], path: %q}, auth: public", r.Name, r.Match.Hosts[0], r.Match.Path)
+		auth := "public"
+		if !r.Auth.Public {
+			auth = fmt.Sprintf("{anyOf: [{jwt: main, scopes: [%q]}]}", r.Auth.AnyOf[0].Scopes[0])
+		}
+		fmt.Fprintf(&b, "  - {name: %s, match: {hosts: [%s], path: %q}, auth: %s", r.Name, r.Match.Hosts[0], r.Match.Path, auth)
 		if r.Respond != nil {
 			fmt.Fprintf(&b, ", respond: {status: %d, body: %q}", r.Respond.Status, r.Respond.Body)
 		} else {
@@ -75,3 +90,6 @@ func (g *gateway) text() []byte {
 	}
 	return b.Bytes()
 }
+
+// hasPolicies tells whether its routes ask for tokens.
+func (g *gateway) hasPolicies() bool { return len(g.routes) > 0 && !g.routes[0].Auth.Public }

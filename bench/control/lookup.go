@@ -110,7 +110,7 @@ func (b *bench) startLookedUp(ctx context.Context, s size) (_ []*lookedUp, stop 
 
 // startWorst starts a gateway with the worst case of a tree.
 func (b *bench) startWorst(ctx context.Context) (_ *lookedUp, stop func(), err error) {
-	s := size{behindVariables, 1}
+	s := size{routes: behindVariables, hosts: 1}
 	g, err := newGateway(routesBehindVariables(s))
 	if err != nil {
 		return nil, func() {}, err

@@ -44,11 +44,11 @@ const largeFrom = 50_000
 func fullSize() options {
 	return options{
 		rows:              strings.Join(rowNames(), ","),
-		lookupRoutes:      sizes{{10, 1}, {1000, 1}, {10_000, 1}, {100_000, 1}, {1000, 10}, {100_000, 1000}},
+		lookupRoutes:      sizes{{routes: 10, hosts: 1}, {routes: 1000, hosts: 1}, {routes: 10_000, hosts: 1}, {routes: 100_000, hosts: 1}, {routes: 1000, hosts: 10}, {routes: 100_000, hosts: 1000}},
 		lookupRounds:      10,
 		lookupTime:        time.Second,
 		lookupConnections: 8,
-		changeRoutes:      sizes{{1000, 1}, {10_000, 100}, {100_000, 1000}, {10_000, 1}},
+		changeRoutes:      sizes{{routes: 1000, hosts: 1}, {routes: 10_000, hosts: 100}, {routes: 100_000, hosts: 1000}, {routes: 10_000, hosts: 1}, {routes: 10_000, hosts: 100, policies: 20}},
 		changes:           100,
 		largeChanges:      30,
 		fileChanges:       30,
@@ -56,10 +56,10 @@ func fullSize() options {
 		churn:             3000,
 		churnBatch:        30,
 		edits:             200,
-		compileRoutes:     sizes{{100_000, 1}, {100_000, 1000}},
+		compileRoutes:     sizes{{routes: 100_000, hosts: 1}, {routes: 100_000, hosts: 1000}},
 		compileRuns:       5,
 		envoys:            counts{1, 10, 50, 200},
-		envoysRoutes:      size{10_000, 100},
+		envoysRoutes:      size{routes: 10_000, hosts: 100},
 		envoysSteady:      3 * time.Second,
 	}
 }
@@ -73,7 +73,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.DurationVar(&o.lookupTime, "lookup-time", o.lookupTime, "lookup: how long one table is loaded in one round")
 	flags.IntVar(&o.lookupConnections, "lookup-connections", o.lookupConnections, "lookup: connections of the load")
 
-	flags.Var(&o.changeRoutes, "change", "change: the tables, as `ROUTES/HOSTS,…`")
+	flags.Var(&o.changeRoutes, "change", "change: the tables, as `ROUTES/HOSTS/POLICIES,…`, of which the last may be left out")
 	flags.IntVar(&o.changes, "changes", o.changes, "change: how many changes of a table")
 	flags.IntVar(&o.largeChanges, "changes-large", o.largeChanges, fmt.Sprintf("change: how many of a table of %d routes or more", largeFrom))
 	flags.IntVar(&o.fileChanges, "changes-file", o.fileChanges, "change: how many by the config file, and by Envoy alone")

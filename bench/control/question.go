@@ -21,8 +21,12 @@ func ask(r *config.Route, want string) question {
 	if prefix, found := strings.CutSuffix(path, "/**"); found {
 		path = prefix + "/a/b"
 	}
+	credential := ""
+	if !r.Auth.Public {
+		credential = "Authorization: Bearer " + theIssuer().token + "\r\n"
+	}
 	return question{
-		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, r.Match.Hosts[0]),
+		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, r.Match.Hosts[0], credential),
 		want:    want,
 	}
 }

@@ -15,7 +15,7 @@ func routesOf(s size) []*config.Route {
 	for i := range out {
 		out[i] = answering(fmt.Sprintf("r%d", i), hostOf(i, s), pathOf(i, s))
 	}
-	return out
+	return under(s.policies, out)
 }
 
 // routesBehindVariables are routes that have nothing literal in common with

@@ -6,24 +6,36 @@ import (
 	"strings"
 )
 
-// size is the extent of a route table: routes, spread evenly over hosts.
-type size struct{ routes, hosts int }
+// size is the extent of a route table: routes, spread evenly over hosts, and over
+// policies that run inside Envoy; without policies they are public.
+type size struct{ routes, hosts, policies int }
 
 // String is the size as it stands in the report.
 func (s size) String() string {
-	if s.hosts == 1 {
-		return thousands(s.routes) + " on one host"
+	text := thousands(s.routes) + " on one host"
+	if s.hosts > 1 {
+		text = thousands(s.routes) + " over " + thousands(s.hosts) + " hosts"
 	}
-	return thousands(s.routes) + " over " + thousands(s.hosts) + " hosts"
+	if s.policies > 0 {
+		text += fmt.Sprintf(", %d policies inside Envoy", s.policies)
+	}
+	return text
 }
 
-// Set reads ROUTES/HOSTS, or ROUTES on one host.
+// Set reads ROUTES/HOSTS, or ROUTES on one host, or ROUTES/HOSTS/POLICIES.
 func (s *size) Set(text string) error {
+	*s = size{}
 	routes, hosts, found := strings.Cut(text, "/")
 	if !found {
 		hosts = "1"
 	}
 	var err error
+	if before, policies, found := strings.Cut(hosts, "/"); found {
+		hosts = before
+		if s.policies, err = positive(policies); err != nil {
+			return err
+		}
+	}
 	if s.routes, err = positive(routes); err != nil {
 		return err
 	}
@@ -51,7 +63,11 @@ type sizes []size
 func (s *sizes) String() string {
 	var out []string
 	for _, of := range *s {
-		out = append(out, fmt.Sprintf("%d/%d", of.routes, of.hosts))
+		text := fmt.Sprintf("%d/%d", of.routes, of.hosts)
+		if of.policies > 0 {
+			text += fmt.Sprintf("/%d", of.policies)
+		}
+		out = append(out, text)
 	}
 	return strings.Join(out, ",")
 }
