@@ -103,9 +103,7 @@ func putFilter(s *set, name string, m validatable) {
 
 // tokenCache is how many verified tokens each thread of an Envoy remembers for a
 // provider.
-const tokenCache = 10_000
-
-// The metadata of a provider that a token was verified for is under its key.
+const tokenCache = 4096
 
 // jwtAuthentication verifies the tokens of providers, and lets everything pass: what it
 // says of a token is metadata.

@@ -32,10 +32,8 @@ func (s placedSeen) equal(o placedSeen) bool {
 func (svc *service) placedNow(p *plan.Plan) placedSeen {
 	seen := placedSeen{revoked: svc.revoked.Changes(), known: svc.letsTokensPass(), open: slices.Sorted(maps.Keys(svc.breakers.NotClosed()))}
 	now := time.Now()
-	for _, policy := range p.Placed() {
-		for _, c := range policy.Callers {
-			seen.keys = append(seen.keys, svc.keySets.Using(c.Provider, now))
-		}
+	for _, name := range slices.Sorted(maps.Keys(p.Config.Auth.JWT)) {
+		seen.keys = append(seen.keys, svc.keySets.Using(p.Config.Auth.JWT[name], now))
 	}
 	return seen
 }

@@ -94,6 +94,7 @@ func (p *Plan) judge(before *Plan) {
 		}
 	}
 	p.routes, p.policies, p.placed = j.routes.shards, j.policies.shards, j.placed.shards
+	p.allPlaced = inOrder(&p.placed)
 }
 
 // sameParts tells whether all is the same that a policy is made of beside its

@@ -62,9 +62,12 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 }
 
 // Placed are the plan's policies that run inside Envoy, in the order of their hashes.
-func (p *Plan) Placed() []*xds.PlacedPolicy {
+func (p *Plan) Placed() []*xds.PlacedPolicy { return p.allPlaced }
+
+// inOrder are all of them.
+func inOrder(placed *shards[sharedPlaced]) []*xds.PlacedPolicy {
 	var out []*xds.PlacedPolicy
-	for _, part := range p.placed.parts {
+	for _, part := range placed.parts {
 		for _, shared := range part {
 			out = append(out, shared.policy)
 		}

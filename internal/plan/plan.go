@@ -35,6 +35,8 @@ type Plan struct {
 	routes   shards[judgedRoute]  // by name
 	policies shards[sharedPolicy] // by hash
 	placed   shards[sharedPlaced] // by hash
+	// allPlaced are those, in order.
+	allPlaced []*xds.PlacedPolicy
 	// strangers is what is decided about requests that no route takes.
 	strangers xds.Decision
 	// challenges is the same about requests of ACME authorities.
