@@ -12,7 +12,8 @@ import (
 type Fault struct {
 	// File is the file as it was named to Load or Parse.
 	File string
-	// Line is counted from 1. What is missing has the line of what lacks it.
+	// Line is counted from 1. What is missing has the line of what lacks it. It is 0
+	// where there are no lines: in what was never written as text.
 	Line int
 	// Path leads from the top of the file to the faulty value, as
 	// limits.per-user.tokenBucket.capacity or routes[2].to[0].backend. It is
@@ -31,7 +32,11 @@ type Fault struct {
 //	gateway.yaml:41: limits.per-user.tokenBucket.capacity: -1, must be > 0
 func (f Fault) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d: ", f.File, f.Line)
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	b.WriteString(": ")
 	if f.Path != "" {
 		b.WriteString(f.Path + ": ")
 	}

@@ -28,6 +28,14 @@ func ReadDocument(file string, data []byte, out any) *Document {
 	return &Document{report: r}
 }
 
+// ReadTree is ReadDocument of a tree that was never written as text: its faults have no
+// line, where its nodes have none. It has neither aliases nor merge keys.
+func ReadTree(name string, root *yaml.Node, out any) *Document {
+	r := newReport(name, root)
+	fill(out, root, r)
+	return &Document{report: r}
+}
+
 // Root is the place of the whole document.
 func (d *Document) Root() Place { return Place{new(place)} }
 
@@ -43,7 +51,7 @@ func (d *Document) Refuse(at Place, rule string) {
 // in it or above it.
 func (d *Document) Sound(at Place) bool { return !d.report.full() && d.report.trusted(at.at) }
 
-// Line is where a place stands in the file.
+// Line is where a place stands in the file; 0 where there are no lines.
 func (d *Document) Line(at Place) int {
 	_, line := at.at.find(d.report.root)
 	return line
@@ -63,6 +71,9 @@ func (p Place) Key(name string) Place { return Place{p.at.key(name)} }
 
 // Index is the place of an entry of the list at p.
 func (p Place) Index(i int) Place { return Place{p.at.index(i)} }
+
+// String is the path as faults show it.
+func (p Place) String() string { return p.at.String() }
 
 // OneOfRule is the rule that a word breaks which must be one of those known.
 func OneOfRule(word string, known []string) string {

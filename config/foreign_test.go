@@ -79,3 +79,21 @@ func TestDepthOfDocumentsIsBounded(t *testing.T) {
 		t.Errorf("got %v", faults)
 	}
 }
+
+// TestReadTree: what was never text has faults without lines.
+func TestReadTree(t *testing.T) {
+	scalar := func(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value} }
+	var got another
+	d := ReadTree("tree", &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+		scalar("count"), scalar("two"), scalar("other"), scalar(""),
+	}}, &got)
+	if at := d.Root().Key("below").Index(2).Key("a b"); d.Line(at) != 0 || at.String() != `below[2]."a b"` {
+		t.Errorf("%s on line %d", at, d.Line(at))
+	}
+	const want = `tree: count: two, must be one
+tree: name: is missing
+tree: other: unknown field, known: name, count, below`
+	if got := d.Faults().Error(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}

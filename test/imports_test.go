@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/inline":           {},
 	"internal/jsontemplate":     {},
 	"internal/limitfiles":       {"config"},
+	"internal/limitxds":         {"config", "internal/limitfiles", "internal/pki", "internal/wholefile"},
 	"internal/openapi":          {},
 	"internal/outcome":          {"internal/wire"},
 	"internal/diff":             {"config", "authz", "internal/openapi", "internal/transcoding", "routing"},
@@ -59,7 +60,7 @@ var mayImport = map[string][]string{
 	"deploy/compose/firststart": {"internal/health"},
 	"cmd/gatewright": {
 		"config", "authz", "breakerpolicy", "keys", "ratelimit", "rollout", "routing", "store", "xds", "envoy", "console",
-		"internal/acme", "internal/bodies", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/health", "internal/heap", "internal/importer", "internal/limitfiles", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
+		"internal/acme", "internal/bodies", "internal/certs", "internal/diff", "internal/discovery", "internal/door", "internal/explain", "internal/health", "internal/heap", "internal/importer", "internal/limitfiles", "internal/limitxds", "internal/openapi", "internal/outcome", "internal/pki", "internal/plan", "internal/telemetry", "internal/tracing", "internal/wholefile",
 	},
 	"test": {},
 	"bench/check": {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/gatewright/gatewright/config"
 )
 
@@ -54,24 +56,33 @@ func fileNames(folder string) ([]string, error) {
 }
 
 func parse(files []content, o Options) (*Table, error) {
-	b := builder{
-		options: o,
-		table:   &Table{domains: map[string]*node{}, files: len(files)},
-		domains: map[string]string{},
-		taken:   map[*node]map[pair]string{},
-	}
-	var faults config.Faults
+	b := newBuilder(o)
 	for _, f := range files {
 		var read file
-		d := config.ReadDocument(f.path, f.data, &read)
-		b.file(f.path, d, &read)
-		faults = append(faults, d.Faults()...)
+		b.file(f.path, config.ReadDocument(f.path, f.data, &read), &read)
 	}
-	if len(faults) > 0 {
-		slices.SortStableFunc(faults, func(a, b config.Fault) int { return cmp.Compare(a.File, b.File) })
-		return nil, faults
+	return b.built()
+}
+
+// Tree is what a file would say that is none: it came as a tree, and not as text. Name
+// stands in faults, and the order of names is that in which domains are merged.
+type Tree struct {
+	Name string
+	Root *yaml.Node
+}
+
+// ReadTrees is Read of trees: all of them or none, and the same rules but for one. A key
+// may have a "*", which is one: programs name their descriptors as they name their routes,
+// and Envoy Gateway's are so named where they are for all hosts. Who writes a "*" by hand
+// wants it to stand for something.
+func ReadTrees(trees []Tree, o Options) (*Table, error) {
+	b := newBuilder(o)
+	b.starsInKeys = true
+	for _, t := range slices.SortedStableFunc(slices.Values(trees), func(a, b Tree) int { return cmp.Compare(a.Name, b.Name) }) {
+		var read file
+		b.file(t.Name, config.ReadTree(t.Name, t.Root, &read), &read)
 	}
-	return b.table, nil
+	return b.built()
 }
 
 // builder makes a Table of files.
@@ -80,10 +91,33 @@ type builder struct {
 	table   *Table
 	domains map[string]string         // the file of each
 	taken   map[*node]map[pair]string // where each entry of a level stands
+	faults  config.Faults
+	// starsInKeys lets keys have a "*", which is only equal to itself.
+	starsInKeys bool
+}
+
+func newBuilder(o Options) *builder {
+	return &builder{
+		options: o,
+		table:   &Table{domains: map[string]*node{}},
+		domains: map[string]string{},
+		taken:   map[*node]map[pair]string{},
+	}
+}
+
+// built is the table, or else all that is wrong, by file.
+func (b *builder) built() (*Table, error) {
+	if len(b.faults) > 0 {
+		slices.SortStableFunc(b.faults, func(a, b config.Fault) int { return cmp.Compare(a.File, b.File) })
+		return nil, b.faults
+	}
+	return b.table, nil
 }
 
 // file adds what a file says, and reports what is wrong with it.
 func (b *builder) file(path string, d *config.Document, f *file) {
+	b.table.files++
+	defer func() { b.faults = append(b.faults, d.Faults()...) }()
 	root, domain := d.Root(), string(f.Domain)
 	at := root.Key("domain")
 	switch first, twice := b.domains[domain]; {
@@ -115,6 +149,14 @@ func (p place) key(name string) place { p.at = p.at.Key(name); return p }
 func (p place) index(i int) place     { p.at = p.at.Index(i); return p }
 func (p place) refuse(rule string)    { p.Refuse(p.at, rule) }
 
+// String says where it is: the file and the line or, without lines, the path.
+func (p place) String() string {
+	if line := p.Line(p.at); line > 0 {
+		return fmt.Sprintf("%s:%d", p.path, line)
+	}
+	return p.path + ": " + p.at.String()
+}
+
 // must reports a rule that is broken.
 func (p place) must(ok bool, rule string) {
 	if !ok {
@@ -133,7 +175,7 @@ func (b *builder) level(p place, to *node, above []level, all []*descriptor) {
 
 func (b *builder) descriptor(p place, to *node, above []level, d *descriptor) {
 	key, value := string(d.Key), string(d.Value)
-	p.key("key").must(!strings.Contains(key, "*"), `a "*" stands for something in a value alone`)
+	p.key("key").must(b.starsInKeys || !strings.Contains(key, "*"), `a "*" stands for something in a value alone`)
 	p.key("share_threshold").must(!bool(d.ShareThreshold) || strings.Contains(value, "*"),
 		`is for a value with a "*" in it, which several values can match`)
 	if d.RateLimit != nil && key != "" {
@@ -173,7 +215,7 @@ func (b *builder) first(p place, in *node, e pair) bool {
 	if b.taken[in] == nil {
 		b.taken[in] = map[pair]string{}
 	}
-	b.taken[in][e] = fmt.Sprintf("%s:%d", p.path, p.Line(p.at))
+	b.taken[in][e] = p.String()
 	return true
 }
 
