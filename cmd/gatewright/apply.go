@@ -31,7 +31,8 @@ type reload struct {
 	At time.Time `json:"at"`
 	// Result is applied, unchanged, invalid (it has faults), refused (a part of
 	// it, by an Envoy), withheld (it drops most routes), unreadable (there is no
-	// config to judge) or stale (the same at the start: the last good one is served).
+	// config to judge), stale (the same at the start: the last good one is served) or
+	// waiting (none has come yet).
 	Result string `json:"result"`
 	// Faults are why it is not served, one text each.
 	Faults []string `json:"faults,omitempty"`
@@ -56,6 +57,9 @@ func newReloads(reg prometheus.Registerer, prefix string) *reloads {
 	reg.MustRegister(r.total, r.lastSuccess, r.lastOK)
 	return r
 }
+
+// wait notes that there is no config yet, where somebody sends one.
+func (r *reloads) wait() { r.last.Store(&reload{At: time.Now(), Result: "waiting"}) }
 
 // done notes what became of a config. err is why it is not served.
 func (r *reloads) done(result string, err error) {

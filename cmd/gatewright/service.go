@@ -62,7 +62,7 @@ type service struct {
 	keySets       *authz.KeySets
 	introspectors *authz.Introspectors
 	limiter       *ratelimit.Limiter
-	limitFiles    *limitFiles // nil: no folder is set
+	limitFiles    *limitFiles // nil: neither a folder nor a server is set
 	breakers      *breakerpolicy.Breakers
 	rollouts      *rollout.Controller
 	judging       judging
@@ -204,7 +204,7 @@ func (svc *service) openStores(ctx context.Context) (err error) {
 	if svc.limiter, err = ratelimit.Open(svc.settings.ratelimit, svc.logs.Of("ratelimit"), svc.registry); err != nil {
 		return err
 	}
-	if svc.limitFiles, err = openLimitFiles(svc.settings.rules, svc.logs.Of("ratelimit"), svc.registry); err != nil {
+	if svc.limitFiles, err = openLimitFiles(svc.settings, svc.logs.Of("ratelimit"), svc.registry); err != nil {
 		return err
 	}
 	if svc.breakers, err = breakerpolicy.Open(svc.settings.breakers, svc.logs.Of("breakerpolicy"), svc.registry); err != nil {

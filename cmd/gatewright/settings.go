@@ -15,6 +15,7 @@ import (
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/door"
+	"github.com/gatewright/gatewright/internal/limitxds"
 	"github.com/gatewright/gatewright/internal/telemetry"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/ratelimit"
@@ -35,6 +36,7 @@ type settings struct {
 	keys      keys.Settings
 	ratelimit ratelimit.Settings
 	rules     ratelimit.RuleSettings
+	limitXDS  limitxds.Settings
 	breakers  breakerpolicy.Settings
 	rollout   rollout.Settings
 	certs     certs.Settings
@@ -83,7 +85,7 @@ type envoySettings struct {
 
 // groups are pointers to the structs of s, in the order in which they are shown.
 func (s *settings) groups() []any {
-	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.breakers, &s.rollout, &s.certs, &s.authz, &s.keys, &s.console, &s.telemetry}
+	return []any{&s.process, &s.store, &s.door, &s.envoy, &s.ratelimit, &s.rules, &s.limitXDS, &s.breakers, &s.rollout, &s.certs, &s.authz, &s.keys, &s.console, &s.telemetry}
 }
 
 // loadSettings reads the environment.

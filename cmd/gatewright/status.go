@@ -48,7 +48,8 @@ type statusReport struct {
 	Certificates []certs.Status `json:"certificates"`
 	// Discovery is how the backends stand whose endpoints are discovered.
 	Discovery []discovery.Status `json:"discovery"`
-	// RateLimitFiles is how the folder of rate limit configuration stands. Nil: none is set.
+	// RateLimitFiles is how the folder of rate limit configuration stands, or the server
+	// that sends it. Nil: neither is set.
 	RateLimitFiles *limitFilesStatus `json:"rateLimitFiles,omitempty"`
 	// Rollouts are where the rollouts are, and so the weights of their routes.
 	Rollouts []rollout.Status `json:"rollouts"`
@@ -78,10 +79,7 @@ func (r statusReport) wellKept() bool {
 			return false
 		}
 	}
-	if f := r.RateLimitFiles; f != nil && len(f.LastReload.Faults) > 0 {
-		return false
-	}
-	return len(r.LastReload.Faults) == 0
+	return r.RateLimitFiles.wellKept() && len(r.LastReload.Faults) == 0
 }
 
 func (svc *service) status() any {
@@ -134,7 +132,7 @@ Exit code 0: the newest config is what every Envoy runs. 1: it is not.`,
 				err = printStatus(cmd.OutOrStdout(), r)
 			}
 			if err == nil && !r.wellKept() {
-				err = errors.New("the newest config, or a certificate, endpoints or rate limit file beside it, is not what is run")
+				err = errors.New("the newest config, or a certificate, endpoints or rate limits beside it, is not what is run")
 			}
 			return err
 		},

@@ -62,7 +62,8 @@ type Client struct {
 	o    Options
 	node *corev3.Node
 	kept kept
-	// settling, firstWait and longestPause are the constants, but for tests.
+	// maxResponse, settling, firstWait and longestPause are the constants, but for tests.
+	maxResponse                       int
 	settling, firstWait, longestPause time.Duration
 
 	// good is what is served, and sum its sum; current tells that it is also what was
@@ -90,8 +91,8 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		o: o, node: &corev3.Node{Id: o.NodeID, Metadata: metadata, UserAgentName: "gatewright"},
-		kept:     newKept(o.Kept, o.Settings),
-		settling: settling, firstWait: firstWait, longestPause: longestPause,
+		kept:        newKept(o.Kept, o.Settings),
+		maxResponse: MaxResponse, settling: settling, firstWait: firstWait, longestPause: longestPause,
 		metrics: newMetrics(),
 	}
 	c.state.begin(o.Settings, time.Now())
@@ -159,7 +160,7 @@ func (c *Client) connect(ctx context.Context, take Take) (answered bool, err err
 	}
 	conn, err := grpc.NewClient(c.o.target(),
 		grpc.WithTransportCredentials(transport),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxResponse)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxResponse)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: idle, Timeout: idleAnswer}),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithUserAgent("gatewright"))

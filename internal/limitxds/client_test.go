@@ -13,23 +13,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 // TestEnvoyGatewaysLimits: what an Envoy Gateway serves is served, changed, refused with
 // its fault and mended, through the TLS that it has.
 func TestEnvoyGatewaysLimits(t *testing.T) {
 	t.Parallel()
-	gateway, limits := certificates(t)
-	s := serve(t, "127.0.0.1:0", asEnvoyGateway(t, gateway))
-	o := options(t, s)
-	o.CA, o.ServerName = filepath.Join(gateway, "ca.crt"), "envoy-gateway"
-	o.Cert, o.Key = filepath.Join(limits, "tls.crt"), filepath.Join(limits, "tls.key")
+	secrets := testenv.EnvoyGatewaySecrets(t)
+	s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", secrets.Gateway)
+	o := options(s.Addr)
+	o.trust(secrets.RateLimit)
 	o.NodeMetadata = "zone=b,pod=x=y"
 	f := follow(t, o, func(c *Client) { c.firstWait = time.Millisecond })
 
-	served := fromFile(t, "testdata/envoy-gateway.yaml")
-	s.set(served...)
-	s.accepts("1")
+	served := testenv.RateLimitConfigs(t, "testdata/envoy-gateway.yaml")
+	s.Set(served...)
+	accepts(t, s, "1")
 	const listener, route, other = "default/eg/http", "httproute/default/app/rule/0/match/0/*", "httproute/default/app/rule/1/match/0/*"
 	for want, entries := range map[uint32][]string{
 		5:    {route, route, "rule-0-match-0", "rule-0-match-0", "rule-0-match-1", "rule-0-match-1", "rule-0-match-2", "anyone"},
@@ -52,34 +53,34 @@ func TestEnvoyGatewaysLimits(t *testing.T) {
 	if got := f.limit(listener, strings.ReplaceAll(other, "*", "host"), other, "rule-1-match-0", "rule-1-match-0"); got != 0 {
 		t.Errorf("a * in a key stands for something: the limit %d", got)
 	}
-	first, _ := s.said(func(r *discoveryv3.DiscoveryRequest) bool { return r.GetResponseNonce() == "" })
-	if len(first) != 1 || first[0].GetNode().GetId() != node || first[0].GetNode().GetMetadata().GetFields()["pod"].GetStringValue() != "x=y" || first[0].GetVersionInfo() != "" {
+	first, _ := s.Requests(func(r *discoveryv3.DiscoveryRequest) bool { return r.GetResponseNonce() == "" })
+	if len(first) != 1 || first[0].GetNode().GetId() != testenv.EnvoyGatewayNode || first[0].GetNode().GetMetadata().GetFields()["pod"].GetStringValue() != "x=y" || first[0].GetVersionInfo() != "" {
 		t.Errorf("the first request is %v", first)
 	}
 
 	changed := proto.Clone(served[1]).(*rlsconfv3.RateLimitConfig)
 	changed.Descriptors[0].Descriptors[0].RateLimit.RequestsPerUnit = 4
-	s.set(served[0], changed)
-	s.accepts("2")
+	s.Set(served[0], changed)
+	accepts(t, s, "2")
 	f.has(4, "default/shared-policy", "default/shared-policy/rule/0", "default/shared-policy/rule/0", "rule-0-match-0", "u")
 
 	bad := proto.Clone(served[0]).(*rlsconfv3.RateLimitConfig)
 	bad.Descriptors[1].Descriptors[0].Descriptors[0].RateLimit.Unit = rlsconfv3.RateLimitUnit_UNKNOWN
 	bad.Descriptors[0].Descriptors = append(bad.Descriptors[0].Descriptors, bad.Descriptors[0].Descriptors[2])
-	s.set(bad, served[1])
+	s.Set(bad, served[1])
 	const faults = `default/eg/http: descriptors[0].descriptors[4]: has the key "masked_remote_address" and the value "invert:10.0.0.0/8", as has default/eg/http: descriptors[0].descriptors[2]
 default/eg/http: descriptors[1].descriptors[0].descriptors[0].rate_limit.unit: is missing: say second, minute, hour, day, week, month or year, or unlimited: true`
 	eventually(t, "the bad one is refused", func() bool { return f.fault() == faults })
 	eventually(t, "the server is told of it", func() bool {
-		nacks, _ := s.said(isNACK)
+		nacks, _ := s.Requests(isNACK)
 		return len(nacks) > 0 && nacks[0].GetErrorDetail().GetMessage() == faults && nacks[0].GetVersionInfo() == "2" && nacks[0].GetResponseNonce() != ""
 	})
 	if got := f.limit("default/shared-policy", "default/shared-policy/rule/0", "default/shared-policy/rule/0", "rule-0-match-0", "u"); got != 4 {
 		t.Errorf("what is bad in one domain has changed another: %d, want 4", got)
 	}
 
-	s.set(served...)
-	s.accepts("4")
+	s.Set(served...)
+	accepts(t, s, "4")
 	f.has(3, "default/shared-policy", "default/shared-policy/rule/0", "default/shared-policy/rule/0", "rule-0-match-0", "u")
 	if f.fault() != "" {
 		t.Errorf("a fault is told that is mended: %s", f.fault())
@@ -96,23 +97,30 @@ default/eg/http: descriptors[1].descriptors[0].descriptors[0].rate_limit.unit: i
 	}
 }
 
+// trust sets the TLS of a Secret of Envoy Gateway.
+func (o *Options) trust(secret string) {
+	o.CA, o.ServerName = filepath.Join(secret, "ca.crt"), "envoy-gateway"
+	o.Cert, o.Key = filepath.Join(secret, "tls.crt"), filepath.Join(secret, "tls.key")
+}
+
 // TestAServerThatIsNotTrusted is not listened to.
 func TestAServerThatIsNotTrusted(t *testing.T) {
 	t.Parallel()
-	gateway, limits := certificates(t)
-	another, stranger := certificates(t)
+	secrets, other := testenv.EnvoyGatewaySecrets(t), testenv.EnvoyGatewaySecrets(t)
 	file := filepath.Join
 	for name, change := range map[string]func(*Options){
-		"of another authority":             func(o *Options) { o.CA = file(another, "ca.crt") },
-		"of another name":                  func(o *Options) { o.ServerName = "another" },
-		"that asks for a certificate":      func(o *Options) { o.Cert, o.Key = "", "" },
-		"that is shown a stranger's":       func(o *Options) { o.Cert, o.Key = file(stranger, "tls.crt"), file(stranger, "tls.key") },
-		"that is taken for one without it": func(o *Options) { o.Cert, o.Key, o.CA, o.ServerName = "", "", "", "" },
+		"of another authority":        func(o *Options) { o.CA = file(other.RateLimit, "ca.crt") },
+		"of another name":             func(o *Options) { o.ServerName = "another" },
+		"that asks for a certificate": func(o *Options) { o.Cert, o.Key = "", "" },
+		"that is shown a stranger's": func(o *Options) {
+			o.Cert, o.Key = file(other.RateLimit, "tls.crt"), file(other.RateLimit, "tls.key")
+		},
+		"that is asked without TLS": func(o *Options) { o.Cert, o.Key, o.CA, o.ServerName = "", "", "", "" },
 	} {
-		s := serve(t, "127.0.0.1:0", asEnvoyGateway(t, gateway))
-		s.set(of("d", "a", 1))
-		o := options(t, s)
-		o.CA, o.ServerName, o.Cert, o.Key = file(gateway, "ca.crt"), "envoy-gateway", file(limits, "tls.crt"), file(limits, "tls.key")
+		s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", secrets.Gateway)
+		s.Set(of("d", "a", 1))
+		o := options(s.Addr)
+		o.trust(secrets.RateLimit)
 		change(&o)
 		f := follow(t, o)
 		eventually(t, "failures are counted: a server "+name, func() bool { return testutil.ToFloat64(f.metrics.ended) > 1 })
@@ -125,23 +133,21 @@ func TestAServerThatIsNotTrusted(t *testing.T) {
 // TestCertificatesAreReadAnew for each connection.
 func TestCertificatesAreReadAnew(t *testing.T) {
 	t.Parallel()
-	gateway, limits := certificates(t)
-	newGateway, newLimits := certificates(t)
-	s := serve(t, "127.0.0.1:0", asEnvoyGateway(t, gateway))
-	s.set(of("d", "a", 1))
-	o := options(t, s)
-	o.CA, o.ServerName = filepath.Join(limits, "ca.crt"), "envoy-gateway"
-	o.Cert, o.Key = filepath.Join(limits, "tls.crt"), filepath.Join(limits, "tls.key")
+	before, after := testenv.EnvoyGatewaySecrets(t), testenv.EnvoyGatewaySecrets(t)
+	s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", before.Gateway)
+	s.Set(of("d", "a", 1))
+	o := options(s.Addr)
+	o.trust(before.RateLimit)
 	f := follow(t, o)
 	f.has(1, "d", "a", "x")
 	for _, name := range []string{"ca.crt", "tls.crt", "tls.key"} {
-		if err := os.Rename(filepath.Join(newLimits, name), filepath.Join(limits, name)); err != nil {
+		if err := os.Rename(filepath.Join(after.RateLimit, name), filepath.Join(before.RateLimit, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.grpc.Stop()
-	s = serve(t, s.addr, asEnvoyGateway(t, newGateway))
-	s.set(of("d", "a", 2))
+	s.Stop()
+	s = testenv.StartEnvoyGateway(t, s.Addr, after.Gateway)
+	s.Set(of("d", "a", 2))
 	f.has(2, "d", "a", "x")
 }
 
@@ -149,14 +155,14 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 // once, so that two that answer at once would do nothing else.
 func TestRefusalsDoNotKeepTheServerBusy(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "127.0.0.1:0")
-	f := follow(t, options(t, s), func(c *Client) { c.firstWait = time.Hour })
-	s.set(of("d", "a", 1))
-	s.accepts("1")
-	s.set(of("gatewright", "a", 1))
-	eventually(t, "the bad one is sent again", func() bool { _, sent := s.said(isNACK); return sent == 3 })
+	s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", "")
+	f := follow(t, options(s.Addr), func(c *Client) { c.firstWait = time.Hour })
+	s.Set(of("d", "a", 1))
+	accepts(t, s, "1")
+	s.Set(of("gatewright", "a", 1))
+	eventually(t, "the bad one is sent again", func() bool { _, sent := s.Requests(isNACK); return sent == 3 })
 	time.Sleep(100 * time.Millisecond) // nothing is waited for: a second refusal would come now
-	nacks, sent := s.said(isNACK)
+	nacks, sent := s.Requests(isNACK)
 	if len(nacks) != 1 || sent != 3 {
 		t.Errorf("%d refusals, %d responses; want 1 and 3", len(nacks), sent)
 	}
@@ -170,19 +176,19 @@ func TestRefusalsDoNotKeepTheServerBusy(t *testing.T) {
 // TestAServerThatStartsAnew counts its versions from 1 again, with other content.
 func TestAServerThatStartsAnew(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "127.0.0.1:0")
-	f := follow(t, options(t, s))
-	s.set(of("d", "a", 1))
-	s.accepts("1")
-	s.grpc.Stop()
+	s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", "")
+	f := follow(t, options(s.Addr))
+	s.Set(of("d", "a", 1))
+	accepts(t, s, "1")
+	s.Stop()
 	eventually(t, "the loss is seen", func() bool { return !f.Status().Connected })
 	if status := f.Status(); status.Fault == "" || f.limit("d", "a", "x") != 1 || testutil.ToFloat64(f.metrics.connected) != 0 {
 		t.Errorf("status %+v, limit %d: want what was served, and why there is no more", status, f.limit("d", "a", "x"))
 	}
-	s = serve(t, s.addr)
-	s.set(of("d", "a", 2))
+	s = testenv.StartEnvoyGateway(t, s.Addr, "")
+	s.Set(of("d", "a", 2))
 	f.has(2, "d", "a", "x")
-	s.accepts("1")
+	accepts(t, s, "1")
 	if status := f.Status(); !status.Connected || status.Fault != "" {
 		t.Errorf("status %+v", status)
 	}
@@ -195,34 +201,34 @@ func TestDomainsThatAreNamedLater(t *testing.T) {
 	for name, settling := range map[string]time.Duration{"in time": time.Hour, "never": 50 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, "127.0.0.1:0")
-			f := follow(t, options(t, s), func(c *Client) { c.settling, c.firstWait = settling, time.Millisecond })
-			s.set(of("d", "a", 1), of("e", "a", 1))
-			s.accepts("1")
-			s.grpc.Stop()
-			s = serve(t, s.addr)
-			s.set()
-			s.accepts("1")
-			s.set(of("d", "a", 2))
-			s.accepts("2")
+			s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", "")
+			f := follow(t, options(s.Addr), func(c *Client) { c.settling, c.firstWait = settling, time.Millisecond })
+			s.Set(of("d", "a", 1), of("e", "a", 1))
+			accepts(t, s, "1")
+			s.Stop()
+			s = testenv.StartEnvoyGateway(t, s.Addr, "")
+			s.Set()
+			accepts(t, s, "1")
+			s.Set(of("d", "a", 2))
+			accepts(t, s, "2")
 			f.has(2, "d", "a", "x")
 			if settling == time.Hour {
-				s.set(of("d", "a", 2), of("gatewright", "a", 1))
+				s.Set(of("d", "a", 2), of("gatewright", "a", 1))
 				eventually(t, "a bad one is refused meanwhile", func() bool { return f.fault() != "" })
 				if got := f.limit("e", "a", "x"); got != 1 {
 					t.Errorf("e has the limit %d before the server has named it, want 1", got)
 				}
-				s.set(of("d", "a", 3), of("e", "a", 3))
+				s.Set(of("d", "a", 3), of("e", "a", 3))
 				f.has(3, "e", "a", "x")
-				s.set(of("e", "a", 4)) // not settled yet: d stays
-				s.accepts("5")
+				s.Set(of("e", "a", 4)) // not settled yet: d stays
+				accepts(t, s, "5")
 				if got := f.limit("d", "a", "x"); got != 3 {
 					t.Errorf("d has the limit %d, want 3", got)
 				}
 				return
 			}
 			f.has(0, "e", "a", "x")
-			s.set()
+			s.Set()
 			f.has(0, "d", "a", "x")
 		})
 	}
@@ -233,19 +239,19 @@ func TestDomainsThatAreNamedLater(t *testing.T) {
 func TestLimitsOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "kept")
-	s := serve(t, "127.0.0.1:0")
-	first := options(t, s)
+	s := testenv.StartEnvoyGateway(t, "127.0.0.1:0", "")
+	first := options(s.Addr)
 	first.Kept = folder
 	f := follow(t, first)
-	s.set(of("d", "a", 1))
-	s.accepts("1")
-	s.set(of("d", "a", 2))
-	s.accepts("2")
+	s.Set(of("d", "a", 1))
+	accepts(t, s, "1")
+	s.Set(of("d", "a", 2))
+	accepts(t, s, "2")
 	f.has(2, "d", "a", "x")
-	s.grpc.Stop()
+	s.Stop()
 
 	again := func(change func(*Options)) (*follower, error) {
-		o := options(t, s)
+		o := options(s.Addr)
 		o.Kept = folder
 		change(&o)
 		c, err := New(o)
@@ -291,10 +297,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]*discoveryv3.DiscoveryResponse{
 		`of the type "x"`: {TypeUrl: "x", Nonce: "1"},
-		"larger than max": {TypeUrl: typeURL, Nonce: "1", VersionInfo: strings.Repeat("x", MaxResponse)},
+		"larger than max": {TypeUrl: typeURL, Nonce: "1", VersionInfo: strings.Repeat("x", 1<<10)},
 	} {
-		s := &server{addr: odd(t, answer)}
-		f := follow(t, options(t, s))
+		f := follow(t, options(odd(t, answer)), func(c *Client) { c.maxResponse = 1 << 10 })
 		eventually(t, name, func() bool { return strings.Contains(f.Status().Fault, name) })
 		if f.Status().AcceptedAt != nil {
 			t.Errorf("%s: accepted", name)
@@ -305,7 +310,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 // odd serves one answer to each stream.
 func odd(t testing.TB, answer *discoveryv3.DiscoveryResponse) string {
 	t.Helper()
-	s := grpc.NewServer(grpc.MaxSendMsgSize(1 << 30))
+	s := grpc.NewServer()
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s, oneAnswer{answer: answer})
 	return listen(t, s)
 }
