@@ -3,7 +3,7 @@ package test
 import (
 	"fmt"
 	"net"
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +11,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rlsconfv3 "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
 	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -30,28 +31,11 @@ func startEGLimits(t *testing.T) *egLimits {
 	l := &egLimits{secrets: testenv.EnvoyGatewaySecrets(t)}
 	l.control = testenv.StartEnvoyGateway(t, "127.0.0.1:0", l.secrets.Gateway)
 	grpc, public := testenv.Addr(t), testenv.Addr(t)
-	in := func(name string) string { return filepath.Join(l.secrets.RateLimit, name) }
-	l.gateway = start(t, setup{
-		config: `
-listeners:
-  - {name: unused, address: "{{listen "unused"}}"}
-backends:
-  unused: {endpoints: ["127.0.0.1:9"]}
-routes:
-  - {name: unused, match: {path: /}, auth: public, to: [{backend: unused}]}
-`,
-		serve: true,
-		env: []string{
-			"GATEWRIGHT_GRPC_ADDR=" + grpc,
-			"GATEWRIGHT_GRPC_CERT=" + in("tls.crt"), "GATEWRIGHT_GRPC_KEY=" + in("tls.key"), "GATEWRIGHT_GRPC_CA=" + in("ca.crt"),
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_SERVER_URL=" + l.control.Addr,
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_NODE_ID=" + testenv.EnvoyGatewayNode,
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_SERVER_TLS_CACERT=" + in("ca.crt"),
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_SERVER_TLS_SAN=envoy-gateway", // there, the host of the server
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_CLIENT_TLS_CERT=" + in("tls.crt"),
-			"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_CLIENT_TLS_KEY=" + in("tls.key"),
-		},
-	})
+	l.gateway = start(t, setup{config: deployedLimitsConfig(t), serve: true, env: append(
+		deployedLimitsSettings(t, strings.NewReplacer("/certs/", l.secrets.RateLimit+"/", "0.0.0.0:8081", grpc, "envoy-gateway:18001", l.control.Addr)),
+		// There, it is the host that is asked.
+		"GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_SERVER_TLS_SAN=envoy-gateway",
+	)})
 	l.listeners["public"] = public
 	values := map[string]any{"certs": l.secrets.Envoy, "filters": map[string]string{
 		"default/eg/http": "envoy.filters.http.ratelimit", "default/shared": "envoy.filters.http.ratelimit/default/shared",
@@ -61,6 +45,69 @@ routes:
 	}
 	foreignEnvoy(t, "testdata/meshes/envoy-gateway-limits.yaml", values, public)
 	return l
+}
+
+// deployedLimitsConfig is the config that is deployed in the place of envoyproxy/ratelimit,
+// with a listener that is free here.
+func deployedLimitsConfig(t *testing.T) string {
+	t.Helper()
+	var deployed struct{ Data map[string]string }
+	readYAML(t, "../deploy/envoy-gateway/limits/gatewright.yaml", &deployed)
+	return strings.ReplaceAll(deployed.Data["gateway.yaml"], `"127.0.0.1:8080"`, `"{{listen "none"}}"`)
+}
+
+// deployedLimitsSettings are the settings of gRPC that are deployed there, with what is
+// another here replaced.
+func deployedLimitsSettings(t *testing.T, here *strings.Replacer) (out []string) {
+	t.Helper()
+	type container struct {
+		Env []struct{ Name, Value string }
+	}
+	var deployed struct {
+		Config struct {
+			EnvoyGateway struct {
+				Provider struct {
+					Kubernetes struct {
+						RateLimitDeployment struct {
+							Patch struct {
+								Value struct {
+									Spec struct {
+										Template struct {
+											Spec struct{ Containers []container }
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	readYAML(t, "../deploy/envoy-gateway/limits/values.yaml", &deployed)
+	containers := deployed.Config.EnvoyGateway.Provider.Kubernetes.RateLimitDeployment.Patch.Value.Spec.Template.Spec.Containers
+	for _, c := range containers {
+		for _, e := range c.Env {
+			if strings.Contains(e.Name, "_GRPC_") {
+				out = append(out, e.Name+"="+here.Replace(e.Value))
+			}
+		}
+	}
+	if len(out) != 9 {
+		t.Fatalf("%d settings are deployed: %q", len(out), out)
+	}
+	return out
+}
+
+func readYAML(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // set serves resources, and waits until they are accepted or refused.
