@@ -10,6 +10,7 @@ import (
 	rlsconfv3 "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"pgregory.net/rapid"
@@ -169,4 +170,22 @@ func TestMergedResources(t *testing.T) {
 	if err != nil || len(read.Rules()) != 2 || read.Rules()[0].Requests != 1 {
 		t.Errorf("%v, %v", read, err)
 	}
+}
+
+// FuzzResources: whatever a server sends is rules or faults, and nothing else.
+func FuzzResources(f *testing.F) {
+	for _, c := range []*rlsconfv3.RateLimitConfig{of("d", "a", 1), of("gatewright", "*", 0), {Name: "\xff", Domain: "d"}} {
+		data, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(c)
+		f.Add(data, data)
+	}
+	f.Add([]byte{0xff}, []byte{0x1a, 0})
+	f.Fuzz(func(t *testing.T, one, other []byte) {
+		all := resources([]*anypb.Any{{TypeUrl: typeURL, Value: one}, {TypeUrl: typeURL, Value: other}})
+		for _, o := range []limitfiles.Options{{}, {MergeDomains: true}} {
+			read, err := table(all, o)
+			if (read == nil) != (err != nil) || err != nil && !limitfiles.IsFaults(err) {
+				t.Errorf("got %v and %v", read, err)
+			}
+		}
+	})
 }
