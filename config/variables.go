@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gatewright/gatewright/internal/jsontemplate"
 )
 
 // TemplatePart is a part of a value: a text, or a variable.
@@ -126,6 +128,19 @@ func (r *Route) templates() []Template {
 		}
 	}
 	return out
+}
+
+// ReadsRequests tells whether what the route makes of requests and answers depends on the
+// path, the query, the host or the headers that requests have.
+func (r *Route) ReadsRequests() bool {
+	if slices.ContainsFunc(r.Body.reads(), func(reads jsontemplate.Reads) bool { return reads.Request }) {
+		return true
+	}
+	return slices.ContainsFunc(r.templates(), func(t Template) bool {
+		return slices.ContainsFunc(t, func(p TemplatePart) bool {
+			return slices.Contains([]string{"path", "query", "host", "header"}, p.Variable)
+		})
+	})
 }
 
 // Told is what the judge has to tell of the caller for the part: the same text for

@@ -49,13 +49,20 @@ routes:
 // request's headers ask for.
 func mirrorOfJSON(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(jsonMirror())
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func jsonMirror() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
 		}
 		w.Header().Set("Got-Length", strconv.FormatInt(r.ContentLength, 10))
 		w.Header().Set("Got-Accept-Encoding", r.Header.Get("Accept-Encoding"))
+		w.Header().Set("Got-Query", r.URL.RawQuery)
 		w.Header().Set("Got-Range", r.Header.Get("Range"))
 		w.Header().Set("Got-Digest", r.Header.Get("Content-Digest"))
 		w.Header().Set("Got", string(body[:min(len(body), 200)]))
@@ -87,9 +94,7 @@ func mirrorOfJSON(t *testing.T) string {
 				w.(http.Flusher).Flush()
 			}
 		}
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
+	})
 }
 
 func startTemplates(t *testing.T) *gateway {
@@ -330,9 +335,7 @@ func TestRewritingFailsClosed(t *testing.T) {
 			t.Errorf("where it may pass: %d %s", r.Status, r.Body)
 		}
 	}
-	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	haltProcess(t, g.cmd.Process)
 	fails()
 	if err := g.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -342,4 +345,30 @@ func TestRewritingFailsClosed(t *testing.T) {
 	fails()
 	g.launch("serve")
 	eventually(t, "bodies are rewritten once it is back", works)
+}
+
+// haltProcess stops a process, and returns when all of its threads stand: some of them go
+// on for a moment.
+func haltProcess(t *testing.T, p *os.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the process stands", func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("no threads of %d: %v", p.Pid, err)
+		}
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if err != nil {
+				return err
+			}
+			_, state, _ := strings.Cut(string(stat), ") ")
+			if !strings.HasPrefix(state, "T") {
+				return fmt.Errorf("a thread is in state %.1s", state)
+			}
+		}
+		return nil
+	})
 }

@@ -21,12 +21,15 @@ import (
 // Requests meet it behind the judges, OpenAPI included, which see what the client has
 // sent, and in front of the transcoder, which makes calls of what it has made; answers
 // the other way round. So templates are about JSON, whatever the backend speaks.
-func rewriting(r *config.Route) []*corev3.TypedExtensionConfig {
+//
+// late: it stands in the cluster of a backend, where each answer is the backend's, and
+// Envoy has no word for that yet.
+func rewriting(r *config.Route, late bool) []*corev3.TypedExtensionConfig {
 	if r.Body == nil {
 		return nil
 	}
-	call := controlService() // the other cluster's connections carry no streams
-	call.InitialMetadata = []*corev3.HeaderValue{{Key: bodies.TaskHeader, Value: bodyTask(r).Encode()}}
+	call := bodiesService()
+	call.InitialMetadata = []*corev3.HeaderValue{{Key: bodies.TaskHeader, Value: bodyTask(r, late).Encode()}}
 	filter := &extprocv3.ExternalProcessor{
 		GrpcService:        call,
 		FailureModeAllow:   r.Body.OnFailure == config.BodyPass,
@@ -45,6 +48,19 @@ func rewriting(r *config.Route) []*corev3.TypedExtensionConfig {
 		}
 	}
 	return []*corev3.TypedExtensionConfig{extension("bodies", filter)}
+}
+
+// bodiesService reaches the processor. The other cluster's connections carry no streams,
+// and on this one's those of a thread that has had something to log carry nothing else:
+// the first call on such a one is refused, untouched, with the word that the client is to
+// make others elsewhere (package door), and so it is made once more.
+func bodiesService() *corev3.GrpcService {
+	s := controlService()
+	s.RetryPolicy = &corev3.RetryPolicy{
+		RetryOn:    "refused-stream",
+		NumRetries: wrapperspb.UInt32(2),
+	}
+	return s
 }
 
 // templateLimit ends a request whose body is longer than the route rewrites.
@@ -76,8 +92,8 @@ func bodyModes(r *config.Route) *extprocv3.ProcessingMode {
 }
 
 // bodyTask is what Gatewright is to do for a route.
-func bodyTask(r *config.Route) *bodies.Task {
-	t := &bodies.Task{Route: r.Name, Pass: r.Body.OnFailure == config.BodyPass}
+func bodyTask(r *config.Route, late bool) *bodies.Task {
+	t := &bodies.Task{Route: r.Name, AllOfBackend: late, Pass: r.Body.OnFailure == config.BodyPass}
 	if q := r.Body.Request; q != nil {
 		t.Request = &bodies.Rewrite{Template: []byte(q.Template), Most: q.Bound()}
 	}

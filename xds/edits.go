@@ -21,9 +21,16 @@ import (
 var editsScript string
 
 // edits is the filter that changes headers, query and host by what is known of the
-// request; none where the route needs no such change.
-func edits(r *config.Route) []*corev3.TypedExtensionConfig {
+// request; none where the route needs no such change. late: it stands in the cluster of a
+// backend, where each attempt meets it.
+func edits(r *config.Route, late bool) []*corev3.TypedExtensionConfig {
+	if !editsSomething(r) {
+		return nil
+	}
 	todo := map[string]any{}
+	if late {
+		todo["late"] = true
+	}
 	if h := r.Request; h != nil {
 		put(todo, "put", varying(r, h))
 		put(todo, "rename", renames(h.Rename))
@@ -40,9 +47,6 @@ func edits(r *config.Route) []*corev3.TypedExtensionConfig {
 			todo["query"] = queryChanges(r, w.Query)
 		}
 	}
-	if len(todo) == 0 {
-		return nil
-	}
 	context, err := structpb.NewStruct(todo)
 	if err != nil {
 		panic("xds: edits: " + err.Error()) // strings of a valid config: a bug, not an input
@@ -55,6 +59,29 @@ func edits(r *config.Route) []*corev3.TypedExtensionConfig {
 		ClearRouteCache: wrapperspb.Bool(false),
 		SharedVmId:      "gatewright.edits",
 	})}
+}
+
+// editsSomething tells whether a route needs that filter.
+func editsSomething(r *config.Route) bool {
+	for _, h := range []*config.HeaderChanges{r.Request, r.Response} {
+		if h != nil && (len(h.Rename) > 0 || someVary(h.Set) || someVary(h.Add)) {
+			return true
+		}
+	}
+	if r.Rewrite == nil {
+		return false
+	}
+	host, _ := config.ParseTemplate(r.Rewrite.Host)
+	return r.Rewrite.Query != nil || host.Varies()
+}
+
+func someVary(values map[string]string) bool {
+	for _, v := range values {
+		if t, _ := config.ParseTemplate(v); t.Varies() {
+			return true
+		}
+	}
+	return false
 }
 
 // put adds a list that has something in it.

@@ -120,7 +120,13 @@ local function refuseHost(handle)
 end
 
 function envoy_on_request(handle)
-  local todo, rq = handle:filterContext(), request(handle)
+  local todo = handle:filterContext()
+  if todo:get("late") then -- the first attempt has made of the request what is to be made of it
+    local known = handle:streamInfo():dynamicMetadata()
+    if (known:get(state) or {}).made then return end
+    known:set(state, "made", true)
+  end
+  local rq = request(handle)
   local host, query, puts = todo:get("host"), todo:get("query"), {}
   for i, h in ipairs(todo:get("put") or {}) do puts[i] = value(rq, h.parts) or false end
   for i, h in ipairs(todo:get("putInAnswer") or {}) do

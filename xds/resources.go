@@ -118,7 +118,7 @@ type Options struct {
 func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
 	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
-	b.bounded = boundedBackends(c)
+	b.bounded, b.late = boundedBackends(c), lateBackends(c)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -146,12 +146,13 @@ type clusterSource struct {
 	backend  *config.Backend
 	retried  bool
 	bounded  bool
+	late     late
 	trailers string
 }
 
 // addBackend adds a backend's cluster, and its endpoints where they are served.
 func (b builder) addBackend(s *set, backend *config.Backend) {
-	from := clusterSource{backend, b.retried[backend.Name], b.bounded[backend.Name], b.takenTrailers(backend)}
+	from := clusterSource{backend, b.retried[backend.Name], b.bounded[backend.Name], b.late[backend.Name], b.takenTrailers(backend)}
 	if s.take(resource.ClusterType, backend.Name, func(source any) bool { return source == from }) {
 		name := s.next[resource.ClusterType][backend.Name].Message.(*clusterv3.Cluster).GetEdsClusterConfig().GetServiceName()
 		if name == "" || backend.Discovery != nil || s.take(resource.EndpointType, name, func(source any) bool { return source == backend }) {
@@ -223,6 +224,7 @@ type builder struct {
 	hosts    hostRoutes
 	retried  map[string]bool // the backends that some route asks again
 	bounded  map[string]bool // those that some route bounds the bodies for
+	late     map[string]late // those that run filters of routes once more
 	adaptive string          // the names of those with a filter of their own
 	shared   map[placing]func() *placedRoute
 	// affinities are the names of those that keep clients on an endpoint.

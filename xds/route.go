@@ -149,6 +149,7 @@ func (b builder) filterSettings(r *config.Route, d Decision, backend string) map
 	}
 	b.withOwnFilters(settings, r)
 	withBodyBound(settings, r)
+	withLateFilters(settings, r)
 	underTranscoding(settings, r.GRPCTranscode)
 	underGRPCWeb(settings, r)
 	return settings

@@ -20,9 +20,10 @@ import (
 
 // That filter comes with the first route that has any. A listener that gets it goes
 // on with it for new connections; those that are open then keep the filters that they
-// have until they are drained, and on these no route has any of its own but its bound of
-// bodies, which its backends have, too (upstreamfilters.go). From then on nothing is ever
-// without them: a route and its filters are one message.
+// have until they are drained, and on these no route has any of its own but what its
+// backends have, too: its bound of bodies (upstreamfilters.go), its templates and its edits
+// (latefilters.go). From then on nothing is ever without them: a route and its filters are
+// one message.
 
 // routeFilters is that filter. It runs what the route has when the request comes to
 // it, and not when the chain is made: in the form Scoped some requests have no route
@@ -56,13 +57,16 @@ func (b builder) ownFilters(r *config.Route) (o ownFilters) {
 	}
 	o.outer = append(o.outer, templateLimit(r)...)
 	// Behind what unpacks requests. Headers that the route changes it sees as they were.
-	o.bodies = rewriting(r)
+	o.bodies = rewriting(r, false)
 	if r.Decompresses(config.OfResponse) {
 		o.inner = append(o.inner, responseDecompressors()...)
 	}
-	o.inner = append(o.inner, edits(r)...)
+	o.inner = append(o.inner, edits(r, false)...)
 	o.inner = append(o.inner, b.callerHash(r)...)
-	if len(o.bodies) == 0 {
+	if len(o.bodies) > 0 {
+		o.bodies = append(markRan(r), o.bodies...)
+	} else {
+		o.outer = append(markRan(r), o.outer...)
 		o.outer, o.inner = append(o.outer, o.inner...), nil
 	}
 	return o
@@ -106,8 +110,11 @@ func (b builder) withOwnFilters(settings map[string]*anypb.Any, r *config.Route)
 
 // running has a composite filter run these.
 func running(chain []*corev3.TypedExtensionConfig) *anypb.Any {
-	run := &compositev3.ExecuteFilterAction{FilterChain: &compositev3.FilterChainConfiguration{TypedConfig: chain}}
-	return mustAny(&compositev3.CompositePerRoute{Matcher: &matcherv3.Matcher{OnNoMatch: does("filters", run)}})
+	return mustAny(&compositev3.CompositePerRoute{Matcher: &matcherv3.Matcher{OnNoMatch: does("filters", executing(chain))}})
+}
+
+func executing(chain []*corev3.TypedExtensionConfig) *compositev3.ExecuteFilterAction {
+	return &compositev3.ExecuteFilterAction{FilterChain: &compositev3.FilterChainConfiguration{TypedConfig: chain}}
 }
 
 func extension(name string, m proto.Message) *corev3.TypedExtensionConfig {

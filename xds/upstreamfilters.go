@@ -41,11 +41,20 @@ func boundedBackends(c *config.Config) map[string]bool {
 		if !boundedTwice(r) {
 			continue
 		}
-		for _, to := range r.To {
-			out[to.Backend] = true
-			if fallback := c.Backends[to.Backend].Fallback(); fallback != "" {
-				out[fallback] = true
-			}
+		for _, name := range backendsOf(c, r) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// backendsOf are the names of the backends that may get the requests of a route.
+func backendsOf(c *config.Config, r *config.Route) []string {
+	var out []string
+	for _, to := range r.To {
+		out = append(out, to.Backend)
+		if fallback := c.Backends[to.Backend].Fallback(); fallback != "" {
+			out = append(out, fallback)
 		}
 	}
 	return out
@@ -57,6 +66,7 @@ func (b builder) upstreamFilters(backend *config.Backend) []*hcmv3.HttpFilter {
 	if b.bounded[backend.Name] {
 		chain = append(chain, httpFilter(bodyBounds, &compositev3.Composite{}))
 	}
+	chain = append(chain, b.lateFilters(backend)...)
 	if takesTrailers(backend) {
 		chain = append(chain, b.trailers())
 	}

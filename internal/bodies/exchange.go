@@ -136,7 +136,7 @@ func (x *exchange) responseHeaders(h *extprocv3.HttpHeaders, origin string) *ext
 	status, _ := strconv.Atoi(all[":status"])
 	x.facts.Status, x.facts.AnswerHeaders = status, withoutPseudo(all)
 	switch {
-	case r == nil || !r.rewrites(status) || origin != fromBackend:
+	case r == nil || !r.rewrites(status) || origin != fromBackend && !x.task.AllOfBackend:
 		return x.goOn(onResponseHeaders, true)
 	case h.GetEndOfStream(): // as of HEAD, or there is nothing
 		x.done = true

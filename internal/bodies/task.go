@@ -23,6 +23,9 @@ type Task struct {
 	// Pass lets a body pass that cannot be rewritten, as it is, but for a request's that
 	// is too large.
 	Pass bool `json:"pass,omitempty"`
+	// AllOfBackend tells that all answers are those of a backend, and none the gateway's
+	// own. Otherwise Envoy says of each whose it is.
+	AllOfBackend bool `json:"allOfBackend,omitempty"`
 }
 
 // Rewrite is what becomes of a body.
