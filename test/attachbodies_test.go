@@ -163,7 +163,7 @@ func TestTooLongBodiesAreNotCut(t *testing.T) {
 			}
 			// All in one frame, which ends the request, and no word of its length.
 			f := g.frames("public")
-			if err := errors.Join(f.ask(1, "POST", "/orders", false, field{"content-type", "application/json"}), f.WriteData(1, true, []byte(fits+rest))); err != nil {
+			if err := errors.Join(f.Ask(1, "POST", "/orders", false, field{"content-type", "application/json"}), f.WriteData(1, true, []byte(fits+rest))); err != nil {
 				t.Fatal(err)
 			}
 			if got := f.status(t, 1); got != fmt.Sprint(want) {

@@ -189,8 +189,8 @@ func TestBoundsOfStreams(t *testing.T) {
 		{"a length that is too long", []field{{"content-length", "1001"}}, "413"},
 		{"a request after all", nil, "200"},
 	} {
-		stream := f.next()
-		if err := f.ask(stream, "POST", "/x", c.want != "413", c.more...); err != nil {
+		stream := f.Next()
+		if err := f.Ask(stream, "POST", "/x", c.want != "413", c.more...); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.status(t, stream); got != c.want {
@@ -202,7 +202,7 @@ func TestBoundsOfStreams(t *testing.T) {
 	t.Run("more streams than may be", func(t *testing.T) {
 		f := g.frames("public")
 		for range 4 {
-			if err := f.ask(f.next(), "GET", "/x?delay=500ms", true); err != nil {
+			if err := f.Ask(f.Next(), "GET", "/x?delay=500ms", true); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -219,7 +219,7 @@ func TestBoundsOfStreams(t *testing.T) {
 	})
 	t.Run("a body that says no length", func(t *testing.T) {
 		f := g.frames("public")
-		if err := f.ask(1, "POST", "/x", false); err != nil {
+		if err := f.Ask(1, "POST", "/x", false); err != nil {
 			t.Fatal(err)
 		}
 		for range 11 {
@@ -231,16 +231,6 @@ func TestBoundsOfStreams(t *testing.T) {
 			t.Errorf("got %s, want 413", got)
 		}
 	})
-}
-
-// next is the number of the next stream.
-func (f *frames) next() uint32 {
-	if f.last == 0 {
-		f.last = 1
-	} else {
-		f.last += 2
-	}
-	return f.last
 }
 
 func manyFields(n int) []field {
@@ -310,8 +300,8 @@ func TestBoundsOfConnections(t *testing.T) {
 		}
 		f := g.frames("short")
 		for range 3 {
-			stream := f.next()
-			if err := f.ask(stream, "GET", "/x", true); err != nil {
+			stream := f.Next()
+			if err := f.Ask(stream, "GET", "/x", true); err != nil {
 				t.Fatal(err)
 			}
 			if stream < 5 {
@@ -330,7 +320,7 @@ func TestBoundsOfConnections(t *testing.T) {
 	t.Run("time", func(t *testing.T) {
 		t.Parallel()
 		f := g.frames("brief")
-		if err := f.ask(1, "GET", "/x?delay=2s", true); err != nil {
+		if err := f.Ask(1, "GET", "/x?delay=2s", true); err != nil {
 			t.Fatal(err)
 		}
 		if away := f.goAway(t); away.ErrCode != http2.ErrCodeNo {

@@ -17,9 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// field is a header of HTTP/2, with the bytes as they are.
-type field struct{ name, value string }
-
 // TestDowngrade: what HTTP/2 can say in its frames and HTTP/1.1 cannot becomes
 // no second request, no header and no other length on the way to a backend that
 // speaks HTTP/1.1.
@@ -134,7 +131,7 @@ func (g *gateway) overHTTP2(fields []field, body string) string {
 	var block, out bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range fields {
-		_ = encoder.WriteField(hpack.HeaderField{Name: f.name, Value: f.value}) // a buffer takes all
+		_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // a buffer takes all
 	}
 	out.WriteString(http2.ClientPreface)
 	framer := http2.NewFramer(&out, conn)

@@ -143,7 +143,7 @@ func TestListenerChangesUnderStreams(t *testing.T) {
 	}
 	said(t, ws, "hello ")
 	f := g.frames("public")
-	if err := f.ask(f.next(), "GET", "/stream/events", true); err != nil {
+	if err := f.Ask(f.Next(), "GET", "/stream/events", true); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.status(t, 1); got != "200" {
@@ -197,7 +197,7 @@ func TestListenerGoesUnderStreams(t *testing.T) {
 	both := strings.Replace(drained, "backends:\n", side+"backends:\n", 1)
 	g := start(t, setup{config: both, values: map[string]string{"app": streamer(t), "chat": chat(t)}})
 	f, kept := g.frames("side"), g.connect("public")
-	if err := errors.Join(f.ask(f.next(), "GET", "/stream/events", true), askOn(kept, "/stream/head")); err != nil {
+	if err := errors.Join(f.Ask(f.Next(), "GET", "/stream/events", true), askOn(kept, "/stream/head")); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.status(t, 1); got != "200" {

@@ -1,14 +1,11 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +15,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/gatewright/gatewright/internal/floods"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -37,212 +35,7 @@ routes:
 `
 
 // attackTime is when a test gives up waiting for the end of an attack.
-const attackTime = time.Minute
-
-// attack is what many connections do to a listener, again and again.
-type attack struct {
-	name, listener string
-	connections    int
-	// holds is how much of Envoy's memory one of them may hold while it is there, in
-	// bytes.
-	holds int
-	// one is one of them. It returns when the gateway has ended the connection, or what
-	// was asked on it.
-	one func(addr string) error
-}
-
-// What a connection may hold. One that asks for little has buffers. With HTTP/1.1 it has its headers, of 60 KiB, as they came
-// and one by one: they are not counted before the last has come, so there may be 15 000,
-// of a hundred bytes each. With HTTP/2 it is what the bounds of frames leave (1 000 answers to PINGs
-// and SETTINGS, 10 000 frames in all), and for each of a hundred streams its state, headers
-// of 60 KiB, what is buffered on both sides, 32 KiB each, and what is read before that is noticed.
-const (
-	kib       = 1 << 10
-	inBuffers = 96 * kib
-	inOne     = (60 + 1500) * kib
-	inFrames  = 1024 * kib
-	inStreams = 100 * (40 + 60 + 3*32) * kib
-)
-
-// text is an attack in HTTP/1.1: bytes, and then others again and again, until the
-// gateway closes the connection. What it answers is read.
-func text(first, again string, pause time.Duration) func(addr string) error {
-	return func(addr string) error {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		ended := make(chan error, 1)
-		go func() { ended <- untilClosed(conn) }()
-		if _, err := io.WriteString(conn, first); err != nil {
-			return <-ended
-		}
-		for {
-			select {
-			case err := <-ended:
-				return err
-			case <-time.After(pause):
-				if _, err := io.WriteString(conn, again); err != nil {
-					return <-ended
-				}
-			}
-		}
-	}
-}
-
-// untilClosed reads all, and is nil when the other side has closed.
-func untilClosed(conn net.Conn) error {
-	if err := conn.SetReadDeadline(time.Now().Add(attackTime)); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.New("the gateway does not close the connection")
-	}
-	return nil
-}
-
-// inFlood is an attack in HTTP/2: frames again and again, until the gateway closes the
-// connection. Where read is false nothing that comes is read.
-func inFlood(read bool, again func(f *frames) error) func(addr string) error {
-	return func(addr string) error {
-		f, err := openFrames(addr)
-		if err != nil {
-			return err
-		}
-		defer f.conn.Close()
-		if err := f.conn.SetDeadline(time.Now().Add(attackTime)); err != nil {
-			return err
-		}
-		if read {
-			go io.Copy(io.Discard, f.conn) // until it is closed
-		}
-		for {
-			if err := again(f); errors.Is(err, os.ErrDeadlineExceeded) {
-				return errors.New("the gateway does not close the connection")
-			} else if err != nil {
-				return nil
-			}
-		}
-	}
-}
-
-// stalled is an attack in HTTP/2 that asks once, and takes nothing of what it gets.
-// The gateway ends each of its streams, or the connection.
-func stalled(streams int, path string) func(addr string) error {
-	return func(addr string) error {
-		f, err := openFrames(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-		if err != nil {
-			return err
-		}
-		defer f.conn.Close()
-		if err := f.conn.SetDeadline(time.Now().Add(attackTime)); err != nil {
-			return err
-		}
-		for range streams {
-			if err := f.ask(f.next(), "GET", path, true); err != nil {
-				return lasting(err)
-			}
-		}
-		for ended := 0; ended < streams; {
-			frame, err := f.ReadFrame()
-			if err != nil {
-				return lasting(err)
-			}
-			if _, is := frame.(*http2.RSTStreamFrame); is {
-				ended++
-			}
-		}
-		return nil
-	}
-}
-
-// lasting is an error where a connection was not ended.
-func lasting(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.New("the gateway does not end what is asked")
-	}
-	return nil
-}
-
-// asked has a request's headers, as f encodes them.
-func (f *frames) asked(more ...field) []byte {
-	return f.encoded(append([]field{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/x"}}, more...)...)
-}
-
-// whole sends a request that is nothing but a block of headers.
-func (f *frames) whole(stream uint32, block []byte) error {
-	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndHeaders: true, EndStream: true})
-}
-
-// begun sends the headers of a request with a body, the first time.
-func (f *frames) begun() error {
-	if f.last > 0 {
-		return nil
-	}
-	return f.ask(f.next(), "POST", "/x", false)
-}
-
-// endless sends headers whose block has no end, in pieces like this.
-func (f *frames) endless(piece []byte) error {
-	if f.last == 0 {
-		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: f.next(), BlockFragment: f.asked()})
-	}
-	return f.WriteContinuation(1, false, piece)
-}
-
-// bomb sends a request with a long header, and a thousand references to it, a byte each.
-func (f *frames) bomb(header string) error {
-	return f.whole(f.next(), append(f.asked(field{header, strings.Repeat("a", 3900)}), bytes.Repeat([]byte{0xbe}, 1000)...))
-}
-
-// inHTTP1 are the attacks by HTTP/1.1, or without a word of it.
-func inHTTP1() []attack {
-	head, post := "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
-	cookies := strings.Repeat("Cookie: "+strings.Repeat("a=b; ", 100)+"\r\n", 200)
-	return []attack{
-		{"connections that do nothing", "hasty", 500, inBuffers, text("", "", time.Second)},
-		{"headers that never end", "hasty", 100, inBuffers, text(head, "X: a\r\n", 50*time.Millisecond)},
-		{"bodies that never end", "hasty", 100, inBuffers, text(post, "a", 50*time.Millisecond)},
-		{"bodies that stand still", "hasty", 100, inBuffers, text(post, "", time.Second)},
-		{"long headers", "public", 50, inOne, text(head, "X: "+strings.Repeat("a", 8<<10)+"\r\n", time.Millisecond)},
-		{"many cookies", "public", 50, inOne, text(head+cookies+"\r\n", "", time.Second)},
-		{"many headers", "public", 50, inOne, text(head+headerLines(2000)+"\r\n", "", time.Second)},
-		{"small headers", "public", 50, inOne, text(head+strings.Repeat("a:\r\n", 15000)+"\r\n", "", time.Second)},
-	}
-}
-
-// inHTTP2 are those by HTTP/2.
-func inHTTP2() []attack {
-	return []attack{
-		{"SETTINGS", "public", 4, inFrames, inFlood(false, func(f *frames) error {
-			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 65535})
-		})},
-		{"PING", "public", 4, inFrames, inFlood(false, func(f *frames) error { return f.WritePing(false, [8]byte{}) })},
-		{"PRIORITY", "public", 4, inFrames, inFlood(true, func(f *frames) error { return f.WritePriority(1, http2.PriorityParam{StreamDep: 3}) })},
-		{"WINDOW_UPDATE", "public", 4, inFrames, inFlood(true, func(f *frames) error { return errors.Join(f.begun(), f.WriteWindowUpdate(1, 1)) })},
-		{"empty DATA", "public", 4, inFrames, inFlood(true, func(f *frames) error { return errors.Join(f.begun(), f.WriteData(1, false, nil)) })},
-		{"empty CONTINUATION", "public", 4, inFrames, inFlood(true, func(f *frames) error { return f.endless(nil) })},
-		{"headers without an end", "public", 4, inFrames, inFlood(true, func(f *frames) error {
-			return f.endless(f.encoded(field{"x-a", strings.Repeat("a", 1000)}))
-		})},
-		{"rapid resets", "public", 4, inStreams, inFlood(true, func(f *frames) error {
-			stream := f.next()
-			return errors.Join(f.whole(stream, f.asked()), f.WriteRSTStream(stream, http2.ErrCodeCancel))
-		})},
-		{"resets that the gateway is made to send", "public", 4, inStreams, inFlood(true, func(f *frames) error {
-			stream := f.next()
-			return errors.Join(f.whole(stream, f.asked()), f.WriteWindowUpdate(stream, 0))
-		})},
-		{"header bombs", "public", 4, inStreams, inFlood(true, func(f *frames) error { return f.bomb("x-bomb") })},
-		{"small headers", "public", 4, inStreams, inFlood(true, func(f *frames) error {
-			return f.whole(f.next(), append(f.asked(), bytes.Repeat([]byte{0x8f}, 4000)...)) // accept-charset, with nothing in it
-		})},
-		{"cookie bombs", "public", 4, inStreams, inFlood(true, func(f *frames) error { return f.bomb("cookie") })},
-		{"answers that are not taken", "hasty", 10, inStreams, stalled(100, "/x")},
-		{"long answers that are not taken", "hasty", 3, inStreams, stalled(100, "/long")},
-	}
-}
+const attackTime = floods.Patience
 
 // envoyAllocated is the memory that an Envoy has in use, in bytes.
 func envoyAllocated(temporary string) (int, error) {
@@ -269,7 +62,7 @@ const othersMeanwhile = 10
 // else is served meanwhile.
 func TestFloods(t *testing.T) {
 	t.Parallel()
-	for version, attacks := range map[string][]attack{"HTTP1": inHTTP1(), "HTTP2": inHTTP2()} {
+	for version, attacks := range map[string][]floods.Attack{"HTTP1": floods.HTTP1(), "HTTP2": floods.HTTP2()} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			standsFloods(t, attacks)
@@ -277,7 +70,7 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-func standsFloods(t *testing.T, attacks []attack) {
+func standsFloods(t *testing.T, attacks []floods.Attack) {
 	temporary := testenv.ShortDir(t)
 	g := start(t, setup{config: flooded, values: map[string]string{"app": longOrShort(t)}, env: []string{"TMPDIR=" + temporary}})
 	kept := bothClients(t)
@@ -291,8 +84,8 @@ func standsFloods(t *testing.T, attacks []attack) {
 	envoy, worst := g.envoyPIDs()[0], 0
 	before := resident(t, envoy) >> 20
 	for _, a := range attacks {
-		t.Run(a.name, func(t *testing.T) { g.stands(t, a, temporary, others) })
-		worst = max(worst, a.connections*a.holds)
+		t.Run(a.Name, func(t *testing.T) { g.stands(t, a, temporary, others) })
+		worst = max(worst, a.Connections*a.Holds)
 	}
 	// What an attack leaves is free for the next.
 	if after := resident(t, envoy) >> 20; after > before+worst>>20 {
@@ -304,7 +97,7 @@ func standsFloods(t *testing.T, attacks []attack) {
 }
 
 // stands has a gateway attacked until others have been served often enough.
-func (g *gateway) stands(t *testing.T, a attack, temporary string, others []*http.Client) {
+func (g *gateway) stands(t *testing.T, a floods.Attack, temporary string, others []*http.Client) {
 	before, err := envoyAllocated(temporary)
 	if err != nil {
 		t.Fatal(err)
@@ -327,12 +120,16 @@ func (g *gateway) stands(t *testing.T, a attack, temporary string, others []*htt
 			}
 		})
 	}
+	addr := g.listeners["public"]
+	if a.Hasty {
+		addr = g.listeners["hasty"]
+	}
 	var enough atomic.Bool
 	var attackers sync.WaitGroup
-	for range a.connections {
+	for range a.Connections {
 		attackers.Go(func() {
 			for again := true; again; again = !enough.Load() {
-				if err := a.one(g.listeners[a.listener]); err != nil {
+				if err := a.One(addr, func() {}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -343,9 +140,9 @@ func (g *gateway) stands(t *testing.T, a attack, temporary string, others []*htt
 	enough.Store(true)
 	attackers.Wait()
 	grown := most - before
-	t.Logf("%d connections at once, %d KiB of at most %d", a.connections, grown>>10, a.connections*a.holds>>10)
-	if grown > a.connections*a.holds {
-		t.Errorf("Envoy has taken %d KiB for %d connections", grown>>10, a.connections)
+	t.Logf("%d connections at once, %d KiB of at most %d", a.Connections, grown>>10, a.Connections*a.Holds>>10)
+	if grown > a.Connections*a.Holds {
+		t.Errorf("Envoy has taken %d KiB for %d connections", grown>>10, a.Connections)
 	}
 }
 
@@ -400,15 +197,15 @@ func TestFloodOfRequests(t *testing.T) {
 	g := start(t, setup{config: flooding, values: map[string]string{"app": app.Addr()}})
 	statuses := make(chan string, connections*streams)
 	for range connections {
-		f, err := talkInFrames(connectFrom(t, "127.0.0.77", g.listeners["public"]))
+		f, err := floods.Talk(connectFrom(t, "127.0.0.77", g.listeners["public"]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.conn.SetDeadline(time.Now().Add(attackTime)); err != nil {
+		if err := f.Conn.SetDeadline(time.Now().Add(attackTime)); err != nil {
 			t.Fatal(err)
 		}
 		for range streams {
-			if err := f.ask(f.next(), "GET", "/held", true); err != nil {
+			if err := f.Ask(f.Next(), "GET", "/held", true); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,88 +1,30 @@
 package test
 
 import (
-	"bytes"
 	"errors"
-	"net"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
+
+	"github.com/gatewright/gatewright/internal/floods"
 )
 
 // frames is a connection of HTTP/2, spoken frame by frame.
-type frames struct {
-	*http2.Framer
-	conn    net.Conn
-	block   bytes.Buffer
-	encoder *hpack.Encoder
-	last    uint32 // the stream that was begun last
-}
+type frames struct{ *floods.Frames }
 
-// openFrames begins a connection to an address.
-func openFrames(addr string, settings ...http2.Setting) (*frames, error) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return talkInFrames(conn, settings...)
-}
-
-// talkInFrames begins HTTP/2 on a connection.
-func talkInFrames(conn net.Conn, settings ...http2.Setting) (*frames, error) {
-	f := &frames{Framer: http2.NewFramer(conn, conn), conn: conn}
-	f.AllowIllegalWrites = true
-	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	f.encoder = hpack.NewEncoder(&f.block)
-	err := errors.Join(conn.SetDeadline(time.Now().Add(20*time.Second)), f.preface(), f.WriteSettings(settings...))
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func (f *frames) preface() error {
-	_, err := f.conn.Write([]byte(http2.ClientPreface))
-	return err
-}
+// field is a header of HTTP/2, with the bytes as they are.
+type field = floods.Field
 
 // frames is a connection of HTTP/2 to a listener, for as long as the test.
 func (g *gateway) frames(listener string, settings ...http2.Setting) *frames {
 	g.t.Helper()
-	f, err := openFrames(g.listeners[listener], settings...)
+	f, err := floods.Open(g.listeners[listener], settings...)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.t.Cleanup(func() { f.conn.Close() })
-	return f
-}
-
-// encoded is a block of headers.
-func (f *frames) encoded(fields ...field) []byte {
-	f.block.Reset()
-	for _, h := range fields {
-		_ = f.encoder.WriteField(hpack.HeaderField{Name: h.name, Value: h.value}) // a buffer takes all
-	}
-	return bytes.Clone(f.block.Bytes())
-}
-
-// ask sends the headers of a request.
-func (f *frames) ask(stream uint32, method, path string, end bool, more ...field) error {
-	block := f.encoded(append([]field{{":method", method}, {":scheme", "http"}, {":authority", "a"}, {":path", path}}, more...)...)
-	first, rest := block, []byte(nil)
-	if len(block) > 16<<10 {
-		first, rest = block[:16<<10], block[16<<10:]
-	}
-	err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: rest == nil, EndStream: end})
-	for err == nil && len(rest) > 0 {
-		n := min(len(rest), 16<<10)
-		err = f.WriteContinuation(stream, len(rest) == n, rest[:n])
-		rest = rest[n:]
-	}
-	return err
+	g.t.Cleanup(func() { f.Conn.Close() })
+	return &frames{f}
 }
 
 // until reads frames until one is what is looked for. At the end of the connection

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/demo":             {},
 	"internal/testenv":          {"envoy"},
 	"internal/plan":             {"config", "authz", "breakerpolicy", "xds"},
+	"internal/floods":           {},
 	"examples/quickstart":       {"config", "internal/demo"},
 	"examples/demo":             {"internal/demo"},
 	"deploy/compose/firststart": {"internal/health"},

@@ -77,10 +77,10 @@ func TestFirstBoundOnOldConnections(t *testing.T) {
 	// One more for each that the gateway may close: it has not taken all of the body.
 	announced, streamed := g.connect("public"), g.connect("public")
 	framed := g.frames("public")
-	if err := framed.ask(framed.next(), "GET", "/other", true); err != nil {
+	if err := framed.Ask(framed.Next(), "GET", "/other", true); err != nil {
 		t.Fatal(err)
 	}
-	if got := framed.status(t, framed.last); got != "200" {
+	if got := framed.status(t, framed.Last); got != "200" {
 		t.Fatal(got)
 	}
 	for _, conn := range []io.ReadWriter{announced, streamed} {
@@ -109,13 +109,13 @@ func TestFirstBoundOnOldConnections(t *testing.T) {
 			t.Errorf("what is not too long, or is for another route: %d %q, %v", status, got, err)
 		}
 	}
-	if err := framed.ask(framed.next(), "POST", "/app", false); err != nil {
+	if err := framed.Ask(framed.Next(), "POST", "/app", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := framed.WriteData(framed.last, false, []byte(long)); err != nil {
+	if err := framed.WriteData(framed.Last, false, []byte(long)); err != nil {
 		t.Fatal(err)
 	}
-	if got := framed.status(t, framed.last); got != "413" {
+	if got := framed.status(t, framed.Last); got != "413" {
 		t.Errorf("a long body by HTTP/2 without a length: %s", got)
 	}
 	// New connections are refused by the listener, and the backend's part does no harm.

@@ -249,7 +249,7 @@ func TestCallsHaveTheirDeadline(t *testing.T) {
 	}
 	// A client that has forgotten its call: the gateway has not.
 	f := g.frames("public")
-	if err := f.ask(1, "POST", "/grpc.health.v1.Health/Watch", false, field{"content-type", "application/grpc"}, field{"te", "trailers"}, field{"grpc-timeout", "300m"}); err != nil {
+	if err := f.Ask(1, "POST", "/grpc.health.v1.Health/Watch", false, field{"content-type", "application/grpc"}, field{"te", "trailers"}, field{"grpc-timeout", "300m"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.WriteData(1, true, make([]byte, 5)); err != nil {
