@@ -34,6 +34,21 @@ routes:
   - {name: all, match: {path: /**}, auth: public, to: [{backend: app}], timeout: 30s}
 `
 
+// floodedQUIC is the same by TLS, with HTTP/3.
+const floodedQUIC = `
+listeners:
+  - {name: public, address: "{{listen "public"}}", http3: true, tls: &tls {certificates: [{cert: {{.certs}}/edge.crt, key: {{.certs}}/edge.key}]}}
+  - name: hasty
+    address: "{{listen "hasty"}}"
+    http3: true
+    tls: *tls
+    bounds: {headersTimeout: 700ms, requestTimeout: 700ms, streamIdleTimeout: 700ms, idleTimeout: 700ms}
+backends:
+  app: {endpoints: ["{{.app}}"]}
+routes:
+  - {name: all, match: {path: /**}, auth: public, to: [{backend: app}], timeout: 30s}
+`
+
 // attackTime is when a test gives up waiting for the end of an attack.
 const attackTime = floods.Patience
 
@@ -65,26 +80,34 @@ func TestFloods(t *testing.T) {
 	for version, attacks := range map[string][]floods.Attack{"HTTP1": floods.HTTP1(), "HTTP2": floods.HTTP2()} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			standsFloods(t, attacks)
+			temporary := testenv.ShortDir(t)
+			g := start(t, setup{config: flooded, values: map[string]string{"app": longOrShort(t)}, env: []string{"TMPDIR=" + temporary}})
+			kept := bothClients(t)
+			g.standsFloods(t, attacks, temporary, g.url("public", "/good"), kept["http1"], kept["http2"], &http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
 		})
 	}
+	t.Run("HTTP3", func(t *testing.T) {
+		t.Parallel()
+		temporary, p := testenv.ShortDir(t), newPEMs(t)
+		p.server("edge", "api.example.com")
+		g := start(t, setup{config: floodedQUIC, values: map[string]string{"app": longOrShort(t), "certs": p.folder}, env: []string{"TMPDIR=" + temporary}})
+		g.standsFloods(t, floods.HTTP3(), temporary, g.secureURL("public", "/good"), p.threeClient("api.example.com"), p.client("api.example.com", true))
+	})
 }
 
-func standsFloods(t *testing.T, attacks []floods.Attack) {
-	temporary := testenv.ShortDir(t)
-	g := start(t, setup{config: flooded, values: map[string]string{"app": longOrShort(t)}, env: []string{"TMPDIR=" + temporary}})
-	kept := bothClients(t)
-	others := []*http.Client{kept["http1"], kept["http2"], {Transport: &http.Transport{DisableKeepAlives: true}}}
+// standsFloods has a gateway attacked in each way, while others ask it for something.
+func (g *gateway) standsFloods(t *testing.T, attacks []floods.Attack, temporary, url string, others ...*http.Client) {
+	t.Helper()
 	for _, client := range others {
 		client.Timeout = attackTime
-		if err := servedAlso(client, g.url("public", "/good")); err != nil {
+		if err := servedAlso(client, url); err != nil {
 			t.Fatal(err)
 		}
 	}
 	envoy, worst := g.envoyPIDs()[0], 0
 	before := resident(t, envoy) >> 20
 	for _, a := range attacks {
-		t.Run(a.Name, func(t *testing.T) { g.stands(t, a, temporary, others) })
+		t.Run(a.Name, func(t *testing.T) { g.stands(t, a, temporary, url, others) })
 		worst = max(worst, a.Connections*a.Holds)
 	}
 	// What an attack leaves is free for the next.
@@ -97,7 +120,7 @@ func standsFloods(t *testing.T, attacks []floods.Attack) {
 }
 
 // stands has a gateway attacked until others have been served often enough.
-func (g *gateway) stands(t *testing.T, a floods.Attack, temporary string, others []*http.Client) {
+func (g *gateway) stands(t *testing.T, a floods.Attack, temporary, url string, others []*http.Client) {
 	before, err := envoyAllocated(temporary)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +131,7 @@ func (g *gateway) stands(t *testing.T, a floods.Attack, temporary string, others
 	for _, client := range others {
 		served.Go(func() {
 			for range othersMeanwhile {
-				err := servedAlso(client, g.url("public", "/good"))
+				err := servedAlso(client, url)
 				n, unknown := envoyAllocated(temporary)
 				if err := errors.Join(err, unknown); err != nil {
 					t.Errorf("somebody else: %v", err)
