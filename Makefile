@@ -124,6 +124,10 @@ bench-outcomes: ## Measure what it costs to learn how requests have ended (ARGS=
 bench-overload: envoy ## Measure goodput beyond a backend's capacity (ARGS="-times 10 -time 60s -o FILE"; five minutes)
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/overload $(ARGS)
 
+.PHONY: bench-floods
+bench-floods: envoy ## Measure what others feel of attacks on a listener (ARGS="-attacks 'HTTP/2' -o FILE"; twelve minutes)
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/floods $(ARGS)
+
 .PHONY: bench-quic
 bench-quic: envoy ## Show what becomes of handshakes by QUIC while a plain Envoy's certificate is replaced (ARGS="-time 1m -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/quic $(ARGS)

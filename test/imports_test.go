@@ -70,6 +70,7 @@ var mayImport = map[string][]string{
 	"bench/internal/rig": {"internal/testenv"},
 	"bench/outcomes":     {"bench/internal/rig"},
 	"bench/quic":         {"bench/internal/rig"},
+	"bench/floods":       {"bench/internal/rig", "internal/floods", "internal/testenv"},
 	"bench/overload":     {"bench/internal/rig", "internal/testenv"},
 	"bench/limits":       {"config", "authz", "ratelimit", "bench/internal/rig", "internal/testenv"},
 	"bench/control": {

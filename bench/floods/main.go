@@ -86,7 +86,7 @@ func report(ctx context.Context, o options, stdout, progress io.Writer) error {
 		return err
 	}
 	defer b.stop()
-	text := "| attack | connections | writes/s | p99 alone | beside harmless requests | beside the attack | of harmless | + <= 20 % |\n|---|---|---|---|---|---|---|---|\n"
+	text := "| attack | connections | writes/s | Envoy's CPU a write, µs, harmless → attack | p99 alone | beside harmless requests | beside the attack | of harmless | + <= 20 % |\n|---|---|---|---|---|---|---|---|---|\n"
 	for _, a := range chosen(o) {
 		fmt.Fprintln(progress, a.Name)
 		row, err := b.measure(ctx, a)

@@ -35,6 +35,7 @@ type bench struct {
 	program       string
 	app           *httptest.Server
 	gateway       *rig.Server
+	envoy         rig.PID
 	public, hasty string
 	others        *http.Client
 }
@@ -81,7 +82,11 @@ func (b *bench) launch(ctx context.Context, dir string) error {
 backends: {app: {endpoints: [%q]}}
 routes: [{name: all, match: {path: /**}, auth: public, to: [{backend: app}], timeout: 30s}]
 `, b.public, b.hasty, b.app.Listener.Addr())
-	b.gateway, err = built.Run(ctx, []byte(config), "GATEWRIGHT_ENVOY="+b.envoy, "GATEWRIGHT_ENVOY_CONCURRENCY=1", "GATEWRIGHT_DRAIN_DELAY=0s", "GATEWRIGHT_DRAIN_TIMEOUT=1s")
+	b.gateway, err = built.Run(ctx, []byte(config), "GATEWRIGHT_ENVOY="+b.options.envoy, "GATEWRIGHT_ENVOY_CONCURRENCY=1", "GATEWRIGHT_DRAIN_DELAY=0s", "GATEWRIGHT_DRAIN_TIMEOUT=1s")
+	if err != nil {
+		return err
+	}
+	b.envoy, err = b.gateway.Child()
 	return err
 }
 
@@ -104,57 +109,100 @@ const (
 // measure is the row of an attack. The kinds take turns, and begin in turn, since a machine
 // is not as fast in one moment as in the next.
 func (b *bench) measure(ctx context.Context, a floods.Attack) (string, error) {
-	var all [kinds][]time.Duration
+	var all [kinds]window
 	var p99s [kinds][]float64
-	var rate float64
 	for i := range b.rounds {
 		for j := range kinds {
 			kind := (i + j) % kinds
-			times, writes, err := b.window(ctx, a, kind)
+			w, err := b.window(ctx, a, kind)
 			if err != nil {
 				return "", err
 			}
-			all[kind] = append(all[kind], times...)
-			p99s[kind] = append(p99s[kind], float64(rig.Quantile(times, 0.99)))
-			if kind == besideAttack {
-				rate += writes / float64(b.rounds)
-			}
+			p99s[kind] = append(p99s[kind], float64(rig.Quantile(w.times, 0.99)))
+			all[kind].add(w)
 		}
 	}
 	ratio := rig.Ratio(p99s[besideAttack], p99s[besideHarmless])
-	return fmt.Sprintf("| %s | %d | %.0f | %s | %s | %s | %.2f | %s |\n", a.Name, a.Connections, rate,
-		rig.Quantile(all[alone], 0.99), rig.Quantile(all[besideHarmless], 0.99), rig.Quantile(all[besideAttack], 0.99), ratio, rig.Yes(ratio <= mostOfP99)), nil
+	p99 := func(kind int) time.Duration {
+		return time.Duration(rig.Median(p99s[kind])).Round(10 * time.Microsecond)
+	}
+	return fmt.Sprintf("| %s | %d | %.0f | %.0f → %.0f | %s | %s | %s | %.2f | %s |\n", a.Name, a.Connections,
+		float64(all[besideAttack].writes)/all[besideAttack].took.Seconds(),
+		all[besideHarmless].cost(all[alone]), all[besideAttack].cost(all[alone]),
+		p99(alone), p99(besideHarmless), p99(besideAttack), ratio, rig.Yes(ratio <= mostOfP99)), nil
 }
 
-// window is what somebody else feels for a while: how long each request took, and how many
-// writes a second the attacker had.
-func (b *bench) window(ctx context.Context, a floods.Attack, kind int) (times []time.Duration, writes float64, err error) {
-	if kind != alone {
-		attacker, err := b.attack(a, kind == besideHarmless)
-		if err != nil {
-			return nil, 0, err
+// window is what happened in a while.
+type window struct {
+	times     []time.Duration // of somebody else's requests
+	writes    int64           // of the attacker
+	cpu, took time.Duration   // of Envoy's CPU, and in all
+}
+
+func (w *window) add(more window) {
+	w.times = append(w.times, more.times...)
+	w.writes += more.writes
+	w.cpu += more.cpu
+	w.took += more.took
+}
+
+// cost is the time of Envoy's CPU that a write takes beyond what somebody else's requests
+// take alone, in microseconds.
+func (w *window) cost(alone window) float64 {
+	others := alone.cpu.Seconds() / alone.took.Seconds() * w.took.Seconds()
+	return 1e6 * (w.cpu.Seconds() - others) / float64(max(1, w.writes))
+}
+
+// window is what somebody else feels for a while. An attack has lasted for some time
+// before.
+func (b *bench) window(ctx context.Context, a floods.Attack, kind int) (w window, err error) {
+	cpu, err := b.envoy.CPU()
+	if err != nil {
+		return w, err
+	}
+	began := time.Now()
+	if kind == alone {
+		time.Sleep(settling)
+		if w.times, err = b.ask(ctx); err != nil {
+			return w, err
 		}
-		began := time.Now()
-		defer func() {
-			var n, failed int64
-			n, failed, stopped := attacker.stop()
-			writes = float64(n) / time.Since(began).Seconds()
-			if kind == besideHarmless && failed > 0 {
-				stopped = errors.Join(stopped, fmt.Errorf("%d harmless requests failed", failed))
-			}
-			err = errors.Join(err, stopped)
-		}()
+	} else if err = b.beside(ctx, a, kind == besideHarmless, &w); err != nil {
+		return w, err
+	}
+	w.took = time.Since(began)
+	after, err := b.envoy.CPU()
+	w.cpu = after - cpu
+	return w, err
+}
+
+// beside is that beside an attacker.
+func (b *bench) beside(ctx context.Context, a floods.Attack, harmless bool, w *window) error {
+	attacker, err := b.attack(a, harmless)
+	if err != nil {
+		return err
 	}
 	time.Sleep(settling)
+	w.times, err = b.ask(ctx)
+	writes, failed, stopped := attacker.stop()
+	w.writes = writes
+	if harmless && failed > 0 {
+		stopped = errors.Join(stopped, fmt.Errorf("%d harmless requests failed", failed))
+	}
+	return errors.Join(err, stopped)
+}
+
+// ask is how long somebody else's requests take. Each counts from when it was due: those
+// who ask do not wait for each other.
+func (b *bench) ask(ctx context.Context) (times []time.Duration, err error) {
 	end := time.Now().Add(b.time)
 	for at := time.Now(); at.Before(end); at = at.Add(time.Second / othersRate) {
 		time.Sleep(time.Until(at))
 		if err := send(b.others, "http://"+b.public+"/good", nil); err != nil {
-			return nil, 0, fmt.Errorf("somebody else: %w", err)
+			return nil, fmt.Errorf("somebody else: %w", err)
 		}
-		times = append(times, time.Since(at)) // from when it was due: nobody waits for the one before
+		times = append(times, time.Since(at))
 	}
-	return times, 0, ctx.Err()
+	return times, ctx.Err()
 }
 
 // attacker is a process that attacks.
@@ -202,4 +250,3 @@ func (a *attacker) stop() (writes, failed int64, err error) {
 	}
 	return writes, failed, err
 }
-

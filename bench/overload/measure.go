@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/bench/internal/rig"
@@ -64,7 +60,7 @@ routes: [{name: app, match: {path: /}, auth: public, to: [{backend: app}]%s}]
 	load(ctx, client, url, capacity*calm, warmup) // connections are made, and times without load measured
 	at := load(ctx, client, url, capacity, warmup)
 	r.atCapacity = float64(at.good) / warmup.Seconds()
-	if r.before, err = envoyMiB(int(gateway.PID)); err != nil {
+	if r.before, err = envoyMiB(gateway.PID); err != nil {
 		return r, err
 	}
 	beyond := load(ctx, client, url, capacity*float64(o.times), o.time)
@@ -75,7 +71,7 @@ routes: [{name: app, match: {path: /}, auth: public, to: [{backend: app}]%s}]
 	if len(beyond.times) > 0 {
 		r.p99 = rig.Quantile(beyond.times, 0.99)
 	}
-	if r.most, err = envoyMiB(int(gateway.PID)); err != nil {
+	if r.most, err = envoyMiB(gateway.PID); err != nil {
 		return r, err
 	}
 	r.recovery = "more than 10 s"
@@ -89,24 +85,11 @@ routes: [{name: app, match: {path: /}, auth: public, to: [{backend: app}]%s}]
 }
 
 // envoyMiB is the memory of the one child of a process.
-func envoyMiB(pid int) (int, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+func envoyMiB(gateway rig.PID) (int, error) {
+	envoy, err := gateway.Child()
 	if err != nil {
 		return 0, err
 	}
-	for _, task := range tasks {
-		children, err := os.ReadFile(task)
-		if err != nil {
-			continue // a thread that has ended
-		}
-		for _, child := range strings.Fields(string(children)) {
-			n, err := strconv.Atoi(child)
-			if err != nil {
-				return 0, fmt.Errorf("reading the children of process %d: %w", pid, err)
-			}
-			bytes, err := rig.PID(n).Resident()
-			return int(bytes >> 20), err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no child", pid)
+	bytes, err := envoy.Resident()
+	return int(bytes >> 20), err
 }

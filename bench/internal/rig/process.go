@@ -77,3 +77,25 @@ func (p PID) Resident() (int64, error) {
 	}
 	return pages * int64(os.Getpagesize()), nil
 }
+
+// Child is the one child of the process.
+func (p PID) Child() (PID, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p))
+	if err != nil {
+		return 0, err
+	}
+	for _, task := range tasks {
+		children, err := os.ReadFile(task)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, child := range strings.Fields(string(children)) {
+			n, err := strconv.Atoi(child)
+			if err != nil {
+				return 0, fmt.Errorf("reading the children of process %d: %w", p, err)
+			}
+			return PID(n), nil
+		}
+	}
+	return 0, fmt.Errorf("process %d has no child", p)
+}
