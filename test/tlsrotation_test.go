@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/quic-go/quic-go"
 )
 
 const rotating = `
@@ -32,14 +29,9 @@ routes:
 const rotations = 50
 
 // TestFiftyCertificates: a certificate is replaced fifty times while requests go on: by
-// HTTP/1.1 and HTTP/3 with a connection for each, by HTTP/2 and HTTP/3 on one that
-// stays. None fails, the connections stay, and each certificate is served.
-//
-// One handshake may: Envoy itself (bench/quic shows it without Gatewright) looks at
-// certificate and key of a handshake by QUIC one after the other, and one that is between
-// at the very moment gets a signature by another key. Of one client, which makes one
-// handshake at a time, each replacement can tear one; by TCP, where clients then go, it is
-// served.
+// HTTP/1.1 and HTTP/3 with a connection for each, by HTTP/2 and HTTP/3 on one. None fails,
+// the connection of HTTP/2 stays, and each certificate is served. (That of HTTP/3 stays over
+// a few of them: TestHTTP3Certificates.)
 func TestFiftyCertificates(t *testing.T) {
 	t.Parallel()
 	p := newPEMs(t)
@@ -55,12 +47,12 @@ func TestFiftyCertificates(t *testing.T) {
 		{name: "HTTP/1.1, each on its own connection", protocol: "HTTP/1.1", client: func() (*http.Client, func()) { return one, func() {} }},
 		{name: "HTTP/2, on one", protocol: "HTTP/2.0", client: func() (*http.Client, func()) { return two, func() {} }},
 		{name: "HTTP/3, on one", protocol: "HTTP/3.0", client: func() (*http.Client, func()) { return three, func() {} }},
-		{name: "HTTP/3, each on its own connection", protocol: "HTTP/3.0", torn: true, client: func() (*http.Client, func()) { return p.threeOnce("api.example.com") }},
+		{name: "HTTP/3, each on its own connection", protocol: "HTTP/3.0", client: func() (*http.Client, func()) { return p.threeOnce("api.example.com") }},
 	}
 	stop := make(chan struct{})
 	var workers sync.WaitGroup
 	for _, k := range load {
-		workers.Go(func() { k.run(t, url, load[0], stop) })
+		workers.Go(func() { k.run(t, url, stop) })
 	}
 	for i := range rotations {
 		p.server("first", "api.example.com")
@@ -79,10 +71,7 @@ func TestFiftyCertificates(t *testing.T) {
 	close(stop)
 	workers.Wait()
 	for _, k := range load {
-		t.Logf("%s: %d requests, %d handshakes again", k.name, k.requests.Load(), k.again)
-		if k.again > 0 && (!k.torn || k.again > rotations) {
-			t.Errorf("%s: %d handshakes were torn", k.name, k.again)
-		}
+		t.Logf("%s: %d requests", k.name, k.requests.Load())
 		if k.requests.Load() < rotations {
 			t.Errorf("%s: only %d requests went on meanwhile", k.name, k.requests.Load())
 		}
@@ -99,14 +88,10 @@ type loadKind struct {
 	// client is whom a request is made by, and what ends its connections.
 	client   func() (*http.Client, func())
 	requests atomic.Int64
-	// torn is that its handshakes may meet a replacement. again counts those that did.
-	torn  bool
-	again int
 }
 
-// run sends requests until it is told to stop. Where a handshake is torn the client goes
-// to TCP, as browsers do.
-func (k *loadKind) run(t *testing.T, url string, tcp *loadKind, stop chan struct{}) {
+// run sends requests until it is told to stop.
+func (k *loadKind) run(t *testing.T, url string, stop chan struct{}) {
 	for {
 		select {
 		case <-stop:
@@ -116,12 +101,6 @@ func (k *loadKind) run(t *testing.T, url string, tcp *loadKind, stop chan struct
 		client, done := k.client()
 		err := k.ask(client, url)
 		done()
-		if torn(err) {
-			k.again++
-			client, done = tcp.client()
-			err = tcp.ask(client, url)
-			done()
-		}
 		if err != nil {
 			t.Errorf("%s: %v", k.name, err)
 			return
@@ -140,13 +119,6 @@ func (k *loadKind) ask(client *http.Client, url string) error {
 		return fmt.Errorf("%s by %s", resp.Status, resp.Proto)
 	}
 	return nil
-}
-
-// torn tells a handshake by QUIC that has the certificate before and the key after a
-// replacement.
-func torn(err error) bool {
-	var broken *quic.TransportError
-	return errors.As(err, &broken) && strings.Contains(broken.Error(), "invalid signature by the server certificate")
 }
 
 // countDials counts the connections of a client.

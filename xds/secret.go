@@ -68,9 +68,10 @@ func rootsSecretName(backend string) string {
 	return "roots/" + backend
 }
 
-// With are the resources with the secrets among them.
-func (r Resources) With(secrets Secrets) (Resources, error) {
-	s := set{next: maps.Clone(r)}
+// With are the resources with the secrets among them, and with the listeners by QUIC as
+// these want them (quicgenerations.go). Served are the resources that are served now, or nil.
+func (r Resources) With(secrets Secrets, served Resources) (Resources, error) {
+	s := set{previous: served, next: maps.Clone(r)}
 	delete(s.next, resource.SecretType)
 	for _, c := range secrets.Certificates {
 		name := certificateSecretName(&config.Certificate{Name: c.Name})
@@ -96,6 +97,7 @@ func (r Resources) With(secrets Secrets) (Resources, error) {
 		name := rootsSecretName(c.Backend)
 		s.put(resource.SecretType, newResource(resource.SecretType, name, clientsSecret(name, ClientsSecret{CA: c.CA}), nil))
 	}
+	s.quicGenerations()
 	return s.next, errors.Join(s.errs...)
 }
 

@@ -33,7 +33,7 @@ func edgeSecrets(key string) Secrets {
 
 func secretsWith(t *testing.T, r Resources, s Secrets) Resources {
 	t.Helper()
-	out, err := r.With(s)
+	out, err := r.With(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

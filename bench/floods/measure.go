@@ -111,10 +111,16 @@ const (
 func (b *bench) measure(ctx context.Context, a floods.Attack) (string, error) {
 	var all [kinds]window
 	var p99s [kinds][]float64
+	// Some attacks wait for the gateway, and have not all the writes that they may have.
+	first, err := b.window(ctx, a, besideAttack, b.rate)
+	if err != nil {
+		return "", err
+	}
+	rate := max(1, int(float64(first.writes)/first.took.Seconds()))
 	for i := range b.rounds {
 		for j := range kinds {
 			kind := (i + j) % kinds
-			w, err := b.window(ctx, a, kind)
+			w, err := b.window(ctx, a, kind, [kinds]int{besideHarmless: rate, besideAttack: b.rate}[kind])
 			if err != nil {
 				return "", err
 			}
@@ -154,8 +160,8 @@ func (w *window) cost(alone window) float64 {
 }
 
 // window is what somebody else feels for a while. An attack has lasted for some time
-// before.
-func (b *bench) window(ctx context.Context, a floods.Attack, kind int) (w window, err error) {
+// before, with so many writes a second at most.
+func (b *bench) window(ctx context.Context, a floods.Attack, kind, rate int) (w window, err error) {
 	cpu, err := b.envoy.CPU()
 	if err != nil {
 		return w, err
@@ -166,7 +172,7 @@ func (b *bench) window(ctx context.Context, a floods.Attack, kind int) (w window
 		if w.times, err = b.ask(ctx); err != nil {
 			return w, err
 		}
-	} else if err = b.beside(ctx, a, kind == besideHarmless, &w); err != nil {
+	} else if err = b.beside(ctx, a, kind == besideHarmless, rate, &w); err != nil {
 		return w, err
 	}
 	w.took = time.Since(began)
@@ -176,8 +182,8 @@ func (b *bench) window(ctx context.Context, a floods.Attack, kind int) (w window
 }
 
 // beside is that beside an attacker.
-func (b *bench) beside(ctx context.Context, a floods.Attack, harmless bool, w *window) error {
-	attacker, err := b.attack(a, harmless)
+func (b *bench) beside(ctx context.Context, a floods.Attack, harmless bool, rate int, w *window) error {
+	attacker, err := b.attack(a, harmless, rate)
 	if err != nil {
 		return err
 	}
@@ -214,12 +220,12 @@ type attacker struct {
 
 // attack starts one. It has one core at most, and only what others leave of it: what it
 // takes away is not the gateway's to give.
-func (b *bench) attack(a floods.Attack, harmless bool) (*attacker, error) {
+func (b *bench) attack(a floods.Attack, harmless bool, rate int) (*attacker, error) {
 	addr := b.public
 	if a.Hasty && !harmless {
 		addr = b.hasty
 	}
-	cmd := exec.Command("nice", "-n", "10", b.program, "-attacker", a.Name, "-addr", addr, "-rate", fmt.Sprint(b.rate), fmt.Sprintf("-harmless=%t", harmless))
+	cmd := exec.Command("nice", "-n", "10", b.program, "-attacker", a.Name, "-addr", addr, "-rate", fmt.Sprint(rate), fmt.Sprintf("-harmless=%t", harmless))
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	input, err := cmd.StdinPipe()
 	if err != nil {

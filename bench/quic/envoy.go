@@ -30,17 +30,39 @@ type way struct {
 
 var ways = []way{
 	{
-		name:      "as a secret of its filter chain (SDS)",
-		listeners: func(dir string, port, _ int) string { return listener(port, filepath.Join(dir, "secret.yaml"), "one") },
-		secret:    func(int) string { return "secret.yaml" },
+		name: "as a secret of its filter chain (SDS)",
+		listeners: func(dir string, port, _ int) string {
+			return listener(port, "one", chain("one", filepath.Join(dir, "secret.yaml")))
+		},
+		secret: func(int) string { return "secret.yaml" },
 	},
 	{
-		name: "with its filter chain (LDS)",
-		listeners: func(dir string, port, n int) string {
-			return listener(port, filepath.Join(dir, fmt.Sprintf("secret-%d.yaml", n)), fmt.Sprintf("chain-%d", n))
-		},
-		secret: func(n int) string { return fmt.Sprintf("secret-%d.yaml", n) },
+		name:      "with its filter chain (LDS)",
+		listeners: func(dir string, port, n int) string { return listener(port, chainName(n), numbered(dir, n)) },
+		secret:    numberedSecret,
 	},
+	{
+		// Those of before stay, and their connections with them; a matcher leads new ones to
+		// the new. (Here the first stays for good, and else the last.)
+		name: "with another filter chain beside its own (LDS)",
+		listeners: func(dir string, port, n int) string {
+			chains := numbered(dir, n)
+			if n > 0 {
+				chains += numbered(dir, 0)
+			}
+			if n > 1 {
+				chains += numbered(dir, n-1)
+			}
+			return listener(port, chainName(n), chains)
+		},
+		secret: numberedSecret,
+	},
+}
+
+func chainName(n int) string      { return fmt.Sprintf("chain-%d", n) }
+func numberedSecret(n int) string { return fmt.Sprintf("secret-%d.yaml", n) }
+func numbered(dir string, n int) string {
+	return chain(chainName(n), filepath.Join(dir, numberedSecret(n)))
 }
 
 // bootstrap has an Envoy follow the file of listeners.
@@ -52,15 +74,23 @@ dynamic_resources:
 `, filepath.Join(dir, "listeners.yaml"))
 }
 
-// listener answers everything by HTTP/3, with the certificate of a file that it watches.
-func listener(port int, secret, chain string) string {
+// listener has chains of which new connections meet the one of that name.
+func listener(port int, name, chains string) string {
 	return fmt.Sprintf(`
 resources:
 - "@type": type.googleapis.com/envoy.config.listener.v3.Listener
   name: quic
   address: {socket_address: {protocol: UDP, address: 127.0.0.1, port_value: %d}}
   udp_listener_config: {quic_options: {}}
-  filter_chains:
+  filter_chain_matcher:
+    on_no_match: {action: {name: chain, typed_config: {"@type": type.googleapis.com/google.protobuf.StringValue, value: %s}}}
+  filter_chains:%s
+`, port, name, chains)
+}
+
+// chain answers everything by HTTP/3, with the certificate of a file that it watches.
+func chain(name, secret string) string {
+	return fmt.Sprintf(`
   - name: %s
     transport_socket:
       name: quic
@@ -77,8 +107,7 @@ resources:
         stat_prefix: quic
         codec_type: HTTP3
         route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]}
-        http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
-`, port, chain, secret)
+        http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]`, name, secret)
 }
 
 // secretFile is a new certificate and its key, as a file for SDS.

@@ -23,7 +23,7 @@ func newRender() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			resources, err := p.Resources.With(secrets(files))
+			resources, err := p.Resources.With(secrets(files), nil)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ func (svc *service) withSecrets(p *plan.Plan) (*certs.Set, xds.Resources, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	resources, err := p.Resources.With(secrets(files))
+	resources, err := p.Resources.With(secrets(files), svc.resources)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making secrets of certificates: %w", err)
 	}
