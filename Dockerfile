@@ -88,10 +88,10 @@ USER 65532:65532
 ENTRYPOINT ["etcd"]
 
 # Two images that have neither a shell nor a probe get one.
-FROM otel/opentelemetry-collector-contrib:0.137.0 AS collector
+FROM otel/opentelemetry-collector-contrib:0.165.0 AS collector
 COPY --from=build /out/firststart /usr/local/bin/firststart
 
-FROM jaegertracing/jaeger:2.10.0 AS jaeger
+FROM jaegertracing/jaeger:2.13.0 AS jaeger
 COPY --from=build /out/firststart /usr/local/bin/firststart
 
 # Without --target, the first one is built.

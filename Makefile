@@ -77,7 +77,7 @@ envoy: ## Find Envoy, or install it into .tools/
 
 .PHONY: otlpsink
 otlpsink:
-	@cd test/otlpsink && $(GO) build -o /dev/null .
+	@cd test/otlpsink && $(GO) build -o /dev/null . && $(GO) build -o /dev/null ./collector
 
 .PHONY: redis
 redis:

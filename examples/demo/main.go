@@ -19,6 +19,9 @@ import (
 const usage = `usage:
   demo -listen ADDRESS backend NAME   a service that tells what it was asked
   demo -listen ADDRESS idp ISSUER     an identity provider that signs tokens for anybody
+
+With OTEL_EXPORTER_OTLP_ENDPOINT in the environment, spans of what is asked, where who
+asks has it recorded, go there by OTLP (HTTP).
 `
 
 func main() {
@@ -41,11 +44,20 @@ func main() {
 var errUsage = errors.New("want backend NAME or idp ISSUER")
 
 // run serves until the context ends.
-func run(ctx context.Context, listen string, args []string) error {
+func run(ctx context.Context, listen string, args []string) (err error) {
 	handler, err := handlerOf(args)
 	if err != nil {
 		return err
 	}
+	handler, endSpans, err := demo.Traced(ctx, args[1], handler)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, endSpans(last))
+	}()
 	s, err := demo.Start(listen, handler)
 	if err != nil {
 		return err

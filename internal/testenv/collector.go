@@ -41,8 +41,14 @@ type Record struct {
 // StartCollector starts one, and returns when it listens.
 func StartCollector(t testing.TB) *Collector {
 	t.Helper()
-	c := &Collector{GRPC: Addr(t), HTTP: Addr(t), out: &Output{}}
-	cmd := NoOrphan(exec.Command(collectorProgram(t), "-grpc", c.GRPC, "-http", c.HTTP))
+	return StartCollectorAt(t, Addr(t))
+}
+
+// StartCollectorAt starts one that takes OTLP by gRPC at an address.
+func StartCollectorAt(t testing.TB, grpc string) *Collector {
+	t.Helper()
+	c := &Collector{GRPC: grpc, HTTP: Addr(t), out: &Output{}}
+	cmd := NoOrphan(exec.Command(sinkProgram.at(t), "-grpc", c.GRPC, "-http", c.HTTP))
 	var stderr Output
 	cmd.Stdout, cmd.Stderr = c.out, &stderr
 	if err := cmd.Start(); err != nil {
@@ -63,39 +69,55 @@ func StartCollector(t testing.TB) *Collector {
 	return c
 }
 
-// collectorProgram is the program, which is built once.
-func collectorProgram(t testing.TB) string {
-	t.Helper()
-	root := Root(t)
-	buildCollector.Do(func() {
-		var dir string
-		if dir, collectorErr = os.MkdirTemp("", "otlpsink"); collectorErr != nil {
-			return
-		}
-		collectorPath = filepath.Join(dir, "otlpsink")
-		cmd := exec.Command("go", "build", "-o", collectorPath, ".")
-		cmd.Dir = filepath.Join(root, "test", "otlpsink")
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			collectorErr = fmt.Errorf("building test/otlpsink: %w\n%s", err, out)
-		}
-	})
-	if collectorErr != nil {
-		t.Fatal(collectorErr)
-	}
-	return collectorPath
-}
-
+// The programs of test/otlpsink, each of which is built once where a test needs it.
 var (
-	buildCollector sync.Once
-	collectorPath  string
-	collectorErr   error
+	sinkProgram = builtCollector{name: "otlpsink", pkg: "."}
+	otelProgram = builtCollector{name: "collector", pkg: "./collector"}
 )
 
-// RemoveCollector removes the program, at the end of a test process.
+// OTelCollector is the program of OpenTelemetry's collector, with the components that
+// deploy/compose/otel-collector.yaml names.
+func OTelCollector(t testing.TB) string { return otelProgram.at(t) }
+
+type builtCollector struct {
+	name, pkg string
+
+	once sync.Once
+	path string
+	err  error
+}
+
+func (b *builtCollector) at(t testing.TB) string {
+	t.Helper()
+	root := Root(t)
+	b.once.Do(func() { b.err = b.build(root) })
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.path
+}
+
+func (b *builtCollector) build(root string) error {
+	dir, err := os.MkdirTemp("", b.name)
+	if err != nil {
+		return err
+	}
+	b.path = filepath.Join(dir, b.name)
+	cmd := exec.Command("go", "build", "-o", b.path, b.pkg)
+	cmd.Dir = filepath.Join(root, "test", "otlpsink")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s of test/otlpsink: %w\n%s", b.pkg, err, out)
+	}
+	return nil
+}
+
+// RemoveCollector removes the programs, at the end of a test process.
 func RemoveCollector() {
-	if collectorPath != "" {
-		_ = os.RemoveAll(filepath.Dir(collectorPath))
+	for _, b := range []*builtCollector{&sinkProgram, &otelProgram} {
+		if b.path != "" {
+			_ = os.RemoveAll(filepath.Dir(b.path))
+		}
 	}
 }
 
