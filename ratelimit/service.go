@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -37,6 +38,9 @@ type Service struct {
 	Headers func() config.RateLimitHeaders
 	// Rules answer for all domains but Domain. Nil: there is no other.
 	Rules *Rules
+	// Trace begins a span of a call whose request is recorded, below that of the
+	// context. The span is nil where it is not. Nil begins none.
+	Trace func(ctx context.Context, name string) (context.Context, trace.Span)
 }
 
 // NewService returns the service; the caller registers it with a gRPC server.
@@ -46,6 +50,14 @@ func NewService(limiter *Limiter, limits Limits) *Service {
 
 // ShouldRateLimit charges all descriptors or none; but in a domain of Rules each by itself.
 func (s *Service) ShouldRateLimit(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
+	if traced, span := s.trace(ctx); span != nil {
+		return s.answerTraced(traced, span, r)
+	}
+	return s.answerAny(ctx, r)
+}
+
+// answerAny is ShouldRateLimit for every domain, without a span.
+func (s *Service) answerAny(ctx context.Context, r *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
 	if s.byRules(r) {
 		return s.answerByRules(ctx, r)
 	}

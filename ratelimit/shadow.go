@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatewright/gatewright/internal/inline"
+	"github.com/gatewright/gatewright/internal/span"
 )
 
 // shadowed are the charges of limits in shadow, and where they stand among all.
@@ -136,7 +137,9 @@ func (s *shared) takeEach(ctx context.Context, requests [][]item) []outcome {
 		parts[i] = s.allParts(items)
 		calls = append(calls, takes(parts[i])...)
 	}
+	waiting := span.Begin(ctx, span.Redis)
 	replies := s.askAll(calls)
+	waiting.End(firstError(replies) != nil)
 	outcomes := make([]outcome, len(requests))
 	for i, items := range requests {
 		n := len(parts[i])

@@ -390,6 +390,14 @@ func (s *shared) askAll(calls []call) []replied {
 // been done or not.
 func (s *shared) answer(ctx context.Context, calls []call) ([][]Result, error) {
 	inline.Blocks(ctx)
+	waiting := span.Begin(ctx, span.Redis)
+	results, err := s.answerAll(calls)
+	waiting.End(err != nil)
+	return results, err
+}
+
+// answerAll is answer for who waits anyway.
+func (s *shared) answerAll(calls []call) ([][]Result, error) {
 	if s.redis.cluster == nil {
 		return resultsOf(s.ask(s.only, calls))
 	}

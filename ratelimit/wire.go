@@ -44,6 +44,10 @@ func (s *Service) Answer(ctx context.Context, message, reply []byte) ([]byte, er
 
 // answerOrLeave answers a request, or leaves it to Redis.
 func (s *Service) answerOrLeave(ctx context.Context, r *rlsv3.RateLimitRequest, in *wireRequest) (response *rlsv3.RateLimitResponse, left bool, err error) {
+	if traced, span := s.trace(ctx); span != nil {
+		response, err = s.answerTraced(traced, span, r)
+		return response, false, err
+	}
 	if s.byRules(r) {
 		questions, err := s.questions(r)
 		if err != nil || s.leaveQuestions(ctx, r, questions, in) {

@@ -252,6 +252,7 @@ func (svc *service) newGRPC() *door.Server {
 	server.Handle(authv3.Authorization_Check_FullMethodName, svc.judge.Answer)
 	limits := ratelimit.NewService(svc.limiter, svc.judging.limit)
 	limits.Headers = svc.judging.rateLimitHeaders
+	limits.Trace = svc.tracer.Join
 	if svc.limitFiles != nil {
 		limits.Rules = svc.limitFiles.rules
 	}
