@@ -33,8 +33,15 @@ race: envoy redis postgres nginx ## The tests of all packages but the end-to-end
 check: fmt-check vet lint vuln test manifests ## All that CI does
 
 .PHONY: manifests
-manifests: ## Render what is deployed to Kubernetes, and judge it by Kubernetes' types
+manifests: ## Run or judge what the documents say of docker, kubectl and Helm; judge what is deployed
 	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...
+
+# Of Kubernetes' own module, in the version of deploy/internal/cluster.
+KUBERNETES := v1.37.2
+.PHONY: cluster
+cluster: etcd ## Install on a real Kubernetes API server what the documents say (builds it: minutes, once)
+	cd deploy/internal/cluster && $(GO) build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES)" -o ../../../bin/kube-apiserver .
+	cd deploy/internal/check && KUBE_APISERVER="$(CURDIR)/bin/kube-apiserver" $(GO) test -count=1 -run TestClusterCommands ./...
 
 .PHONY: fmt
 fmt: ## Format the code
