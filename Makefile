@@ -135,6 +135,10 @@ bench-overload: envoy ## Measure goodput beyond a backend's capacity (ARGS="-tim
 bench-floods: envoy ## Measure what others feel of attacks on a listener (ARGS="-attacks 'HTTP/2' -o FILE"; twelve minutes)
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/floods $(ARGS)
 
+.PHONY: bench-edge
+bench-edge: envoy redis ## Measure what a policy costs inside Envoy, and by a call (ARGS="-authz NAME=ADDRESS/PID -ratelimit NAME=ADDRESS/PID -o FILE")
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/edge $(ARGS)
+
 .PHONY: bench-quic
 bench-quic: envoy ## Show what becomes of handshakes by QUIC while a plain Envoy's certificate is replaced (ARGS="-time 1m -o FILE")
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/quic $(ARGS)

@@ -62,7 +62,7 @@ type bench struct {
 	started  time.Time
 	built    *rig.Gatewright
 	gateway  *gateway
-	redis    *redisServer
+	redis    *rig.Redis
 	servers  []*rig.Server
 }
 
@@ -77,9 +77,9 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if o.redis == "" {
-		b.redis, err = startRedis(ctx, b.dir)
+		b.redis, err = rig.StartRedis(ctx, b.dir)
 	} else {
-		b.redis, err = useRedis(ctx, o.redis)
+		b.redis, err = rig.UseRedis(ctx, o.redis)
 	}
 	if err != nil {
 		return "", err
@@ -108,7 +108,7 @@ func (b *bench) close() error {
 	}
 	var err error
 	if b.redis != nil {
-		err = b.redis.stop()
+		err = b.redis.Stop()
 	}
 	return errors.Join(err, os.RemoveAll(b.dir))
 }
@@ -127,7 +127,7 @@ func (b *bench) serve(ctx context.Context, settings ...string) (*rig.Server, err
 const redisTimeout = "GATEWRIGHT_REDIS_TIMEOUT=5s"
 
 // onRedis is the setting of who counts in the run's Redis.
-func (b *bench) onRedis() string { return "GATEWRIGHT_REDIS_URL=redis://" + b.redis.addr }
+func (b *bench) onRedis() string { return "GATEWRIGHT_REDIS_URL=redis://" + b.redis.Addr }
 
 // decisions is the part of the report on what a decision costs.
 func (b *bench) decisions(ctx context.Context) (string, error) {
@@ -181,7 +181,7 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	for _, n := range []int{1, len(parts)} {
 		for _, other := range b.rivals {
 			messages, err := rivals(b.users, n)
-			if err := add(kindRival, "envoyproxy/ratelimit, "+other.name, n, other.target, messages, err); err != nil {
+			if err := add(kindRival, "envoyproxy/ratelimit, "+other.Name, n, target{PID: other.PID, addr: other.Addr}, messages, err); err != nil {
 				return nil, err
 			}
 		}
@@ -288,7 +288,7 @@ func (b *bench) spent(ctx context.Context, r *row) (s spent, err error) {
 	if s.redisCPU, err = b.redis.CPU(); err != nil {
 		return s, err
 	}
-	s.commands, err = b.redis.commands(ctx)
+	s.commands, err = b.redis.Commands(ctx)
 	return s, err
 }
 

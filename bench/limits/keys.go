@@ -116,7 +116,7 @@ const smallest = 256 << 20
 type held struct{ redis, process int64 }
 
 func (b *bench) held(ctx context.Context, s *rig.Server) (h held, err error) {
-	if h.redis, err = b.redis.memory(ctx); err != nil {
+	if h.redis, err = b.redis.Memory(ctx); err != nil {
 		return h, err
 	}
 	h.process, err = s.Resident()

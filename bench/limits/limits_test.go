@@ -37,7 +37,7 @@ func TestOptionsAreValidated(t *testing.T) {
 	if err := fullSize().validate(); err != nil {
 		t.Error(err)
 	}
-	o := options{rounds: -1, rivals: rivalList{{}}}
+	o := options{rounds: -1, rivals: rig.Rivals{{}}}
 	err := o.validate()
 	for _, want := range []string{"-rounds", "-time", "-streams", "-users", "-redis"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -55,7 +55,7 @@ func TestRivalFlag(t *testing.T) {
 	if err := flags.Parse([]string{"-rival", "as it comes=127.0.0.1:8081/17"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := o.rivals[0]; got.name != "as it comes" || got.addr != "127.0.0.1:8081" || got.PID != 17 {
+	if got := o.rivals[0]; got.Name != "as it comes" || got.Addr != "127.0.0.1:8081" || got.PID != 17 {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []string{"", "127.0.0.1:8081/17", "a=127.0.0.1:8081", "a=/17", "a=b/0"} {

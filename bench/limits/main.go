@@ -28,7 +28,7 @@ type options struct {
 	fleet   time.Duration
 	many    int
 	redis   string
-	rivals  rivalList
+	rivals  rig.Rivals
 	config  bool
 	only    onlyRows
 	output  string

@@ -85,8 +85,8 @@ routes: [{name: app, match: {path: /}, auth: public, to: [{backend: app}]%s}]
 }
 
 // envoyMiB is the memory of the one child of a process.
-func envoyMiB(gateway rig.PID) (int, error) {
-	envoy, err := gateway.Child()
+func envoyMiB(pid rig.PID) (int, error) {
+	envoy, err := pid.Child()
 	if err != nil {
 		return 0, err
 	}

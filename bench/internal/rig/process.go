@@ -78,24 +78,27 @@ func (p PID) Resident() (int64, error) {
 	return pages * int64(os.Getpagesize()), nil
 }
 
-// Child is the one child of the process.
+// Child is the one child that the process has, as `gatewright run` has an Envoy. An
+// error is that it has none, or several.
 func (p PID) Child() (PID, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("looking for a child: %w", err)
 	}
+	var children []string
 	for _, task := range tasks {
-		children, err := os.ReadFile(task)
+		text, err := os.ReadFile(task)
 		if err != nil {
 			continue // a thread that has ended
 		}
-		for _, child := range strings.Fields(string(children)) {
-			n, err := strconv.Atoi(child)
-			if err != nil {
-				return 0, fmt.Errorf("reading the children of process %d: %w", p, err)
-			}
-			return PID(n), nil
-		}
+		children = append(children, strings.Fields(string(text))...)
 	}
-	return 0, fmt.Errorf("process %d has no child", p)
+	if len(children) != 1 {
+		return 0, fmt.Errorf("process %d has %d children, not one", p, len(children))
+	}
+	child, err := strconv.Atoi(children[0])
+	if err != nil {
+		return 0, fmt.Errorf("reading the children of process %d: %w", p, err)
+	}
+	return PID(child), nil
 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bufio"
@@ -12,32 +12,32 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/gatewright/gatewright/bench/internal/rig"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-// redisServer is the Redis that all of a run count in.
-type redisServer struct {
-	rig.PID
-	addr    string
+// Redis is the one that all of a run count in.
+type Redis struct {
+	PID
+	// Addr is where it is reached.
+	Addr    string
 	client  *redis.Client
-	process *rig.Process // nil where it is somebody else's
+	process *Process // nil where it is somebody else's
 }
 
-// startRedis starts one that keeps nothing on disk, at an address of its own.
-func startRedis(ctx context.Context, dir string) (*redisServer, error) {
+// StartRedis starts one that keeps nothing on disk, at an address of its own.
+func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	addr, err := testenv.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := strings.Cut(addr, ":")
-	process, err := rig.StartProcess(exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir,
+	process, err := StartProcess(exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir,
 		"--save", "", "--appendonly", "no", "--loglevel", "warning"))
 	if err != nil {
 		return nil, err
 	}
 	for {
-		r, err := useRedis(ctx, addr)
+		r, err := UseRedis(ctx, addr)
 		if err == nil {
 			r.process = process
 			return r, nil
@@ -54,9 +54,9 @@ func startRedis(ctx context.Context, dir string) (*redisServer, error) {
 	}
 }
 
-// useRedis returns the one at an address of this machine.
-func useRedis(ctx context.Context, addr string) (*redisServer, error) {
-	r := &redisServer{addr: addr, client: redis.NewClient(&redis.Options{Addr: addr})}
+// UseRedis returns the one at an address of this machine.
+func UseRedis(ctx context.Context, addr string) (*Redis, error) {
+	r := &Redis{Addr: addr, client: redis.NewClient(&redis.Options{Addr: addr})}
 	server, err := r.info(ctx, "server")
 	if err != nil {
 		return nil, errors.Join(err, r.client.Close())
@@ -65,12 +65,12 @@ func useRedis(ctx context.Context, addr string) (*redisServer, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the process of Redis: %w", err), r.client.Close())
 	}
-	r.PID = rig.PID(pid)
+	r.PID = PID(pid)
 	return r, nil
 }
 
-// stop ends it, if it is ours.
-func (r *redisServer) stop() error {
+// Stop ends it, if it is ours.
+func (r *Redis) Stop() error {
 	err := r.client.Close()
 	if r.process != nil {
 		r.process.Stop()
@@ -79,7 +79,7 @@ func (r *redisServer) stop() error {
 }
 
 // info is a section of what INFO says.
-func (r *redisServer) info(ctx context.Context, section string) (map[string]string, error) {
+func (r *Redis) info(ctx context.Context, section string) (map[string]string, error) {
 	text, err := r.client.Info(ctx, section).Result()
 	if err != nil {
 		return nil, fmt.Errorf("asking Redis: %w", err)
@@ -93,9 +93,9 @@ func (r *redisServer) info(ctx context.Context, section string) (map[string]stri
 	return out, nil
 }
 
-// commands is how many it has executed, those of scripts included, and our own
+// Commands is how many it has executed, those of scripts included, and our own
 // questions not.
-func (r *redisServer) commands(ctx context.Context) (int64, error) {
+func (r *Redis) Commands(ctx context.Context) (int64, error) {
 	stats, err := r.info(ctx, "commandstats")
 	if err != nil {
 		return 0, err
@@ -114,8 +114,8 @@ func (r *redisServer) commands(ctx context.Context) (int64, error) {
 	return sum, nil
 }
 
-// memory is how much it has for data, in bytes.
-func (r *redisServer) memory(ctx context.Context) (int64, error) {
+// Memory is how much it has for data, in bytes.
+func (r *Redis) Memory(ctx context.Context) (int64, error) {
 	memory, err := r.info(ctx, "memory")
 	if err != nil {
 		return 0, err
