@@ -95,7 +95,7 @@ func withSecrets(t *testing.T, p *Plan) xds.Resources {
 	for backend, a := range files.Roots {
 		secrets.Roots = append(secrets.Roots, xds.RootsSecret{Backend: backend, CA: a.CA})
 	}
-	r, err := p.Resources.With(secrets)
+	r, err := p.Resources.With(secrets, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
