@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -86,10 +87,44 @@ func (svc *service) followPlaced(ctx context.Context) error {
 		if p == nil || len(p.Placed()) == 0 {
 			continue
 		}
-		// What is seen before it is served is at most older than what is.
-		if now := svc.placedNow(p); !now.equal(seen) {
-			seen = now
-			svc.renew(ctx)
+		now := svc.placedNow(p)
+		if now.equal(seen) {
+			continue
 		}
+		// What is seen before it is served is at most older than what is.
+		if err := svc.servePlaced(ctx); err != nil {
+			if ctx.Err() == nil {
+				svc.log.Error("policies inside Envoy are served as they were, and not as keys, revocations and breakers have become", "error", err)
+			}
+			continue
+		}
+		seen = now
 	}
+}
+
+// servePlaced serves the policies inside Envoy as they are to be now, and all else as it
+// is served: no fault of anything else, as of a certificate's file, keeps a token in use
+// that is revoked.
+func (svc *service) servePlaced(ctx context.Context) error {
+	if err := svc.enter(ctx); err != nil {
+		return err
+	}
+	defer svc.leave()
+	p := svc.plan.Load()
+	resources, err := svc.resources.WithPlaced(p.Placed(), svc.placedState(p))
+	if err != nil {
+		return fmt.Errorf("making filters of policies: %w", err)
+	}
+	if resources.SameBeside(svc.resources) {
+		return nil
+	}
+	published, err := svc.xds.Publish(ctx, resources)
+	if err != nil {
+		return fmt.Errorf("publishing filters of policies: %w", err)
+	}
+	svc.resources, svc.setAside = resources, published.SetAside
+	if len(svc.setAside) > 0 {
+		svc.tellSetAside()
+	}
+	return nil
 }
