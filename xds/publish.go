@@ -17,6 +17,9 @@ import (
 // soon disconnected by the keepalive of its connection.
 const ackTimeout = 10 * time.Second
 
+// soonTimeout is how long it waits where others are in a hurry.
+const soonTimeout = 500 * time.Millisecond
+
 // defaultLinger is how long clusters outlive the last route to them. A request
 // keeps the route that it was given while it waits for its judgement, at most
 // controlTimeout, and only then looks for its cluster.
@@ -44,10 +47,22 @@ type Publication struct {
 // that nothing has been: the set is one that must not leave (ErrUnsafe), or the
 // context has ended.
 func (s *Server) Publish(ctx context.Context, next Resources) (Publication, error) {
+	return s.publishWithin(ctx, next, ackTimeout)
+}
+
+// PublishSoon is Publish for what every Envoy can take at any time, and what comes after
+// it must not wait for one that does not answer: it is waited for as long as one that is
+// alive takes.
+func (s *Server) PublishSoon(ctx context.Context, next Resources) (Publication, error) {
+	return s.publishWithin(ctx, next, soonTimeout)
+}
+
+func (s *Server) publishWithin(ctx context.Context, next Resources, patience time.Duration) (Publication, error) {
 	if err := s.enter(ctx); err != nil {
 		return Publication{}, err
 	}
 	defer s.leave()
+	s.patience = patience
 	if err := s.unsafe(next); err != nil {
 		return Publication{}, err
 	}
@@ -223,9 +238,9 @@ func (s *Server) gone(t resource.Type, next Resources) []string {
 }
 
 // await waits until every Envoy has taken what is wanted, or one refuses it.
-// Envoys that are still behind after ackTimeout are not waited for.
+// Envoys that are still behind after s.patience are not waited for.
 func (s *Server) await(ctx context.Context) (acked bool, refused []refusal, err error) {
-	timeout := time.NewTimer(ackTimeout)
+	timeout := time.NewTimer(s.patience)
 	defer timeout.Stop()
 	for {
 		p := s.tracker.progress()

@@ -367,3 +367,23 @@ func TestListenerCanBeRenamed(t *testing.T) {
 		t.Errorf("got %v, want both in one response", got)
 	}
 }
+
+// TestAHurryWaitsForNobody: while one Envoy does not answer, what is published soon reaches
+// the others, and so does what comes after it.
+func TestAHurryWaitsForNobody(t *testing.T) {
+	r, alive := connected(t, "a", "b")
+	silent := r.connect(t, "silent")
+	silent.has("+RouteConfiguration routes-service")
+	silent.mu.Lock()
+	silent.hold[resource.RouteType] = true
+	silent.mu.Unlock()
+	for _, backends := range [][]string{{"a"}, {"a", "b"}} {
+		p, err := r.PublishSoon(t.Context(), resources(t, backends...))
+		if err != nil || p.Settled {
+			t.Errorf("%v: %+v, %v, though one has not answered", backends, p, err)
+		}
+		alive.has("+RouteConfiguration routes-service")
+		alive.seen()
+	}
+	silent.release()
+}

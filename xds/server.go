@@ -46,6 +46,8 @@ type Server struct {
 
 	publish chan struct{} // holds one token; guards all below
 	current Resources     // what the caches hold
+	// patience is how long a step of the publication waits for Envoys.
+	patience time.Duration
 	// accepted is what was published last, without what has been refused.
 	accepted Resources
 	held     held

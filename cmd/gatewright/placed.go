@@ -118,7 +118,7 @@ func (svc *service) servePlaced(ctx context.Context) error {
 	if resources.SameBeside(svc.resources) {
 		return nil
 	}
-	published, err := svc.xds.Publish(ctx, resources)
+	published, err := svc.xds.PublishSoon(ctx, resources)
 	if err != nil {
 		return fmt.Errorf("publishing filters of policies: %w", err)
 	}
