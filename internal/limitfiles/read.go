@@ -89,8 +89,8 @@ func ReadTrees(trees []Tree, o Options) (*Table, error) {
 type builder struct {
 	options Options
 	table   *Table
-	domains map[string]string         // the file of each
-	taken   map[*node]map[pair]string // where each entry of a level stands
+	domains map[string]string        // the file of each
+	taken   map[*node]map[pair]place // where each entry of a level stands
 	faults  config.Faults
 	// starsInKeys lets keys have a "*", which is only equal to itself.
 	starsInKeys bool
@@ -101,7 +101,7 @@ func newBuilder(o Options) *builder {
 		options: o,
 		table:   &Table{domains: map[string]*node{}},
 		domains: map[string]string{},
-		taken:   map[*node]map[pair]string{},
+		taken:   map[*node]map[pair]place{},
 	}
 }
 
@@ -209,13 +209,13 @@ func (b *builder) first(p place, in *node, e pair) bool {
 		} else {
 			rule += " and the value " + config.Quoted(e.value)
 		}
-		p.refuse(rule + ", as has " + first)
+		p.refuse(rule + ", as has " + first.String())
 		return false
 	}
 	if b.taken[in] == nil {
-		b.taken[in] = map[pair]string{}
+		b.taken[in] = map[pair]place{}
 	}
-	b.taken[in][e] = p.String()
+	b.taken[in][e] = p
 	return true
 }
 
@@ -279,13 +279,15 @@ func (l *rateLimit) check(p place) {
 		p.key("algorithm").must(l.Algorithm == "", rule)
 	case l.Unit == "":
 		p.key("unit").refuse("is missing: say " + joined(units) + ", or unlimited: true")
-	default:
-		p.key("unit").must(slices.Contains(units, l.unit()), config.OneOfRule(string(l.Unit), words(units)))
+	case !slices.Contains(units, l.unit()):
+		p.key("unit").refuse(config.OneOfRule(string(l.Unit), words(units)))
 	}
 	if !bool(l.Unlimited) && !l.RequestsPerUnit.given && p.Sound(p.at.Key("unlimited")) {
 		p.key("requests_per_unit").refuse("is missing: 0 admits no request")
 	}
-	p.key("algorithm").must(algorithm == "" || slices.Contains(algorithms, algorithm), config.OneOfRule(string(algorithm), words(algorithms)))
+	if algorithm != "" && !slices.Contains(algorithms, algorithm) {
+		p.key("algorithm").refuse(config.OneOfRule(string(algorithm), words(algorithms)))
+	}
 	for i, other := range l.Replaces {
 		if other != nil {
 			p.key("replaces").index(i).key("name").must(other.Name == "" || other.Name != l.Name, "is the name of this limit itself")

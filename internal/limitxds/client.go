@@ -167,7 +167,7 @@ func (c *Client) connect(ctx context.Context, take Take) (answered bool, err err
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() { _ = conn.Close() }() // it fails only where it is closed already
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ads, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
