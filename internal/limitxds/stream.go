@@ -185,8 +185,8 @@ func domains(all []resource) []string {
 // busy. So the first refusal is told at once, and each that follows it later than the one
 // before. The server has nothing else to send as long: a response is answered before the next.
 func (s *stream) refuse(ctx context.Context, r *discoveryv3.DiscoveryResponse, sum [sha256.Size]byte, err error) error {
-	if s.refused.err != nil && !wait(ctx, s.refused.next) {
-		return ctx.Err()
+	if s.refused.err != nil && !wait(s.ads.Context(), s.refused.next) {
+		return ctx.Err() // or the stream has ended, and receiving tells why
 	}
 	next := s.client.firstWait
 	if s.refused.err != nil {
