@@ -56,6 +56,8 @@ type Report struct {
 	Auth   *Auth    `json:"auth,omitempty"`
 	Limits []Limit  `json:"limits,omitempty"`
 	Then   *Outcome `json:"then,omitempty"`
+	// Placement is where the route's policy runs, by listener.
+	Placement []Placement `json:"placement,omitempty"`
 }
 
 // Request is the request as routes see it.
@@ -110,6 +112,7 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate, Split: authz.SplitOf(r.Chosen)})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
+	r.Placement = placements(o.Config, r.Chosen, policy)
 	r.Then = outcome(o.Config, r.Chosen, asked, x.Side, hidden(wanted.Path, secrets.parameters, withoutKeys(policy)))
 	return r
 }

@@ -42,6 +42,7 @@ func (r Report) Write(w io.Writer) error {
 	for _, l := range r.Limits {
 		l.write(&b)
 	}
+	writePlacements(&b, r.Placement)
 	if r.Then != nil {
 		r.Then.write(&b)
 	}

@@ -1,0 +1,62 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+)
+
+// Placement is where a route's policy runs on a listener, by the config. What has its
+// requests asked about for a while, as a breaker that is open, only the running gateway
+// knows.
+type Placement struct {
+	Listener string `json:"listener"`
+	// InEnvoy tells that requests that surely pass are let pass inside Envoy, and all
+	// others are asked about. Else all are.
+	InEnvoy bool `json:"inEnvoy"`
+	// WhyAsked is why all are, in words.
+	WhyAsked []string `json:"whyAsked,omitempty"`
+}
+
+// placements are those of a route, by listener in the order of the config. There are none
+// where nobody is asked about its requests.
+func placements(c *config.Config, r *config.Route, p *authz.Policy) []Placement {
+	if !p.Needed() {
+		return nil
+	}
+	var out []Placement
+	for _, l := range c.Listeners {
+		if l.RedirectToHTTPS != nil {
+			continue // no route sees its requests
+		}
+		why := c.WhyAskedOn(l, r)
+		out = append(out, Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why})
+	}
+	return out
+}
+
+// writePlacements writes where a policy runs: once, where it is the same on all listeners.
+func writePlacements(b *page, all []Placement) {
+	if len(all) == 0 {
+		return
+	}
+	alike := !slices.ContainsFunc(all, func(p Placement) bool { return !slices.Equal(p.WhyAsked, all[0].WhyAsked) })
+	if alike {
+		all[0].write(b, "")
+		return
+	}
+	for _, p := range all {
+		p.write(b, " on listener "+p.Listener)
+	}
+}
+
+func (p Placement) write(b *page, where string) {
+	if p.InEnvoy {
+		b.line(0, "judged%s: inside Envoy, which asks Gatewright about requests that do not surely pass", where)
+		return
+	}
+	b.line(0, "judged%s: by Gatewright, which is asked about every request, since", where)
+	b.line(1, "%s", strings.Join(p.WhyAsked, "; "))
+}

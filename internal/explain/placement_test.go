@@ -1,0 +1,78 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// TestWhereAPolicyRuns: on each listener, and why not inside Envoy; nothing is said of
+// routes about which nobody is asked, nor of listeners whose requests reach none.
+func TestWhereAPolicyRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := *w.Config
+	c.Listeners = append(slices.Clone(c.Listeners),
+		&config.Listener{Name: "internal", Placement: config.PlacementService},
+		&config.Listener{Name: "web", RedirectToHTTPS: &config.HTTPSRedirect{}})
+	c.Routes = slices.Clone(c.Routes)
+	routes := map[string]*config.Route{}
+	for i := range c.Routes {
+		r := *c.Routes[i]
+		c.Routes[i], routes[r.Name] = &r, &r
+	}
+	routes["afar"].Limits = nil
+	routes["users"].Limits = nil
+	routes["users"].Placement = config.PlacementService
+	w.Config = &c
+
+	for path, want := range map[string][]string{
+		"/afar": {
+			"judged on listener public: inside Envoy, which asks Gatewright about requests that do not surely pass",
+			"judged on listener internal: by Gatewright, which is asked about every request, since\n  listener internal says placement: service\n",
+		},
+		"/users/7": {
+			"judged on listener public: by Gatewright, which is asked about every request, since\n  the route says placement: service\n",
+		},
+		"/both": {
+			"judged on listener public: by Gatewright, which is asked about every request, since\n  allOf joins several credentials\n",
+			"since\n  listener internal says placement: service; allOf joins several credentials\n",
+		},
+		"/old/a": {"since\n  apiKey legacy is taken out of the query; no jwt is asked for\n"},
+		"/pages": {},
+	} {
+		r := w.ask(t, path)
+		var text strings.Builder
+		if err := r.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(text.String(), part) {
+				t.Errorf("%s: no %q in\n%s", path, part, &text)
+			}
+		}
+		if got := len(r.Placement); got != 2 && len(want) > 0 || got > 0 && len(want) == 0 {
+			t.Errorf("%s: %+v", path, r.Placement)
+		}
+		if strings.Contains(text.String(), "on listener web") || len(want) == 0 && strings.Contains(text.String(), "judged") {
+			t.Errorf("%s: it is said of too much:\n%s", path, &text)
+		}
+	}
+
+	// Where all listeners do the same, it is said once.
+	c.Listeners = c.Listeners[:1]
+	for path, want := range map[string]string{
+		"/afar":    "\njudged: inside Envoy, which asks Gatewright about requests that do not surely pass\n",
+		"/users/7": "\njudged: by Gatewright, which is asked about every request, since\n  the route says placement: service\n",
+	} {
+		var text strings.Builder
+		if err := w.ask(t, path).Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%s: no %q in\n%s", path, want, &text)
+		}
+	}
+}
