@@ -25,14 +25,7 @@ type UsableKey struct {
 // an id are left out: which one a token means takes a look at all of them. There is none
 // where the provider has a secret, no set has come, or it is too old.
 func (k *KeySets) Usable(provider *config.JWT, now time.Time) []UsableKey {
-	if provider.SecretEnv != "" {
-		return nil
-	}
-	s := k.all()[placeOf(provider)]
-	if s == nil {
-		return nil
-	}
-	set := s.usable(now)
+	set := k.usableSet(provider, now)
 	if set == nil {
 		return nil
 	}
@@ -48,6 +41,30 @@ func (k *KeySets) Usable(provider *config.JWT, now time.Time) []UsableKey {
 		}
 	}
 	return out
+}
+
+// usableSet is the set by which a provider's tokens are verified at a time, or nil.
+func (k *KeySets) usableSet(provider *config.JWT, now time.Time) *keySet {
+	if s := k.all()[placeOf(provider)]; s != nil && provider.SecretEnv == "" {
+		return s.usable(now)
+	}
+	return nil
+}
+
+// Nameless is how many keys a provider's tokens are verified by at a time that have no id.
+func (k *KeySets) Nameless(provider *config.JWT, now time.Time) int {
+	set := k.usableSet(provider, now)
+	if set == nil {
+		return 0
+	}
+	n := 0
+	for i := range set.keys {
+		key := &set.keys[i]
+		if key.kid == "" && slices.ContainsFunc(key.algs, func(alg string) bool { return algAllowed(provider, alg) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // membersOf are the members of a key's JWK, written anew.

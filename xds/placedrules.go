@@ -32,8 +32,8 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 	out := map[string]*rbacv3.Policy{}
 	for i, c := range p.Callers {
 		keys := state.Keys[c.Key]
-		revoked, few := revokedOf(c.Provider.Issuer, state.Revoked)
-		if len(keys) == 0 || !few {
+		reason, revoked := c.letsNonePass(state)
+		if reason != "" {
 			continue
 		}
 		var all []*rbacv3.Principal

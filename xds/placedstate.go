@@ -24,6 +24,11 @@ type PlacedState struct {
 	// Keys are the public keys of providers, by PlacedCaller.Key. A provider without
 	// any has all tokens asked about.
 	Keys map[string][]PlacedKey
+	// Nameless is how many keys of a provider have no kid, by the same.
+	Nameless map[string]int
+	// RevocationsUnknown tells that no token may be taken, since nobody knows which have
+	// been revoked.
+	RevocationsUnknown bool
 	// Revoked are the revocations in force.
 	Revoked []PlacedRevocation
 	// Open are the backends whose breakers are not closed.
@@ -176,7 +181,7 @@ func keySet(keys []PlacedKey) []byte {
 func placement(policies []*PlacedPolicy, state PlacedState) *rbacfilterv3.RBAC {
 	rules := map[string]*rbacv3.Policy{}
 	for _, p := range policies {
-		if slices.ContainsFunc(p.Breakers, func(backend string) bool { return state.Open[backend] }) {
+		if len(p.askedNow(state)) > 0 {
 			continue
 		}
 		maps.Copy(rules, placedRules(p, state))

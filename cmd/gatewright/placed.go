@@ -46,8 +46,11 @@ func (svc *service) letsTokensPass() bool {
 
 // placedState is what of the policies inside Envoy stands in no config.
 func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
-	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Open: svc.breakers.NotClosed()}
-	if !svc.letsTokensPass() {
+	state := xds.PlacedState{
+		Keys: map[string][]xds.PlacedKey{}, Nameless: map[string]int{},
+		Open: svc.breakers.NotClosed(), RevocationsUnknown: !svc.letsTokensPass(),
+	}
+	if state.RevocationsUnknown {
 		return state
 	}
 	now := time.Now()
@@ -56,6 +59,7 @@ func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
 			if _, known := state.Keys[c.Key]; known {
 				continue
 			}
+			state.Keys[c.Key], state.Nameless[c.Key] = nil, svc.keySets.Nameless(c.Provider, now)
 			for _, k := range svc.keySets.Usable(c.Provider, now) {
 				state.Keys[c.Key] = append(state.Keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
 			}

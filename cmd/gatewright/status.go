@@ -19,6 +19,7 @@ import (
 	"github.com/gatewright/gatewright/console"
 	"github.com/gatewright/gatewright/internal/certs"
 	"github.com/gatewright/gatewright/internal/discovery"
+	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/ratelimit"
 	"github.com/gatewright/gatewright/rollout"
 	"github.com/gatewright/gatewright/store"
@@ -41,6 +42,11 @@ type statusReport struct {
 	LastReload reload `json:"lastReload"`
 	// Envoys are those that are connected.
 	Envoys []xds.EnvoyStatus `json:"envoys"`
+	// Placement is where policies run, by listener.
+	Placement []plan.Placement `json:"placement"`
+	// AskedNow is why requests are asked about at the moment that policies inside Envoy
+	// would let pass otherwise: a breaker that is open, keys that are not known.
+	AskedNow []plan.PlacementReason `json:"askedNow"`
 	// KeySets are those of the issuers, by which tokens are judged.
 	KeySets []authz.KeySetStatus `json:"keySets"`
 	// Certificates are those of listeners and those that are shown to backends, and the
@@ -87,6 +93,10 @@ func (svc *service) status() any {
 	if p := svc.plan.Load(); p != nil {
 		r.Config.Version = p.Version
 		r.Config.Routes, r.Config.Backends = len(p.Config.Routes), len(p.Config.Backends)
+		r.Placement = p.Placements()
+		if len(p.Placed()) > 0 {
+			r.AskedNow = p.AskedNow(svc.placedState(p))
+		}
 	}
 	r.Config.Location, r.Config.History = svc.settings.process.Config, svc.version.Load()
 	if last := svc.reloads.last.Load(); last != nil {
@@ -181,6 +191,9 @@ func printStatus(w io.Writer, r statusReport) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Node, e.Version, date(e.ConnectedAt), envoyState(e))
 	}
 	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := printPlacement(w, r.Placement, r.AskedNow); err != nil {
 		return err
 	}
 	if len(r.KeySets) > 0 {

@@ -43,6 +43,8 @@ type Plan struct {
 	challenges xds.Decision
 	// judged is shared by plans that say the same of the same route.
 	judged *judgedAlike
+	// placements is where policies run, for people.
+	placements placements
 }
 
 // Options say what a plan is compiled beside.

@@ -1,0 +1,82 @@
+package xds
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// AskedNow is why requests are asked about that a policy would let pass inside Envoy were
+// all as it mostly is.
+type AskedNow struct {
+	// Reason is a phrase.
+	Reason string
+	// Policies are the hashes of the policies that it holds for, in their order.
+	Policies []string
+}
+
+// WhyAskedNow are the reasons that there are now, in alphabetical order. They are those
+// that the filters are made by (WithPlaced).
+func WhyAskedNow(policies []*PlacedPolicy, state PlacedState) []AskedNow {
+	byReason := map[string][]string{}
+	for _, p := range policies {
+		reasons := p.askedNow(state)
+		for _, c := range p.providers() {
+			reasons = append(reasons, c.askedNow(state)...)
+		}
+		for _, reason := range reasons {
+			if !slices.Contains(byReason[reason], p.Hash) {
+				byReason[reason] = append(byReason[reason], p.Hash)
+			}
+		}
+	}
+	var out []AskedNow
+	for reason, hashes := range byReason {
+		slices.Sort(hashes)
+		out = append(out, AskedNow{reason, hashes})
+	}
+	slices.SortFunc(out, func(a, b AskedNow) int { return cmp.Compare(a.Reason, b.Reason) })
+	return out
+}
+
+// askedNow is why all requests of a policy are asked about. None: some may be let pass.
+func (p *PlacedPolicy) askedNow(state PlacedState) []string {
+	var out []string
+	for _, backend := range p.Breakers {
+		if state.Open[backend] {
+			out = append(out, fmt.Sprintf("the breaker of backend %s is not closed", backend))
+		}
+	}
+	return out
+}
+
+// askedNow is why tokens of a caller's provider are asked about, all of them or some.
+func (c PlacedCaller) askedNow(state PlacedState) []string {
+	reason, _ := c.letsNonePass(state)
+	if n := state.Nameless[c.Key]; n > 0 && reason == "" {
+		reason = fmt.Sprintf("tokens of jwt %s may be signed by keys that have no kid: %d in its key set", c.Provider.Name, n)
+	}
+	if reason == "" {
+		return nil
+	}
+	return []string{reason}
+}
+
+// letsNonePass is why all tokens of a caller's provider are asked about, or "" and those
+// of its issuer that have been revoked.
+func (c PlacedCaller) letsNonePass(state PlacedState) (reason string, revoked revocations) {
+	if state.RevocationsUnknown {
+		return "it is not known which tokens have been revoked", nil
+	}
+	if len(state.Keys[c.Key]) == 0 {
+		if state.Nameless[c.Key] > 0 {
+			return fmt.Sprintf("the keys of jwt %s have no kid", c.Provider.Name), nil
+		}
+		return fmt.Sprintf("no keys of jwt %s are known", c.Provider.Name), nil
+	}
+	revoked, few := revokedOf(c.Provider.Issuer, state.Revoked)
+	if !few {
+		return fmt.Sprintf("more than %d revocations of issuer %s are in force", maxPlacedRevocations, c.Provider.Issuer), nil
+	}
+	return "", revoked
+}
