@@ -21,6 +21,8 @@ type Report struct {
 	// Bounded tells that the configs differ in so much that not all requests
 	// were tried.
 	Bounded bool `json:"bounded,omitempty"`
+	// Moved are policies that run elsewhere than before.
+	Moved []Moved `json:"moved,omitempty"`
 	// Fields are what the configs say in another way.
 	Fields []Field `json:"fields"`
 }
@@ -32,7 +34,7 @@ func (r Report) Same() bool { return len(r.Requests) == 0 && len(r.Fields) == 0 
 // lets after share what it has in common with before.
 func Compare(before, after *config.Config) Report {
 	config.Adopt(after, before)
-	r := Report{Fields: fields(before, after)}
+	r := Report{Fields: fields(before, after), Moved: moved(before, after)}
 	s := newSearch(newSide(before), newSide(after))
 	s.run()
 	r.Requests, r.Bounded = s.classes(), s.bounded

@@ -35,6 +35,7 @@ func (r Report) Write(w io.Writer, all bool) error {
 	if r.Bounded {
 		b.WriteString("  (so much differs that not all kinds of requests were tried)\n")
 	}
+	writeMoved(&b, r.Moved, all)
 	if len(r.Fields) > 0 {
 		b.WriteString("in the config:\n")
 	}

@@ -1,0 +1,140 @@
+package diff
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/config"
+)
+
+// Moved are routes that both configs have, whose policies run elsewhere than before: it
+// changes no answer, but what a request costs, and what becomes of it while Gatewright is
+// away.
+type Moved struct {
+	// IntoEnvoy tells that requests that surely pass are not asked about any more; else
+	// every request is, which was not so before.
+	IntoEnvoy bool `json:"intoEnvoy"`
+	// Why is why they are asked about, in words: before where they are not any more.
+	Why []string `json:"why"`
+	// Routes are their names, sorted, and Listeners those on which it is so.
+	Routes    []string `json:"routes"`
+	Listeners []string `json:"listeners"`
+}
+
+// moved are the routes whose policies move, those that leave Envoy first, and those that
+// do so for the same reasons together.
+func moved(before, after *config.Config) []Moved {
+	old := map[string]*config.Route{}
+	for _, r := range before.Routes {
+		old[r.Name] = r
+	}
+	byReason := map[string]*Moved{}
+	for _, l := range after.Listeners {
+		was := listenerNamed(before, l.Name)
+		if was == nil || l.RedirectToHTTPS != nil || was.RedirectToHTTPS != nil {
+			continue
+		}
+		for _, r := range after.Routes {
+			if o := old[r.Name]; o != nil {
+				addMove(byReason, l.Name, r.Name, whereOf(before, was, o), whereOf(after, l, r))
+			}
+		}
+	}
+	var out []Moved
+	for _, m := range byReason {
+		slices.Sort(m.Routes)
+		out = append(out, *m)
+	}
+	out = mergeListeners(out)
+	slices.SortFunc(out, func(a, b Moved) int {
+		return cmp.Or(cmp.Compare(rank(a.IntoEnvoy), rank(b.IntoEnvoy)), cmp.Compare(len(b.Routes), len(a.Routes)),
+			slices.Compare(a.Why, b.Why), slices.Compare(a.Routes, b.Routes))
+	})
+	return out
+}
+
+func rank(intoEnvoy bool) int {
+	if intoEnvoy {
+		return 1
+	}
+	return 0
+}
+
+// where is where a route's policy runs.
+type where struct {
+	judged bool // anywhere
+	asked  []string
+}
+
+func whereOf(c *config.Config, l *config.Listener, r *config.Route) where {
+	asked := c.WhyAskedOn(l, r)
+	if len(asked) == 0 {
+		return where{judged: true}
+	}
+	return where{authz.NewPolicy(c, r, false).Needed(), asked}
+}
+
+func addMove(all map[string]*Moved, listener, route string, from, to where) {
+	if !from.judged || !to.judged || (len(from.asked) == 0) == (len(to.asked) == 0) {
+		return
+	}
+	m := Moved{IntoEnvoy: len(to.asked) == 0, Why: to.asked, Listeners: []string{listener}}
+	if m.IntoEnvoy {
+		m.Why = from.asked
+	}
+	key := fmt.Sprintf("%q %v %q", listener, m.IntoEnvoy, m.Why)
+	if all[key] == nil {
+		all[key] = &m
+	}
+	all[key].Routes = append(all[key].Routes, route)
+}
+
+// mergeListeners joins moves that are the same on several listeners.
+func mergeListeners(all []Moved) []Moved {
+	slices.SortFunc(all, func(a, b Moved) int { return slices.Compare(a.Listeners, b.Listeners) })
+	var out []Moved
+	for _, m := range all {
+		i := slices.IndexFunc(out, func(o Moved) bool {
+			return o.IntoEnvoy == m.IntoEnvoy && slices.Equal(o.Why, m.Why) && slices.Equal(o.Routes, m.Routes)
+		})
+		if i < 0 {
+			out = append(out, m)
+			continue
+		}
+		out[i].Listeners = append(out[i].Listeners, m.Listeners...)
+	}
+	return out
+}
+
+func listenerNamed(c *config.Config, name string) *config.Listener {
+	for _, l := range c.Listeners {
+		if l.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// someRoutes is how many routes of a move are written, unless all are.
+const someRoutes = 5
+
+// writeMoved writes the moves for people.
+func writeMoved(b *strings.Builder, all []Moved, wholly bool) {
+	if len(all) > 0 {
+		b.WriteString("policies that run elsewhere than before:\n")
+	}
+	for _, m := range all {
+		routes, more := m.Routes, ""
+		if n := len(routes) - someRoutes; n > 0 && !wholly {
+			routes, more = routes[:someRoutes], fmt.Sprintf(" and %d more (--all)", n)
+		}
+		direction := "by Gatewright now, which is asked about every request: "
+		if m.IntoEnvoy {
+			direction = "inside Envoy now; every request was asked about: "
+		}
+		fmt.Fprintf(b, "  %s%s, on %s: %s%s\n", strings.Join(routes, ", "), more, strings.Join(m.Listeners, ", "), direction, strings.Join(m.Why, "; "))
+	}
+}
