@@ -66,7 +66,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, filepath.Join("testdata/golden", name+".out.yaml"), got)
-			validate(t, withSecrets(t, p))
+			validate(t, withPlaced(t, p, withSecrets(t, p)))
 		})
 	}
 }
@@ -236,6 +236,7 @@ func withStaticRoutes(t *testing.T, filter *listenerv3.Filter, r xds.Resources) 
 		table := r[resource.RouteType][hcm.GetRds().GetRouteConfigName()].Message.(*routev3.RouteConfiguration)
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
 	}
+	withStaticFilters(hcm, r)
 	packed, err := anypb.New(hcm)
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +306,7 @@ func TestEnvoyAcceptsWhatWeAccept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			validate(t, withSecrets(t, p))
+			validate(t, withPlaced(t, p, withSecrets(t, p)))
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	"github.com/gatewright/gatewright/config"
@@ -179,22 +178,10 @@ func TestPlacementsAreWhatIsServed(t *testing.T) {
 // hasFilter tells whether a listener of a plan has an HTTP filter of this name.
 func hasFilter(t *testing.T, p *Plan, listener, filter string) bool {
 	t.Helper()
-	for _, f := range filtersOf(t, p.Resources, listener) {
+	for _, f := range filtersIn(t, p.Resources[resource.ListenerType][listener].Message.(*listenerv3.Listener)) {
 		if f.GetName() == filter {
 			return true
 		}
 	}
 	return false
-}
-
-// filtersOf are the HTTP filters of a listener's first chain.
-func filtersOf(t *testing.T, r xds.Resources, listener string) []*hcmv3.HttpFilter {
-	t.Helper()
-	l := r[resource.ListenerType][listener].Message.(*listenerv3.Listener)
-	filters := l.GetFilterChains()[0].GetFilters()
-	hcm := &hcmv3.HttpConnectionManager{}
-	if err := filters[len(filters)-1].GetTypedConfig().UnmarshalTo(hcm); err != nil {
-		t.Fatal(err)
-	}
-	return hcm.GetHttpFilters()
 }

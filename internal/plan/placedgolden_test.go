@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/xds"
+)
+
+// somePublicKeys are of RFC 7517, appendix A.1, and RFC 8037, appendix A.2: of each kind
+// that there is.
+var somePublicKeys = []xds.PlacedKey{
+	{ID: "ec", Algorithms: []string{"ES256"}, Members: map[string]string{
+		"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+	}},
+	{ID: "rsa", Algorithms: []string{"RS256"}, Members: map[string]string{
+		"kty": "RSA", "e": "AQAB",
+		"n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+	}},
+	{ID: "ed", Algorithms: []string{"EdDSA"}, Members: map[string]string{
+		"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+	}},
+}
+
+// someState is what policies inside Envoy may meet: each provider has all kinds of keys
+// that it takes, and a token, a subject and all of an issuer have been revoked.
+func someState(p *Plan) xds.PlacedState {
+	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}}
+	before := time.Unix(1_700_000_000, 0)
+	for _, policy := range p.Placed() {
+		for _, c := range policy.Callers {
+			if state.Keys[c.Key] != nil {
+				continue
+			}
+			state.Keys[c.Key] = keysFor(c.Provider)
+			state.Revoked = append(state.Revoked,
+				xds.PlacedRevocation{Issuer: c.Provider.Issuer, ID: "5f2c"},
+				xds.PlacedRevocation{Issuer: c.Provider.Issuer, Subject: "alice", IssuedBefore: before},
+				xds.PlacedRevocation{Issuer: c.Provider.Issuer, IssuedBefore: before.Add(-time.Hour)})
+		}
+	}
+	return state
+}
+
+func keysFor(p *config.JWT) []xds.PlacedKey {
+	if len(p.Algorithms) == 0 {
+		return somePublicKeys[:2]
+	}
+	return somePublicKeys
+}
+
+// withPlaced are resources with the filters of policies as they are made of someState.
+func withPlaced(t *testing.T, p *Plan, r xds.Resources) xds.Resources {
+	t.Helper()
+	out, err := r.WithPlaced(p.Placed(), someState(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// withStaticFilters has a connection manager the filters in itself that are served beside
+// its listener.
+func withStaticFilters(hcm *hcmv3.HttpConnectionManager, r xds.Resources) {
+	for _, f := range hcm.GetHttpFilters() {
+		if f.GetConfigDiscovery() == nil {
+			continue
+		}
+		served := r[resource.ExtensionConfigType][f.GetName()].Message.(*corev3.TypedExtensionConfig)
+		f.ConfigType = &hcmv3.HttpFilter_TypedConfig{TypedConfig: served.GetTypedConfig()}
+	}
+}
+
+// TestGoldenPlaced: the filters that are served beside the listeners of the config on
+// placement, as they are made of some keys and revocations; while a breaker is open; and
+// while nothing is known. A real Envoy judges each.
+func TestGoldenPlaced(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("testdata/golden/placement.in.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Compile(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := someState(p)
+	open.Open = map[string]bool{"orders": true}
+	for name, state := range map[string]xds.PlacedState{"closed": someState(p), "open": open, "unknown": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := withSecrets(t, p).WithPlaced(p.Placed(), state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := xds.Resources{resource.ExtensionConfigType: r[resource.ExtensionConfigType]}.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "testdata/placed/"+name+".yaml", got)
+			validate(t, r)
+		})
+	}
+}
+
+// TestEnvoyJudgesPlacedFilters: what is validated has the contents of the filters in it.
+// Without it the test above would prove nothing.
+func TestEnvoyJudgesPlacedFilters(t *testing.T) {
+	t.Parallel()
+	p := compiled(t, placedGateway)
+	b := static(t, withPlaced(t, p, withSecrets(t, p)))
+	for _, l := range b.GetStaticResources().GetListeners() {
+		if l.GetName() != "public" {
+			continue
+		}
+		for _, f := range filtersIn(t, l) {
+			if f.GetConfigDiscovery() != nil {
+				t.Errorf("filter %s is left to discovery", f.GetName())
+			}
+			if f.GetName() == "gatewright.place" && len(f.GetTypedConfig().GetValue()) < 1000 {
+				t.Error("it has no rules in it")
+			}
+		}
+		return
+	}
+	t.Error("there is no such listener")
+}
+
+// filtersIn are the HTTP filters of a listener's first chain.
+func filtersIn(t *testing.T, l *listenerv3.Listener) []*hcmv3.HttpFilter {
+	t.Helper()
+	filters := l.GetFilterChains()[0].GetFilters()
+	hcm := &hcmv3.HttpConnectionManager{}
+	if err := filters[len(filters)-1].GetTypedConfig().UnmarshalTo(hcm); err != nil {
+		t.Fatal(err)
+	}
+	return hcm.GetHttpFilters()
+}
