@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/internal/plan"
 	"github.com/gatewright/gatewright/keys"
 	"github.com/gatewright/gatewright/xds"
@@ -46,29 +47,33 @@ func (svc *service) letsTokensPass() bool {
 
 // placedState is what of the policies inside Envoy stands in no config.
 func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
-	state := xds.PlacedState{
-		Keys: map[string][]xds.PlacedKey{}, Nameless: map[string]int{},
-		Open: svc.breakers.NotClosed(), RevocationsUnknown: !svc.letsTokensPass(),
-	}
+	state := xds.PlacedState{Open: svc.breakers.NotClosed(), RevocationsUnknown: !svc.letsTokensPass()}
 	if state.RevocationsUnknown {
 		return state
 	}
-	now := time.Now()
-	for _, policy := range p.Placed() {
-		for _, c := range policy.Callers {
-			if _, known := state.Keys[c.Key]; known {
-				continue
-			}
-			state.Keys[c.Key], state.Nameless[c.Key] = nil, svc.keySets.Nameless(c.Provider, now)
-			for _, k := range svc.keySets.Usable(c.Provider, now) {
-				state.Keys[c.Key] = append(state.Keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
-			}
-		}
-	}
+	state.Keys, state.Nameless = placedKeys(p, svc.keySets, time.Now())
 	for _, r := range svc.revoked.InForce() {
 		state.Revoked = append(state.Revoked, placedRevocation(r))
 	}
 	return state
+}
+
+// placedKeys are the keys of the providers of policies inside Envoy, by the providers'
+// content, and how many of theirs have no kid.
+func placedKeys(p *plan.Plan, sets *authz.KeySets, now time.Time) (keys map[string][]xds.PlacedKey, nameless map[string]int) {
+	keys, nameless = map[string][]xds.PlacedKey{}, map[string]int{}
+	for _, policy := range p.Placed() {
+		for _, c := range policy.Callers {
+			if _, known := keys[c.Key]; known {
+				continue
+			}
+			keys[c.Key], nameless[c.Key] = nil, sets.Nameless(c.Provider, now)
+			for _, k := range sets.Usable(c.Provider, now) {
+				keys[c.Key] = append(keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
+			}
+		}
+	}
+	return keys, nameless
 }
 
 func placedRevocation(r keys.Revocation) xds.PlacedRevocation {

@@ -94,7 +94,7 @@ func (svc *service) status() any {
 		r.Config.Version = p.Version
 		r.Config.Routes, r.Config.Backends = len(p.Config.Routes), len(p.Config.Backends)
 		r.Placement = p.Placements()
-		if len(p.Placed()) > 0 {
+		if p.RunsInEnvoy() {
 			r.AskedNow = p.AskedNow(svc.placedState(p))
 		}
 	}

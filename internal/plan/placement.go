@@ -104,9 +104,17 @@ func (p *Plan) placementOn(l *config.Listener) Placement {
 	return out
 }
 
+// RunsInEnvoy tells whether some listener lets requests of some route pass inside Envoy.
+func (p *Plan) RunsInEnvoy() bool {
+	return slices.ContainsFunc(p.Placements(), func(on Placement) bool { return on.InEnvoy.Routes > 0 })
+}
+
 // AskedNow is what has requests asked about at the moment of routes whose policies run
 // inside Envoy.
 func (p *Plan) AskedNow(state xds.PlacedState) []PlacementReason {
+	if !p.RunsInEnvoy() {
+		return nil
+	}
 	now := xds.WhyAskedNow(p.Placed(), state)
 	if len(now) == 0 {
 		return nil

@@ -3,6 +3,7 @@ package plan
 import (
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -127,6 +128,16 @@ func TestWhatIsAskedNow(t *testing.T) {
 		if got := p.AskedNow(c.state); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// TestNothingIsAskedNowWhereAllIs: where every request is asked about, by what listeners
+// say, nothing more is said of what the filters lack that are not there.
+func TestNothingIsAskedNowWhereAllIs(t *testing.T) {
+	t.Parallel()
+	p := compiled(t, strings.Replace(placedGateway, `"127.0.0.1:8080"`, `"127.0.0.1:8080", placement: service`, 1))
+	if got := p.AskedNow(xds.PlacedState{}); p.RunsInEnvoy() || got != nil {
+		t.Errorf("%v, %+v", p.RunsInEnvoy(), got)
 	}
 }
 
