@@ -112,7 +112,7 @@ func Explain(ctx context.Context, o Options, asked Asked) Report {
 	x := judge.Examine(ctx, policy, authz.Examined{Route: r.Route, Method: asked.Method, Host: r.Request.Host, Path: wanted.Path, Headers: asked.Headers, ClientIP: asked.ClientIP, ClientCertificate: asked.ClientCertificate, Split: authz.SplitOf(r.Chosen)})
 	r.Auth = auth(policy, x, o.At)
 	r.Limits = limits(policy, x, asked)
-	r.Placement = placements(o.Config, r.Chosen, policy)
+	r.Placement = placements(o.Config, r.Chosen, policy, r.Auth, asked)
 	r.Then = outcome(o.Config, r.Chosen, asked, x.Side, hidden(wanted.Path, secrets.parameters, withoutKeys(policy)))
 	return r
 }

@@ -18,11 +18,14 @@ type Placement struct {
 	InEnvoy bool `json:"inEnvoy"`
 	// WhyAsked is why all are, in words.
 	WhyAsked []string `json:"whyAsked,omitempty"`
+	// ThisToo is why this request is asked about where others are let pass; empty where it
+	// may be let pass, too, as far as it can be told.
+	ThisToo string `json:"thisToo,omitempty"`
 }
 
 // placements are those of a route, by listener in the order of the config. There are none
 // where nobody is asked about its requests.
-func placements(c *config.Config, r *config.Route, p *authz.Policy) []Placement {
+func placements(c *config.Config, r *config.Route, p *authz.Policy, a *Auth, asked Asked) []Placement {
 	if !p.Needed() {
 		return nil
 	}
@@ -32,9 +35,35 @@ func placements(c *config.Config, r *config.Route, p *authz.Policy) []Placement 
 			continue // no route sees its requests
 		}
 		why := c.WhyAskedOn(l, r)
-		out = append(out, Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why})
+		on := Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why}
+		if on.InEnvoy {
+			on.ThisToo = surelyAsked(p, a, asked)
+		}
+		out = append(out, on)
 	}
 	return out
+}
+
+// surelyAsked is why a request is asked about though its policy runs inside Envoy, or "".
+// What is let pass there is a part of what passes here: so a request whose tokens are all
+// refused is asked about, and so is one that shows another credential.
+func surelyAsked(p *authz.Policy, a *Auth, asked Asked) string {
+	judged := a.AnyOf
+	if a.Public && a.Shadow != nil {
+		judged = a.Shadow.AnyOf
+	}
+	if !slices.ContainsFunc(judged, func(q Requirement) bool { return q.Kind == "jwt" && q.Verdict != Denied }) {
+		return "no token of it passes"
+	}
+	for q := range p.Reads().Requirements() {
+		if q.APIKey == nil {
+			continue
+		}
+		if _, shown := asked.header(q.APIKey.KeyHeader()); shown {
+			return "it shows an API key"
+		}
+	}
+	return ""
 }
 
 // writePlacements writes where a policy runs: once, where it is the same on all listeners.
@@ -55,6 +84,9 @@ func writePlacements(b *page, all []Placement) {
 func (p Placement) write(b *page, where string) {
 	if p.InEnvoy {
 		b.line(0, "judged%s: inside Envoy, which asks Gatewright about requests that do not surely pass", where)
+		if p.ThisToo != "" {
+			b.line(1, "and about this one: %s", p.ThisToo)
+		}
 		return
 	}
 	b.line(0, "judged%s: by Gatewright, which is asked about every request, since", where)

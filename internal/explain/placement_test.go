@@ -76,3 +76,44 @@ func TestWhereAPolicyRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsSurelyAsked: a request that shows no token that passes, or an API key beside
+// it, is asked about wherever its policy runs; others are as far as it can be told.
+func TestWhatIsSurelyAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := *w.Config
+	c.Routes = slices.Clone(c.Routes)
+	for i := range c.Routes {
+		r := *c.Routes[i]
+		r.Limits = nil
+		c.Routes[i] = &r
+	}
+	w.Config = &c
+	good := w.token(map[string]any{"sub": "alice", "scope": "users:read"})
+	key := [2]string{"x-api-key", "gw_sesame"}
+	for name, c := range map[string]struct {
+		path    string
+		headers [][2]string
+		want    string
+	}{
+		"a good token":            {"/users/7", [][2]string{good}, ""},
+		"none":                    {"/users/7", nil, "no token of it passes"},
+		"one without scopes":      {"/users/7", [][2]string{w.token(map[string]any{"sub": "alice"})}, "no token of it passes"},
+		"a key":                   {"/users/7", [][2]string{key}, "no token of it passes"},
+		"a key, too":              {"/users/7", [][2]string{good, key}, "it shows an API key"},
+		"a key that nobody reads": {"/afar", [][2]string{w.token(map[string]any{"iss": "http://other.example", "sub": "bob", "scope": "a"}), key}, ""},
+	} {
+		r := w.ask(t, c.path, c.headers...)
+		if len(r.Placement) != 1 || !r.Placement[0].InEnvoy || r.Placement[0].ThisToo != c.want {
+			t.Errorf("%s: %+v, want %q", name, r.Placement, c.want)
+		}
+		var text strings.Builder
+		if err := r.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		if c.want != "" != strings.Contains(text.String(), "\n  and about this one: "+c.want+"\n") {
+			t.Errorf("%s: it says\n%s", name, &text)
+		}
+	}
+}
