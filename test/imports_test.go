@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/importer":         {"config", "internal/openapi"},
 	"internal/inline":           {},
 	"internal/jsontemplate":     {},
+	"internal/laxjson":          {},
 	"internal/limitfiles":       {"config"},
 	"internal/limitxds":         {"config", "internal/limitfiles", "internal/pki", "internal/wholefile"},
 	"internal/openapi":          {},
