@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"ratelimit":                 {"config", "internal/inline", "internal/limitfiles", "internal/redisclient", "internal/span", "internal/wire"},
 	"breakerpolicy":             {"config", "internal/outcome", "internal/redisclient"},
 	"rollout":                   {"config", "internal/outcome", "internal/redisclient", "internal/wholefile"},
-	"xds":                       {"config", "internal/bodies", "internal/rule", "internal/split"},
+	"xds":                       {"config", "internal/bodies", "internal/laxjson", "internal/rule", "internal/split"},
 	"envoy":                     {},
 	"console":                   {"breakerpolicy", "config", "keys", "rollout"},
 	"internal/door":             {"internal/unary"},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/laxjson"
 )
 
 // The bounds of Check (package authz), which a token must keep.
@@ -41,6 +43,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 			all = append(all, isNot(ofHeader(present(name))))
 		}
 		all = append(all, ofHeader(header("authorization", fits(spellings(c.Provider, keys)))))
+		all = append(all, strictJSON()...)
 		all = append(all, judged(c)...)
 		all = append(all, required(c)...)
 		all = append(all, revoked.none(c.Key)...)
@@ -76,6 +79,16 @@ func spellings(p *config.JWT, keys []PlacedKey) string {
 	}
 	slices.Sort(heads)
 	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + segment + `\.` + segment
+}
+
+// strictJSON are the conditions that a token's claims are JSON as Check reads it. Envoy
+// takes more for JSON, and its own reading of the claims does not show that it did.
+func strictJSON() []*rbacv3.Principal {
+	var all []*rbacv3.Principal
+	for _, lax := range laxjson.Patterns() {
+		all = append(all, isNot(ofHeader(header("authorization", fits(`[^.]*\.`+lax)))))
+	}
+	return all
 }
 
 // joseHeaders are the spellings of a token's header: its members in every order, without
@@ -157,6 +170,7 @@ func required(c PlacedCaller) []*rbacv3.Principal {
 			name = "roles"
 		}
 		all = append(all, oneOfTexts(c, name, c.Roles))
+		all = append(all, onlyTexts(c, name)...)
 	}
 	for _, name := range c.RequiredClaims {
 		all = append(all, claim(c, name, presentValue()), isNot(claim(c, name, nullValue())))
@@ -174,6 +188,16 @@ func oneOfTexts(c PlacedCaller, name string, values []string) *rbacv3.Principal 
 		any = append(any, claim(c, name, exactValue(v)), claim(c, name, inList(exactValue(v))))
 	}
 	return anyPrincipal(any)
+}
+
+// onlyTexts are the conditions that a claim is no list with anything in it but texts.
+// Lists of lists and of objects strictJSON has kept away.
+func onlyTexts(c PlacedCaller, name string) []*rbacv3.Principal {
+	var all []*rbacv3.Principal
+	for _, v := range []*typematcherv3.ValueMatcher{nullValue(), boolValue(true), boolValue(false), inRange(math.Inf(-1), math.Inf(1))} {
+		all = append(all, isNot(claim(c, name, inList(v))))
+	}
+	return all
 }
 
 // claim is a condition of a claim of a token that was verified for the provider.
@@ -200,6 +224,10 @@ func presentValue() *typematcherv3.ValueMatcher {
 
 func nullValue() *typematcherv3.ValueMatcher {
 	return &typematcherv3.ValueMatcher{MatchPattern: &typematcherv3.ValueMatcher_NullMatch_{NullMatch: &typematcherv3.ValueMatcher_NullMatch{}}}
+}
+
+func boolValue(b bool) *typematcherv3.ValueMatcher {
+	return &typematcherv3.ValueMatcher{MatchPattern: &typematcherv3.ValueMatcher_BoolMatch{BoolMatch: b}}
 }
 
 func inRange(least, below float64) *typematcherv3.ValueMatcher {

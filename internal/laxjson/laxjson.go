@@ -53,6 +53,7 @@ func spellings() []string {
 var (
 	control   = cube{0xE0, 0x00}
 	closing   = cube{0xDF, ']'} // ] }
+	opening   = cube{0xDF, '['} // [ {
 	digit     = cube{0xF0, '0'} // 0-9 and : ; < = > ?
 	sign      = cube{0xF8, '('} // + - and ( ) * , . /
 	letterE   = cube{0xDF, 'E'} // E e
@@ -74,8 +75,9 @@ func sequences() []sequence {
 		// Texts and names in single quotation marks.
 		{only(':'), single}, {only('['), single}, {comma, single}, {space, single},
 		{backslash, single}, {backslash, only('U')},
-		// Two that open in one group of four characters. See opened.
-		{only('['), only('[')}, {only('['), only('{')},
+		// Arrays of arrays or of objects: see opened. None of their elements is either, so
+		// that those who look through an array with Envoy's matchers can tell its texts.
+		{only('['), opening}, {comma, opening}, {comma, space, opening},
 	}
 	for _, c := range except('"', '}') {
 		all = append(all, sequence{only('{'), c}) // a name without quotation marks
@@ -127,8 +129,8 @@ func (e exponent) spelled() []string {
 }
 
 // opened is a regular expression for a segment in which more than maxOpened groups of
-// four characters have a bracket or a brace that opens. Two of them in one group, the
-// other expressions find.
+// four characters have a bracket or a brace that opens. Two of them that follow each
+// other, the other expressions find: so no more open than there are groups.
 func opened() string {
 	var all []string
 	for offset := range 3 {
