@@ -74,6 +74,11 @@ FUZZTIME ?= 10m
 fuzz: ## Fuzz everything that parses what others send (FUZZTIME=10m each)
 	@scripts/fuzz $(FUZZTIME)
 
+ROUNDS ?= 100
+.PHONY: placement
+placement: envoy ## Compare policies inside Envoy with asking, for hours (ROUNDS=100 of some 5 000 pairs)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" PLACEMENT_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 24h -run TestPlacementsAgree -v ./test
+
 .PHONY: flakes
 flakes: envoy redis postgres nginx prometheus etcd ## The whole test suite 20 times in a row
 	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
