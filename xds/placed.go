@@ -71,6 +71,8 @@ const (
 	// providers, whose names follow.
 	jwtFilterPrefix = "gatewright.jwt."
 	placeFilter     = "gatewright.place"
+	// jsonFilter looks at the form of a token's claims, for placeFilter.
+	jsonFilter = "gatewright.json"
 	// credentialFilter takes the token away that Check would.
 	credentialFilter = "gatewright.credential"
 )
@@ -97,6 +99,9 @@ const (
 	// placePrefix begins the keys of what placeFilter says.
 	placePrefix = "place_"
 	placeResult = placePrefix + "shadow_engine_result"
+	// jsonPrefix begins the keys of what jsonFilter says.
+	jsonPrefix  = "json_"
+	jsonResult  = jsonPrefix + "shadow_engine_result"
 	placeAllows = "allowed"
 )
 
@@ -125,9 +130,12 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 		f.Disabled = true
 		out = append(out, f)
 	}
-	place := discovered(placeFilter, &rbacfilterv3.RBAC{})
-	place.Disabled = true
-	return append(out, place)
+	for _, name := range []string{jsonFilter, placeFilter} {
+		f := discovered(name, &rbacfilterv3.RBAC{})
+		f.Disabled = true
+		out = append(out, f)
+	}
+	return out
 }
 
 // jwtFilters are the names of those filters, sorted.
@@ -194,7 +202,7 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 		route.Metadata.FilterMetadata[routeMetadata] = fields
 	}
 	fields.Fields[metadataPlace] = structpb.NewStringValue(p.Hash)
-	route.TypedPerFilterConfig[placeFilter] = switchedOn
+	route.TypedPerFilterConfig[jsonFilter], route.TypedPerFilterConfig[placeFilter] = switchedOn, switchedOn
 	if name := p.jwtFilter(); name != "" {
 		route.TypedPerFilterConfig[name] = switchedOn
 	}

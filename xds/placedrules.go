@@ -12,6 +12,7 @@ import (
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
@@ -43,7 +44,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 			all = append(all, isNot(ofHeader(present(name))))
 		}
 		all = append(all, ofHeader(header("authorization", fits(spellings(c.Provider, keys)))))
-		all = append(all, strictJSON()...)
+		all = append(all, ofMetadata(metadataMatcher(exactValue(placeAllows), rbacMetadata, jsonResult)))
 		all = append(all, judged(c)...)
 		all = append(all, required(c)...)
 		all = append(all, revoked.none(c.Key)...)
@@ -81,14 +82,22 @@ func spellings(p *config.JWT, keys []PlacedKey) string {
 	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + segment + `\.` + segment
 }
 
-// strictJSON are the conditions that a token's claims are JSON as Check reads it. Envoy
-// takes more for JSON, and its own reading of the claims does not show that it did.
-func strictJSON() []*rbacv3.Principal {
+// strictJSON is the filter that tells whether a token's claims are JSON as Check reads it.
+// Envoy takes more for JSON, and its own reading of the claims does not show that it did.
+// It is a filter of its own since its expressions are large: they are there once, and not
+// for each policy.
+func strictJSON() *rbacfilterv3.RBAC {
 	var all []*rbacv3.Principal
 	for _, lax := range laxjson.Patterns() {
 		all = append(all, isNot(ofHeader(header("authorization", fits(`[^.]*\.`+lax)))))
 	}
-	return all
+	return &rbacfilterv3.RBAC{
+		ShadowRules: &rbacv3.RBAC{Action: rbacv3.RBAC_ALLOW, Policies: map[string]*rbacv3.Policy{"strict": {
+			Permissions: []*rbacv3.Permission{{Rule: &rbacv3.Permission_Any{Any: true}}},
+			Principals:  []*rbacv3.Principal{allPrincipals(all)},
+		}}},
+		ShadowRulesStatPrefix: jsonPrefix,
+	}
 }
 
 // joseHeaders are the spellings of a token's header: its members in every order, without

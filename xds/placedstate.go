@@ -95,6 +95,7 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 	for _, name := range sortedKeys(byFilter) {
 		putFilter(s, name, jwtAuthentication(byFilter[name], state))
 	}
+	putFilter(s, jsonFilter, strictJSON())
 	putFilter(s, placeFilter, placement(policies, state))
 }
 
