@@ -25,6 +25,7 @@ type options struct {
 	rounds  int
 	time    time.Duration
 	rate    int
+	backend string
 	output  string
 
 	// Those are of the process that attacks.
@@ -33,7 +34,7 @@ type options struct {
 }
 
 func fullSize() options {
-	return options{envoy: os.Getenv("GATEWRIGHT_ENVOY"), attacks: ".", rounds: 7, time: time.Second, rate: 500}
+	return options{envoy: os.Getenv("GATEWRIGHT_ENVOY"), attacks: ".", rounds: 7, time: time.Second, rate: 500, backend: "http1"}
 }
 
 func (o *options) register(flags *flag.FlagSet) {
@@ -42,6 +43,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "how many times each is measured")
 	flags.DurationVar(&o.time, "time", o.time, "how long each time")
 	flags.IntVar(&o.rate, "rate", o.rate, "how many `writes` a second an attack has, and how many requests what it is compared with")
+	flags.StringVar(&o.backend, "backend", o.backend, "the `protocol` of the backend: http1 or http2")
 	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to (default: standard output)")
 	flags.StringVar(&o.attacker, "attacker", "", "do this `attack`, until standard input ends, and print how many writes it had (this program calls itself so)")
 	flags.StringVar(&o.addr, "addr", "", "the `address` that is attacked")

@@ -41,13 +41,23 @@ type bench struct {
 }
 
 func start(ctx context.Context, dir string, o options) (*bench, error) {
-	b := &bench{options: o, app: httptest.NewServer(http.HandlerFunc(answer)), others: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}}
+	b := &bench{options: o, app: startBackend(), others: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}}
 	err := b.launch(ctx, dir)
 	if err != nil {
 		b.stop()
 		return nil, err
 	}
 	return b, nil
+}
+
+// startBackend speaks HTTP/1.1, and HTTP/2 to who begins with it.
+func startBackend() *httptest.Server {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	s.Config.Protocols = &http.Protocols{}
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	return s
 }
 
 var long = strings.Repeat("long ", 200_000)
@@ -79,9 +89,9 @@ func (b *bench) launch(ctx context.Context, dir string) error {
 	config := fmt.Sprintf(`listeners:
   - {name: public, address: %q}
   - {name: hasty, address: %q, bounds: {headersTimeout: 700ms, requestTimeout: 700ms, streamIdleTimeout: 700ms, idleTimeout: 700ms}}
-backends: {app: {endpoints: [%q]}}
+backends: {app: {endpoints: [%q], protocol: %s}}
 routes: [{name: all, match: {path: /**}, auth: public, to: [{backend: app}], timeout: 30s}]
-`, b.public, b.hasty, b.app.Listener.Addr())
+`, b.public, b.hasty, b.app.Listener.Addr(), b.backend)
 	b.gateway, err = built.Run(ctx, []byte(config), "GATEWRIGHT_ENVOY="+b.options.envoy, "GATEWRIGHT_ENVOY_CONCURRENCY=1", "GATEWRIGHT_DRAIN_DELAY=0s", "GATEWRIGHT_DRAIN_TIMEOUT=1s")
 	if err != nil {
 		return err
