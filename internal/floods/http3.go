@@ -110,6 +110,7 @@ func openQUIC(ctx context.Context, addr string, config quic.Config) (*quicConn, 
 		return nil, err
 	}
 	c := &quicConn{Conn: conn, ctx: ctx}
+	context.AfterFunc(ctx, func() { _ = c.CloseWithError(0, "") }) // whatever waits for it then
 	if c.controls, err = c.OpenUniStreamSync(ctx); err == nil {
 		_, err = c.controls.Write(append([]byte{streamControl}, frame(frameSettings, nil)...))
 	}
