@@ -98,7 +98,9 @@ func servedRules(t *testing.T, state PlacedState) (rules, providers string) {
 			if m.GetRules() != nil {
 				t.Error("it enforces rules: it would deny by itself")
 			}
-			rules = strings.Join(sortedKeys(m.GetShadowRules().GetPolicies()), " ")
+			if name == placeFilter {
+				rules = strings.Join(sortedKeys(m.GetShadowRules().GetPolicies()), " ")
+			}
 		case *jwtauthnv3.JwtAuthentication:
 			filters = append(filters, name+":"+strings.Join(sortedKeys(m.GetProviders()), ","))
 		}
