@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 		"config", "authz", "keys", "bench/internal/rig", "internal/door", "internal/heap", "internal/telemetry",
 	},
 	"bench/internal/rig": {"internal/testenv"},
-	"bench/edge":         {"bench/internal/rig", "internal/testenv"},
+	"bench/edge":         {"config", "bench/internal/rig", "internal/testenv"},
 	"bench/outcomes":     {"bench/internal/rig"},
 	"bench/quic":         {"bench/internal/rig"},
 	"bench/floods":       {"bench/internal/rig", "internal/floods", "internal/testenv"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/bench/internal/rig"
+	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
@@ -23,6 +24,8 @@ type row struct {
 	// told is what the backend is to be told of a token's user: the user, nobody, or
 	// what the rival's policy says.
 	told func(user string) string
+	// inEnvoy tells whether nobody is to be asked once all is there.
+	inEnvoy bool
 
 	clients  []*client
 	requests []request
@@ -113,12 +116,17 @@ func (b *bench) startGatewright(ctx context.Context, k kind) error {
 	if k.redis {
 		settings = append(settings, "GATEWRIGHT_REDIS_URL=redis://"+b.redis.Addr)
 	}
-	server, err := b.built.Run(ctx, b.config(k, addr), settings...)
+	text := b.config(k, addr)
+	c, err := config.Parse("gateway.yaml", text)
+	if err != nil {
+		return err
+	}
+	server, err := b.built.Run(ctx, text, settings...)
 	if err != nil {
 		return err
 	}
 	b.stops = append(b.stops, server.Stop)
-	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, told: k.told}
+	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, told: k.told, inEnvoy: c.RunsInEnvoy(c.Routes[0])}
 	if k.redis {
 		r.beside = append(r.beside, b.redis.PID)
 	}
@@ -203,7 +211,7 @@ func (r *row) warm(ctx context.Context) error {
 			return err
 		}
 		more := now - before
-		if before = now; more == 0 || !r.inEnvoy() {
+		if before = now; more == 0 || !r.inEnvoy {
 			return nil
 		}
 		if time.Now().After(until) {
@@ -211,11 +219,6 @@ func (r *row) warm(ctx context.Context) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-// inEnvoy tells whether the row is one in which nobody is to be asked.
-func (r *row) inEnvoy() bool {
-	return r.what == jwtInEnvoy || r.what == public
 }
 
 // checks is how often Gatewright has been asked.
