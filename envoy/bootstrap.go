@@ -32,6 +32,10 @@ type BootstrapOptions struct {
 	// Gatewright serves refer to it: for streams, and for the calls that a request
 	// waits for.
 	ControlCluster, CallCluster string
+	// EnvoysCluster is the name of the cluster whose endpoints stand for the Envoys of
+	// this gateway. By their number an Envoy knows its share of a limit that it counts
+	// by itself. Empty makes a bootstrap of an Envoy that counts no limits.
+	EnvoysCluster string
 	// ControlAddr is Gatewright's gRPC address: host:port, or unix:PATH.
 	ControlAddr string
 	// ControlTLS has Envoy speak TLS there. The zero value does not.
@@ -104,6 +108,11 @@ func Bootstrap(o BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 		}},
 		OverloadManager: overloadManager(o.Overload),
 		LayeredRuntime:  layeredRuntime(),
+	}
+	if o.EnvoysCluster != "" {
+		b.Node.Metadata = countsLimits(o.EnvoysCluster)
+		b.ClusterManager = &bootstrapv3.ClusterManager{LocalClusterName: o.EnvoysCluster}
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, envoysCluster(o.EnvoysCluster))
 	}
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("building the bootstrap: %w", err)

@@ -24,7 +24,7 @@ func TestBootstrapGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := envoy.BootstrapYAML(envoy.BootstrapOptions{
-				NodeID: "edge", ControlCluster: "gatewright", CallCluster: "gatewright-calls", ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0", Overload: overload,
+				NodeID: "edge", ControlCluster: "gatewright", CallCluster: "gatewright-calls", EnvoysCluster: "gatewright-envoys", ControlAddr: "127.0.0.1:9001", Admin: "127.0.0.1:0", Overload: overload,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,15 +17,18 @@ const (
 	// long it is believed.
 	liveEvery = time.Second
 	liveFor   = 5 * time.Second
-	// liveKey is where they say so.
-	liveKey = redisPrefix + "{live}"
+	// liveKey is where they say so, and liveEnvoysKey where they say how many Envoys
+	// they have.
+	liveKey       = redisPrefix + "{live}"
+	liveEnvoysKey = redisPrefix + "{live}:envoys"
 )
 
 //go:embed live.lua
 var liveSource string
 
 // live tells Redis that this instance lives, and knows how many there are: by as
-// many a limit is divided while Redis does not answer.
+// many a limit is divided while Redis does not answer. It tells how many Envoys the
+// instance has, too: by as many as all have a limit is divided that runs inside Envoy.
 type live struct {
 	redis    *redisStore
 	timeout  time.Duration
@@ -35,11 +39,19 @@ type live struct {
 	// has lost its data hears of one instance after the other; none of them is to
 	// believe meanwhile that it is alone. While Redis does not answer it stays.
 	count  atomic.Int64
-	recent []int64 // the last counts, of run alone
+	recent []seenLive // the last counts, of run alone
+
+	// envoys are those of this instance, others the most that all others have had in the
+	// last liveFor.
+	envoys, others atomic.Int64
 
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
+
+// seenLive is what Redis has said once: how many instances there are, and how many
+// Envoys the others have.
+type seenLive struct{ instances, envoys int64 }
 
 // newLive announces this instance, if Redis answers in time, and goes on to do so;
 // close ends that.
@@ -74,21 +86,33 @@ func (l *live) run(ctx context.Context) {
 
 // announce is one word to Redis, which no request waits for.
 func (l *live) announce(ctx context.Context) {
-	n, err := l.say(ctx, liveFor)
+	seen, err := l.say(ctx, liveFor)
 	if err != nil {
 		return // the guard tells of it
 	}
-	l.recent = append(l.recent, max(n, 1))
+	l.recent = append(l.recent, seen)
 	if most := int(liveFor / liveEvery); len(l.recent) > most {
 		l.recent = slices.Delete(l.recent, 0, len(l.recent)-most)
 	}
-	l.count.Store(slices.Max(l.recent))
+	instances, others := int64(1), int64(0)
+	for _, seen := range l.recent {
+		instances, others = max(instances, seen.instances), max(others, seen.envoys)
+	}
+	l.count.Store(instances)
+	l.others.Store(others)
 }
 
-func (l *live) say(ctx context.Context, good time.Duration) (int64, error) {
+func (l *live) say(ctx context.Context, good time.Duration) (seenLive, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	return l.script.Run(ctx, l.redis.client, []string{liveKey}, l.instance, good.Milliseconds()).Int64()
+	said, err := l.script.Run(ctx, l.redis.client, []string{liveKey, liveEnvoysKey}, l.instance, good.Milliseconds(), l.envoys.Load()).Int64Slice()
+	if err != nil {
+		return seenLive{}, err
+	}
+	if len(said) != 2 {
+		return seenLive{}, fmt.Errorf("%d numbers, want instances and Envoys", len(said))
+	}
+	return seenLive{instances: said[0], envoys: said[1]}, nil
 }
 
 // close says that this instance goes.

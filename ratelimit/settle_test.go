@@ -220,8 +220,8 @@ func TestInstancesKnowOfEachOther(t *testing.T) {
 // announceOnce says once more, on another's behalf, that l lives.
 func (l *live) announceOnce(t *testing.T) {
 	t.Helper()
-	if n, err := l.say(context.Background(), liveFor); err != nil || n < 1 {
-		t.Fatalf("%d, %v", n, err)
+	if seen, err := l.say(context.Background(), liveFor); err != nil || seen.instances < 1 {
+		t.Fatalf("%v, %v", seen, err)
 	}
 }
 

@@ -44,6 +44,8 @@ type Server struct {
 
 	pause time.Duration // defaultPause, but in tests
 
+	envoys envoyCount
+
 	publish chan struct{} // holds one token; guards all below
 	current Resources     // what the caches hold
 	// patience is how long a step of the publication waits for Envoys.
@@ -95,6 +97,9 @@ func NewServer(ctx context.Context, log *slog.Logger, reg prometheus.Registerer)
 			s.caches[t] = newWholeCache(linear)
 		}
 		mux.Caches[t] = s.caches[t]
+	}
+	if err := s.serveEnvoys(1); err != nil {
+		panic("xds: one endpoint cannot be served: " + err.Error()) // no input is in it: a bug
 	}
 	s.delta = deltav3.NewServer(ctx, mux, (*callbacks)(s))
 	s.world = sotwv3.NewServer(ctx, mux, (*callbacks)(s))
@@ -170,6 +175,7 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		return err
 	}
 	c.tracker.deltaAnswered(id, req)
+	c.envoys.recall(req, time.Now())
 	c.tell(streamID{id: id}, req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	return nil
 }

@@ -46,7 +46,9 @@ type streamID struct {
 type stream struct {
 	node  string
 	build string // Envoy's version
-	since time.Time
+	// shares tells that its bootstrap has EnvoysCluster.
+	shares bool
+	since  time.Time
 	// last is the newest refusal, whatever was wanted.
 	last *Refusal
 	// refused are its refusals of what is wanted.
@@ -112,6 +114,7 @@ func (t *tracker) with(id streamID, do func(s *stream)) {
 func (s *stream) introduce(node *corev3.Node) {
 	if node != nil {
 		s.node, s.build = node.GetId(), buildVersion(node)
+		s.shares = node.GetMetadata().GetFields()[EnvoysCluster].GetBoolValue()
 	}
 }
 
@@ -184,6 +187,18 @@ func (t *tracker) connected() int {
 		}
 	}
 	return n
+}
+
+// shares tells whether each Envoy has EnvoysCluster.
+func (t *tracker) shares() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.streams {
+		if s.node != "" && !s.shares {
+			return false
+		}
+	}
+	return true
 }
 
 // signal is called with mu held.

@@ -29,7 +29,7 @@ func (b *bench) startEnvoy(ctx context.Context, control string, change func(*boo
 	}
 	socket := filepath.Join(dir, "admin.sock")
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
-		NodeID: filepath.Base(dir), ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control, Admin: "unix:" + socket,
+		NodeID: filepath.Base(dir), ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, EnvoysCluster: xds.EnvoysCluster, ControlAddr: control, Admin: "unix:" + socket,
 	})
 	if err != nil {
 		return nil, err

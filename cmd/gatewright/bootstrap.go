@@ -41,7 +41,7 @@ which writes all three into a folder. docs/control-plane-tls.md tells the whole.
 			if err != nil {
 				return err
 			}
-			o.ControlCluster, o.CallCluster = xds.ControlCluster, xds.CallCluster
+			o.ControlCluster, o.CallCluster, o.EnvoysCluster = xds.ControlCluster, xds.CallCluster, xds.EnvoysCluster
 			if o.ControlAddr == "" {
 				o.ControlAddr = s.process.GRPCAddr
 			}

@@ -74,7 +74,7 @@ func runGateway(ctx context.Context, s *settings) (err error) {
 	process, err := envoy.NewProcess(envoy.ProcessOptions{
 		Binary: binary,
 		Bootstrap: envoy.BootstrapOptions{
-			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control,
+			NodeID: s.envoy.NodeID, ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, EnvoysCluster: xds.EnvoysCluster, ControlAddr: control,
 			Overload: overload,
 		},
 		Concurrency:   s.envoy.Concurrency,
