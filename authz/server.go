@@ -241,7 +241,7 @@ func (s *Server) judgeBy(ctx context.Context, rq *request, policy *Policy, v Ver
 	}
 	counted := s.countOf(rq)
 	known := counted.withoutCaller(meters)
-	if denied, ok := s.recall(known); ok {
+	if denied, ok := s.recall(known); ok && !rq.countedInEnvoy(policy) {
 		return v.limited(denied)
 	}
 	if !policy.Public() || len(policy.Shadow) > 0 {
@@ -272,6 +272,8 @@ func (s *Server) limit(ctx context.Context, counted count, known []Charge, polic
 	switch {
 	case len(charges) == 0:
 		v.Reason = ReasonAllowed
+	case counted.rq.countedInEnvoy(policy):
+		return v.countingInEnvoy(policy, charges[0])
 	case policy.LimitsInFilter:
 		v.LimitKeys, v.LimitPlans, v.LimitCosts = limitKeys(charges, counted.rq), limitPlans(charges), limitCosts(charges)
 		v.Reason = ReasonAllowed

@@ -20,6 +20,13 @@ var OwnPrefixes = []string{"x-envoy-", "x-gatewright-"}
 // No backend sees it.
 const RerouteHeader = "x-gatewright-to"
 
+// CountedHeader tells Check which limit a request will be charged to behind it, inside
+// Envoy. No backend sees it.
+const CountedHeader = "x-gatewright-counted"
+
+// countedPrefix begins the names of the headers by which such limits count.
+const countedPrefix = "x-gatewright-key-"
+
 // RerouteKey names a route's way to a backend, in RerouteHeader. Names have no
 // slash. The backend is empty for routes that have none.
 func RerouteKey(route, backend string) string { return route + "/" + backend }

@@ -32,7 +32,18 @@ func (c *Config) PlacementOf(l *Listener, r *Route) Placement {
 // RunsInEnvoy tells whether a route's policy runs inside the Envoys of listeners that
 // have it do so.
 func (c *Config) RunsInEnvoy(r *Route) bool {
-	return r.Placement != PlacementService && c.AsksSomething(r) && len(c.WhyAsked(r)) == 0
+	return c.runsBesideLimits(r) && len(c.WhyAsked(r)) == 0
+}
+
+// runsBesideLimits tells whether it would if it charged no limits.
+func (c *Config) runsBesideLimits(r *Route) bool {
+	return r.Placement != PlacementService && c.AsksSomething(r) && len(c.whyBesideLimits(r)) == 0
+}
+
+// RunsWithLimits is RunsInEnvoy for who asks of many routes: limits are the result of
+// LimitsAsked.
+func (c *Config) RunsWithLimits(r *Route, limits map[string]string) bool {
+	return c.runsBesideLimits(r) && !slices.ContainsFunc(r.Limits, func(name string) bool { return limits[name] != "" })
 }
 
 // AsksSomething tells whether a route has a policy that could run anywhere.
@@ -43,6 +54,20 @@ func (c *Config) AsksSomething(r *Route) bool {
 // WhyAsked is why requests of a route have to be asked about, each reason a phrase;
 // none where its policy can run inside Envoy.
 func (c *Config) WhyAsked(r *Route) []string {
+	why := c.whyBesideLimits(r)
+	if len(r.Limits) == 0 {
+		return why
+	}
+	asked := c.LimitsAsked()
+	for _, name := range r.Limits {
+		if reason := asked[name]; reason != "" {
+			why = append(why, fmt.Sprintf("limit %s %s", name, reason))
+		}
+	}
+	return why
+}
+
+func (c *Config) whyBesideLimits(r *Route) []string {
 	var why []string
 	add := func(format string, args ...any) {
 		if reason := fmt.Sprintf(format, args...); !slices.Contains(why, reason) {
@@ -50,11 +75,6 @@ func (c *Config) WhyAsked(r *Route) []string {
 		}
 	}
 	c.whyIdentity(r, add)
-	for _, name := range r.Limits {
-		if l := c.Limits[name]; l != nil {
-			add("limit %s is counted where all can see it", name)
-		}
-	}
 	if r.KeptByCaller() || r.PinnedByClaim() {
 		add("the side of its split depends on who the caller is")
 	}

@@ -75,6 +75,18 @@ func (c *Customers) Find(name string) *Tenant {
 	return c.known[name]
 }
 
+// Resizes tells whether some tenant has numbers of its own for a limit.
+func (c *Customers) Resizes(limit string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, t := range c.known {
+		if _, ok := t.Limits[limit]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Customers) len() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -62,6 +62,8 @@ func newLive(r *redisStore, timeout time.Duration) *live {
 		stop: stop, stopped: make(chan struct{}),
 	}
 	l.count.Store(1)
+	// Who starts at the same time is to leave room for an Envoy that is about to come.
+	l.envoys.Store(1)
 	l.announce(ctx)
 	go l.run(ctx)
 	return l

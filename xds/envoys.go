@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,47 +32,67 @@ const (
 	// no one of them is to believe meanwhile that it is alone. Envoy tries again within
 	// 30 s, however often it has failed.
 	envoysRecalled = 30 * time.Second
+	// envoysExpected is for how long after the start an instance without Envoys is counted
+	// as if it had one: so the first one that comes has its share from its start on.
+	envoysExpected = 10 * time.Second
+	// envoysWait is how long the first answer to an Envoy waits for a publication that is
+	// under way: that may wait for this Envoy.
+	envoysWait = 50 * time.Millisecond
 	// mostEnvoys bounds what is counted and recalled.
 	mostEnvoys = 10_000
 )
 
-// Fleet is what is known of the Envoys of this gateway.
+// Fleet is what is known of the Envoys of this gateway. The zero value is one without any.
 type Fleet struct {
-	// Envoys is how many there are, over all instances, and at least 1.
+	// Envoys is how many there are, over all instances.
 	Envoys int
-	// Shares tells that each one that is connected here can be told its share of a
-	// limit: its bootstrap has EnvoysCluster. So can those be, if there is none.
-	Shares bool
+	// Unshared tells that one of those that are connected here cannot be told its share
+	// of a limit: its bootstrap lacks EnvoysCluster.
+	Unshared bool
 }
 
 // Fleet returns what is known now. It is a small thing to ask.
 func (s *Server) Fleet() Fleet {
-	return Fleet{Envoys: s.envoys.served(), Shares: s.tracker.shares()}
+	return Fleet{Envoys: s.envoys.served(), Unshared: !s.tracker.shares()}
 }
 
 // CountEnvoys tells all Envoys how many they are, until the context ends. all is told
 // how many are connected here, and returns how many there are with those of other
 // instances; nil knows of none.
 func (s *Server) CountEnvoys(ctx context.Context, all func(here int) int) {
+	s.envoys.begin(all, time.Now())
 	beat := time.NewTicker(envoysEvery)
 	defer beat.Stop()
 	for {
-		if n := s.envoys.count(s.tracker.connected(), all, time.Now()); n != s.envoys.served() {
-			if s.enter(ctx) != nil {
-				return
-			}
-			err := s.serveEnvoys(n)
-			s.leave()
-			if err != nil {
-				s.log.Error("envoys cannot be told how many they are", "error", err)
-			}
-		}
+		s.recountEnvoys(ctx)
 		select {
 		case <-beat.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// recountEnvoys serves how many there are, in its turn to publish.
+func (s *Server) recountEnvoys(ctx context.Context) {
+	if s.envoys.count(s.tracker.connected(), time.Now()) == s.envoys.served() || s.enter(ctx) != nil {
+		return
+	}
+	defer s.leave()
+	if err := s.serveEnvoys(s.envoys.count(s.tracker.connected(), time.Now())); err != nil {
+		s.log.Error("envoys cannot be told how many they are", "error", err)
+	}
+}
+
+// envoysAsked counts an Envoy that asks for its share before it has the answer.
+func (s *Server) envoysAsked(m *discoveryv3.DeltaDiscoveryRequest) {
+	if m.GetTypeUrl() != resource.EndpointType || !slices.Contains(m.GetResourceNamesSubscribe(), EnvoysCluster) {
+		return
+	}
+	s.envoys.recall(m, time.Now())
+	ctx, cancel := context.WithTimeout(s.ctx, envoysWait)
+	defer cancel()
+	s.recountEnvoys(ctx)
 }
 
 // serveEnvoys serves as many endpoints. It is called in the turn to publish, since it
@@ -105,6 +126,9 @@ type envoyCount struct {
 	mu sync.Mutex // guards all below
 	// now is what is served.
 	now int
+	// all is the function of CountEnvoys, nil before it, and since when that runs.
+	all   func(here int) int
+	since time.Time
 	// here are the counts of the last envoysFor.
 	here []countedEnvoys
 	// recalled is the most that an Envoy has brought with it, believed until recalledTo.
@@ -130,25 +154,32 @@ func (c *envoyCount) serve(n int) {
 	c.now = n
 }
 
-// count is how many there are when so many are connected.
-func (c *envoyCount) count(connected int, all func(here int) int, now time.Time) int {
-	here := c.lately(connected, now)
-	n := here
-	if all != nil {
-		n = all(here)
-	}
+func (c *envoyCount) begin(all func(here int) int, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.all, c.since = all, now
+}
+
+// count is how many there are when so many are connected.
+func (c *envoyCount) count(connected int, now time.Time) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	here := c.lately(connected, now)
+	if now.Sub(c.since) < envoysExpected {
+		here = max(here, 1)
+	}
+	n := here
+	if c.all != nil {
+		n = c.all(here) // two atomic numbers
+	}
 	if now.Before(c.recalledTo) {
 		n = max(n, c.recalled)
 	}
 	return min(max(n, 1), mostEnvoys)
 }
 
-// lately is the most that were connected in the last envoysFor.
+// lately is the most that were connected in the last envoysFor. It is called with mu held.
 func (c *envoyCount) lately(connected int, now time.Time) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if last := len(c.here) - 1; last >= 0 && c.here[last].n == connected {
 		c.here[last].at = now
 	} else {
@@ -168,7 +199,7 @@ func (c *envoyCount) lately(connected int, now time.Time) int {
 // are: it brings the version of what it has.
 func (c *envoyCount) recall(m *discoveryv3.DeltaDiscoveryRequest, now time.Time) {
 	version := m.GetInitialResourceVersions()[EnvoysCluster]
-	if m.GetTypeUrl() != resource.EndpointType || version == "" {
+	if version == "" {
 		return
 	}
 	n := envoysOfVersion(version, c.served())

@@ -55,7 +55,7 @@ func TestEnvoyCount(t *testing.T) {
 	start := time.Unix(0, 0)
 	step := func(at time.Duration, connected, want int) {
 		t.Helper()
-		if n := c.count(connected, nil, start.Add(at)); n != want {
+		if n := c.count(connected, start.Add(at)); n != want {
 			t.Errorf("after %v, with %d connected: %d, want %d", at, connected, n, want)
 		}
 	}
@@ -72,7 +72,7 @@ func TestEnvoyCount(t *testing.T) {
 	step(20*time.Second+envoysRecalled, 2, 2)
 	c.recall(brings(envoysVersion(2)), start.Add(time.Minute))
 	step(time.Minute, 1, 2)
-	for _, m := range []*discoveryv3.DeltaDiscoveryRequest{brings("of another's"), brings(""), {TypeUrl: resource.ClusterType}} {
+	for _, m := range []*discoveryv3.DeltaDiscoveryRequest{brings("of another's"), brings("")} {
 		c = envoyCount{}
 		c.recall(m, start)
 		step(0, 1, 1)
@@ -91,7 +91,7 @@ func brings(version string) *discoveryv3.DeltaDiscoveryRequest {
 // A fleet has shares when each Envoy of it has the cluster in its bootstrap.
 func TestFleetHasShares(t *testing.T) {
 	r := newRig(t)
-	if !r.Fleet().Shares {
+	if r.Fleet().Unshared {
 		t.Error("a fleet without Envoys has none that lacks the cluster")
 	}
 	tell := func(node *corev3.Node) {
@@ -100,11 +100,11 @@ func TestFleetHasShares(t *testing.T) {
 		r.tracker.with(id, func(s *stream) { s.introduce(node) })
 	}
 	tell(&corev3.Node{Id: "new", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{EnvoysCluster: structpb.NewBoolValue(true)}}})
-	if !r.Fleet().Shares {
+	if r.Fleet().Unshared {
 		t.Error("an Envoy that has the cluster is taken for one that has it not")
 	}
 	tell(&corev3.Node{Id: "old"})
-	if r.Fleet().Shares {
+	if !r.Fleet().Unshared {
 		t.Error("an Envoy without the cluster is taken for one that has it")
 	}
 }

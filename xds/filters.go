@@ -73,7 +73,8 @@ const controlTimeout = time.Second
 //
 // Those that let requests pass without the judge stand right in front of it. They come
 // with the first route whose policy runs inside Envoy; a connection that is without them
-// has the judge asked.
+// has the judge asked. The limits that run inside Envoy stand right behind it: what is
+// denied is not counted.
 //
 // Those that bound the requests at once of a backend come last: what is denied before
 // is no load of the backend's, and the time that a judgement takes none of its own.
@@ -106,6 +107,7 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	chain = append(chain, bodyBound(l)...)
 	chain = append(chain, b.placedFilters(l)...)
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
+	chain = append(chain, b.limitFilters(l)...)
 	chain = append(chain, b.credentialFilters(l)...)
 	if placementOf(l) == config.RateLimitFilter {
 		chain = append(chain, httpFilter(rateLimitFilter, rateLimit()))

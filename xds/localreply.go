@@ -80,10 +80,17 @@ func (b builder) localReplies(l *config.Listener) *hcmv3.LocalReplyConfig {
 		packed.StatusCode = wrapperspb.UInt32(415)
 		mappers = append(mappers, packed)
 	}
+	limited := replyFor(detailed(limitedDetails), problem{status: 429, title: "Too Many Requests", reason: "rate-limited",
+		detail: "The rate limit is used up."})
+	if len(b.limitFilters(l)) > 0 {
+		mappers = append(mappers, limited)
+	}
 	if b.adaptive != "" {
 		mappers = append(mappers, replyFor(detailed("reached_concurrency_limit"), overloaded))
 	}
-	return &hcmv3.LocalReplyConfig{Mappers: b.inOwnBodies(mappers)}
+	mappers = b.inOwnBodies(mappers)
+	asCheckSays(limited)
+	return &hcmv3.LocalReplyConfig{Mappers: mappers}
 }
 
 // ofRequests are the answers to requests that Envoy takes for none, or that go beyond

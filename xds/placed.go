@@ -37,6 +37,9 @@ type PlacedPolicy struct {
 	// Absent are headers, in lower case, in which other credentials come that the policy
 	// takes: who shows one is asked about.
 	Absent []string
+	// Limit is the limit that requests are charged to, inside Envoy as well; nil charges
+	// none.
+	Limit *config.Limit
 	// Breakers are the backends with a breaker that the policy asks about unless it is
 	// closed.
 	Breakers []string
@@ -130,12 +133,12 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 		f.Disabled = true
 		out = append(out, f)
 	}
-	for _, name := range []string{jsonFilter, placeFilter} {
+	for _, name := range []string{jsonFilter, placeFilterOf(b.policies.Placed)} {
 		f := discovered(name, &rbacfilterv3.RBAC{})
 		f.Disabled = true
 		out = append(out, f)
 	}
-	return out
+	return append(out, b.countedFilters(l)...)
 }
 
 // jwtFilters are the names of those filters, sorted.
@@ -168,7 +171,7 @@ func discovered(name string, none proto.Message) *hcmv3.HttpFilter {
 // placedOf are the resources that a listener's filters ask for.
 func (b builder) placedOf(l *config.Listener) []id {
 	var out []id
-	for _, f := range b.placedFilters(l) {
+	for _, f := range append(b.placedFilters(l), b.limitFilters(l)...) {
 		out = append(out, id{resource.ExtensionConfigType, f.GetName()})
 	}
 	return out
@@ -202,9 +205,10 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 		route.Metadata.FilterMetadata[routeMetadata] = fields
 	}
 	fields.Fields[metadataPlace] = structpb.NewStringValue(p.Hash)
-	route.TypedPerFilterConfig[jsonFilter], route.TypedPerFilterConfig[placeFilter] = switchedOn, switchedOn
+	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
+	underLimit(route, p)
 	if name := p.jwtFilter(); name != "" {
-		route.TypedPerFilterConfig[name] = switchedOn
+		route.TypedPerFilterConfig[name], route.TypedPerFilterConfig[jsonFilter] = switchedOn, switchedOn
 	}
 	if p.takesTokenAway() {
 		route.TypedPerFilterConfig[credentialFilter] = switchedOn

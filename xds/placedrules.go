@@ -47,6 +47,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 		all = append(all, ofMetadata(metadataMatcher(exactValue(placeAllows), rbacMetadata, jsonResult)))
 		all = append(all, judged(c)...)
 		all = append(all, required(c)...)
+		all = append(all, countable(c, p.Limit)...)
 		all = append(all, revoked.none(c.Key)...)
 		name := p.Hash
 		if i > 0 {
@@ -152,6 +153,18 @@ func judged(c PlacedCaller) []*rbacv3.Principal {
 	}
 	for _, name := range sortedKeys(c.Provider.Forward) {
 		all = append(all, absentOr(c, name, claim(c, name, safeText())))
+	}
+	return all
+}
+
+// countable are the conditions under which a limit counts by claims as Check would.
+func countable(c PlacedCaller, l *config.Limit) []*rbacv3.Principal {
+	if l == nil {
+		return nil
+	}
+	var all []*rbacv3.Principal
+	for _, h := range keyHeaders([]*config.Limit{l}) {
+		all = append(all, absentOr(c, h.claim, claim(c, h.claim, safeText())))
 	}
 	return all
 }

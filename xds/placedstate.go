@@ -63,7 +63,7 @@ func (r Resources) WithPlaced(policies []*PlacedPolicy, state PlacedState) (Reso
 		return r, nil
 	}
 	s := set{next: maps.Clone(r)}
-	delete(s.next, resource.ExtensionConfigType)
+	s.next[resource.ExtensionConfigType] = maps.Clone(r[resource.ExtensionConfigType])
 	addPlaced(&s, policies, state)
 	return s.next, errors.Join(s.errs...)
 }
@@ -82,6 +82,7 @@ func (r Resources) samePlaced(other Resources) bool {
 func (b builder) addPlaced(s *set) {
 	if slices.ContainsFunc(b.config.Listeners, b.places) {
 		addPlaced(s, b.policies.Placed, PlacedState{})
+		b.putLimits(s)
 	}
 }
 
@@ -92,11 +93,12 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 			byFilter[name] = p.providers()
 		}
 	}
+	keys := keyHeaders(placedLimits(policies))
 	for _, name := range sortedKeys(byFilter) {
-		putFilter(s, name, jwtAuthentication(byFilter[name], state))
+		putFilter(s, name, jwtAuthentication(byFilter[name], keys, state))
 	}
 	putFilter(s, jsonFilter, strictJSON())
-	putFilter(s, placeFilter, placement(policies, state))
+	putFilter(s, placeFilterOf(policies), placement(policies, state))
 }
 
 func putFilter(s *set, name string, m validatable) {
@@ -113,7 +115,7 @@ const tokenCache = 4096
 
 // jwtAuthentication verifies the tokens of providers, and lets everything pass: what it
 // says of a token is metadata.
-func jwtAuthentication(providers []PlacedCaller, state PlacedState) *jwtauthnv3.JwtAuthentication {
+func jwtAuthentication(providers []PlacedCaller, of []keyHeader, state PlacedState) *jwtauthnv3.JwtAuthentication {
 	out := &jwtauthnv3.JwtAuthentication{}
 	var anyOf []*jwtauthnv3.JwtRequirement
 	for _, p := range providers {
@@ -124,7 +126,7 @@ func jwtAuthentication(providers []PlacedCaller, state PlacedState) *jwtauthnv3.
 		if out.Providers == nil {
 			out.Providers = map[string]*jwtauthnv3.JwtProvider{}
 		}
-		out.Providers[p.Key] = jwtProvider(p, keys)
+		out.Providers[p.Key] = jwtProvider(p, keys, of)
 		anyOf = append(anyOf, &jwtauthnv3.JwtRequirement{RequiresType: &jwtauthnv3.JwtRequirement_ProviderName{ProviderName: p.Key}})
 	}
 	if len(anyOf) == 0 {
@@ -140,7 +142,7 @@ func jwtAuthentication(providers []PlacedCaller, state PlacedState) *jwtauthnv3.
 	return out
 }
 
-func jwtProvider(p PlacedCaller, keys []PlacedKey) *jwtauthnv3.JwtProvider {
+func jwtProvider(p PlacedCaller, keys []PlacedKey, of []keyHeader) *jwtauthnv3.JwtProvider {
 	out := &jwtauthnv3.JwtProvider{
 		Issuer:              p.Provider.Issuer,
 		Audiences:           p.Provider.Audiences,
@@ -155,6 +157,9 @@ func jwtProvider(p PlacedCaller, keys []PlacedKey) *jwtauthnv3.JwtProvider {
 	}
 	for _, claim := range sortedKeys(p.Provider.Forward) {
 		out.ClaimToHeaders = append(out.ClaimToHeaders, &jwtauthnv3.JwtClaimToHeader{HeaderName: p.Provider.Forward[claim], ClaimName: claim})
+	}
+	for _, h := range of { // of policies that charge no such limit nobody reads them
+		out.ClaimToHeaders = append(out.ClaimToHeaders, &jwtauthnv3.JwtClaimToHeader{HeaderName: h.header, ClaimName: h.claim})
 	}
 	return out
 }

@@ -119,6 +119,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
 	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
 	b.bounded, b.late = boundedBackends(c), lateBackends(c)
+	b.placeFilter, b.counted = placeFilterOf(policies.Placed), countedHeaders(placedLimits(policies.Placed))
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -229,6 +230,10 @@ type builder struct {
 	shared   map[placing]func() *placedRoute
 	// affinities are the names of those that keep clients on an endpoint.
 	affinities string
+	// placeFilter is the name of the filter that lets requests pass, and counted are the
+	// headers by which limits count that no backend sees.
+	placeFilter string
+	counted     []string
 }
 
 // placements are the placements of limits that the listeners of c use for their

@@ -3,6 +3,7 @@ package xds
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -19,7 +20,7 @@ type table struct {
 	name      string
 	placement config.RateLimitPlacement
 	hosts     []tableHost
-	judged    any // Policies.Judged, which backends have filters of their own, and which set cookies
+	judged    any // Policies.Judged, which backends have filters of their own, which set cookies, and what limits count by
 }
 
 // tableHost is a virtual host of a table.
@@ -61,7 +62,7 @@ func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
 }
 
 func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
-	t := &table{name: name, placement: p, judged: [3]any{b.policies.Judged, b.adaptive, b.affinities}}
+	t := &table{name: name, placement: p, judged: [4]any{b.policies.Judged, b.adaptive, b.affinities, b.placeFilter + strings.Join(b.counted, " ")}}
 	for _, domain := range domains {
 		t.hosts = append(t.hosts, tableHost{name: domain, domain: domain, routes: b.hosts.serving(domain)})
 	}
@@ -77,7 +78,7 @@ func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []i
 	out := &routev3.RouteConfiguration{
 		Name:                   t.name,
 		RequestHeadersToAdd:    traceHeader(),
-		RequestHeadersToRemove: []string{scopeHeader, pathHeader},
+		RequestHeadersToRemove: append([]string{scopeHeader, pathHeader}, b.counted...),
 		ResponseHeadersToAdd:   traceHeader(),
 	}
 	clusters, known := clusterSet{}, before.placed(t)

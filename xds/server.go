@@ -175,8 +175,8 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		return err
 	}
 	c.tracker.deltaAnswered(id, req)
-	c.envoys.recall(req, time.Now())
-	c.tell(streamID{id: id}, req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
+	(*Server)(c).envoysAsked(req)
+	c.tell(streamID{id: id}, req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (c *callbacks) OnStreamRequest(id int64, req *discoveryv3.DiscoveryRequest)
 		return err
 	}
 	c.tracker.worldAnswered(id, req)
-	c.tell(streamID{world: true, id: id}, req.GetNode(), req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
+	c.tell(streamID{world: true, id: id}, req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	if req.GetErrorDetail() != nil && req.GetVersionInfo() == "" {
 		// An Envoy that refuses the first response has no version yet, and a
 		// linear cache takes that for a first request: it would answer with the
@@ -221,7 +221,7 @@ func (c *callbacks) serves(typeURL string) error {
 }
 
 // tell counts what an Envoy answers, and logs what an operator should know.
-func (c *callbacks) tell(id streamID, node *corev3.Node, typeURL, nonce, refused string) {
+func (c *callbacks) tell(id streamID, typeURL, nonce, refused string) {
 	switch {
 	case refused != "":
 		c.metrics.nacks.WithLabelValues(shortType(typeURL)).Inc()
@@ -229,7 +229,8 @@ func (c *callbacks) tell(id streamID, node *corev3.Node, typeURL, nonce, refused
 	case nonce != "":
 		c.metrics.acks.WithLabelValues(shortType(typeURL)).Inc()
 	case typeURL == resource.ClusterType:
-		c.log.Info("envoy connected", "node", node.GetId(), "version", buildVersion(node))
+		node, build := c.tracker.whoIs(id)
+		c.log.Info("envoy connected", "node", node, "version", build)
 	}
 }
 

@@ -168,12 +168,18 @@ func (t *tracker) hasAll(s *stream) bool {
 // nodeOf is who is at the other end of a stream: an Envoy says it in its first
 // message alone.
 func (t *tracker) nodeOf(id streamID) string {
+	node, _ := t.whoIs(id)
+	return node
+}
+
+// whoIs is nodeOf with the release of that Envoy.
+func (t *tracker) whoIs(id streamID) (node, build string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s, ok := t.streams[id]; ok {
-		return s.node
+		return s.node, s.build
 	}
-	return ""
+	return "", ""
 }
 
 // connected is the number of Envoys.

@@ -185,7 +185,7 @@ func (svc *service) compile(c *config.Config) (*plan.Plan, error) {
 		config.Adopt(c, before.Config)
 	}
 	form, also := svc.forms.next(xds.FormFor(c), xds.OnlyTable(c), time.Now())
-	return plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also})
+	return plan.Compile(c, plan.Options{Previous: before, Form: form, Also: also, Fleet: svc.xds.Fleet(), Resized: svc.customers.Resizes})
 }
 
 // publish serves a plan in place of the one before it, and tells whether every Envoy

@@ -18,7 +18,11 @@ func (svc *service) followRollouts(ctx context.Context) error {
 // reweigh serves the config that is served with the weights that its rollouts have
 // now. It goes the way of a change of the config, and is none: the config's own
 // state stays as it is.
-func (svc *service) reweigh(ctx context.Context) {
+func (svc *service) reweigh(ctx context.Context) { svc.compileAnew(ctx, "the weights of rollouts") }
+
+// compileAnew serves the config that is served as it is compiled now, where that is
+// another plan: what has changed is the reason, in words.
+func (svc *service) compileAnew(ctx context.Context, what string) {
 	if svc.enter(ctx) != nil {
 		return // the end
 	}
@@ -28,7 +32,7 @@ func (svc *service) reweigh(ctx context.Context) {
 	}
 	next, err := svc.compile(svc.base)
 	if err != nil {
-		svc.log.Error("the weights of rollouts do not move", "error", err)
+		svc.log.Error("what has changed is not served", "what", what, "error", err)
 		return
 	}
 	if next.Version == svc.plan.Load().Version {
@@ -36,18 +40,18 @@ func (svc *service) reweigh(ctx context.Context) {
 	}
 	files, resources, err := svc.withSecrets(next)
 	if err != nil {
-		svc.log.Error("the weights of rollouts do not move", "error", err)
+		svc.log.Error("what has changed is not served", "what", what, "error", err)
 		return
 	}
 	settled, err := svc.publish(ctx, next, files, resources)
 	switch {
 	case err != nil && ctx.Err() != nil:
 	case err != nil:
-		svc.log.Error("the weights of rollouts do not move", "error", err)
+		svc.log.Error("what has changed is not served", "what", what, "error", err)
 	case len(svc.setAside) > 0:
 		svc.tellSetAside()
 	default:
-		svc.log.Info("the weights of rollouts are served", "version", next.Version)
+		svc.log.Info("what has changed is served", "what", what, "version", next.Version)
 		if settled {
 			svc.settle(ctx)
 		}

@@ -344,6 +344,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.followPlaced(ctx) })
 	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
 	group.Go(func() error { return svc.acme.Run(ctx) })
+	group.Go(func() error { return svc.followCounted(ctx) })
 	group.Go(func() error { svc.xds.CountEnvoys(ctx, svc.limiter.Envoys); return nil })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })

@@ -187,7 +187,7 @@ func static(t *testing.T, r xds.Resources) *bootstrapv3.Bootstrap {
 func staticAt(t *testing.T, r xds.Resources, control string) *bootstrapv3.Bootstrap {
 	t.Helper()
 	b, err := envoy.Bootstrap(envoy.BootstrapOptions{
-		NodeID: "golden", ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, EnvoysCluster: xds.EnvoysCluster, ControlAddr: control, Admin: "127.0.0.1:0",
+		NodeID: "golden", ControlCluster: xds.ControlCluster, CallCluster: xds.CallCluster, ControlAddr: control, Admin: "127.0.0.1:0",
 	})
 	if err != nil {
 		t.Fatal(err)

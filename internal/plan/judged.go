@@ -41,17 +41,21 @@ type judgements struct {
 	routes   *edit[judgedRoute]  // by name
 	policies *edit[sharedPolicy] // by hash
 	placed   *edit[sharedPlaced] // by hash
+	// limitsAsked are the limits that do not run inside Envoy.
+	limitsAsked map[string]string
 }
 
 // judge fills in the plan's routes and policies. Those of the plan before are
 // taken over where what policies are made of beside the routes is the same.
-func (p *Plan) judge(before *Plan) {
+func (p *Plan) judge(before *Plan, o Options) {
 	if before == nil {
 		before = &Plan{Config: &config.Config{}}
 	}
 	old := before.Config
 	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited(), placed: before.placed.edited()}
-	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes
+	p.limitsAsked = limitsAsked(p.Config, o)
+	j.limitsAsked = p.limitsAsked
+	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes && sameKeys(before.limitsAsked, p.limitsAsked)
 	p.judged = before.judged
 	if !reused || p.judged == nil {
 		p.judged = &judgedAlike{}
@@ -105,6 +109,11 @@ func sameParts(a, b *config.Config) bool {
 		maps.Equal(a.Limits, b.Limits) && maps.Equal(a.OpenAPI, b.OpenAPI) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) && reflect.DeepEqual(a.Errors, b.Errors) &&
 		a.AnswersChallenges() == b.AnswersChallenges() &&
 		sameBreakers(a.Backends, b.Backends)
+}
+
+// sameKeys tells whether the same limits do not run inside Envoy, for whatever reason.
+func sameKeys(a, b map[string]string) bool {
+	return maps.EqualFunc(a, b, func(string, string) bool { return true })
 }
 
 // sameBreakers tells whether the same backends have a breaker, with the same

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 // place is what of a route's policy runs inside Envoy: all of it, or nil.
 func (j *judgements) place(r *config.Route, d xds.Decision) *xds.PlacedPolicy {
-	if !d.Needed || !j.config.RunsInEnvoy(r) {
+	if !d.Needed || !j.config.RunsWithLimits(r, j.limitsAsked) {
 		return nil
 	}
 	shared, ok := j.placed.get(d.Policy)
@@ -55,6 +56,9 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 			})
 		}
 	}
+	if len(p.Limits) > 0 {
+		out.Limit = p.Limits[0] // there is no more than one
+	}
 	for _, b := range p.Breakers {
 		out.Breakers = append(out.Breakers, b.Backend)
 	}
@@ -74,4 +78,31 @@ func inOrder(placed *shards[sharedPlaced]) []*xds.PlacedPolicy {
 	}
 	slices.SortFunc(out, func(a, b *xds.PlacedPolicy) int { return cmp.Compare(a.Hash, b.Hash) })
 	return out
+}
+
+// limitsAsked are the limits that Gatewright counts itself, with the reasons: those of
+// the config, and those of who there is to count.
+func limitsAsked(c *config.Config, o Options) map[string]string {
+	if len(c.Limits) == 0 {
+		return nil
+	}
+	asked := c.LimitsAsked()
+	for name, l := range c.Limits {
+		switch {
+		case asked[name] != "":
+		case o.Fleet.Unshared:
+			asked[name] = "cannot be shared by an Envoy whose bootstrap is older than that"
+		case l.TokenBucket.Capacity < int64(o.Fleet.Envoys)*l.Cost.Usual():
+			asked[name] = fmt.Sprintf("holds too little to be shared by %d Envoys", o.Fleet.Envoys)
+		case o.Resized != nil && o.Resized(name):
+			asked[name] = "has another size for some tenant"
+		}
+	}
+	return asked
+}
+
+// CountsAlike tells whether a plan for the same config with these options would count
+// the same limits inside Envoy.
+func (p *Plan) CountsAlike(o Options) bool {
+	return sameKeys(limitsAsked(p.Config, o), p.limitsAsked)
 }

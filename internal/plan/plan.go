@@ -37,6 +37,8 @@ type Plan struct {
 	placed   shards[sharedPlaced] // by hash
 	// allPlaced are those, in order.
 	allPlaced []*xds.PlacedPolicy
+	// limitsAsked are the limits that do not run inside Envoy, with the reasons.
+	limitsAsked map[string]string
 	// strangers is what is decided about requests that no route takes.
 	strangers xds.Decision
 	// challenges is the same about requests of ACME authorities.
@@ -56,6 +58,10 @@ type Options struct {
 	// the config. Also are forms that are compiled beside it.
 	Form xds.Form
 	Also []xds.Form
+	// Fleet is by whom limits are counted that run inside Envoy, and Resized tells of a
+	// limit that has another size for some tenant; nil knows of none.
+	Fleet   xds.Fleet
+	Resized func(limit string) bool
 }
 
 // Compile returns the plan for a valid config: all of it, or an error. A route
@@ -67,7 +73,7 @@ func Compile(c *config.Config, o Options) (*Plan, error) {
 	if o.Previous != nil {
 		before = o.Previous.Resources
 	}
-	p.judge(o.Previous)
+	p.judge(o.Previous, o)
 	var err error
 	p.Resources, err = xds.Build(c, xds.Policies{
 		Decide:           p.decide,

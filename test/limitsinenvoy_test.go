@@ -1,0 +1,187 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatewright/gatewright/internal/testenv"
+)
+
+const countedInEnvoy = `
+listeners:
+  - {name: public, address: "{{listen "public"}}", placement: {{.placement}}}
+rateLimitHeaders: both
+backends:
+  app: {endpoints: ["{{.app}}"]}
+auth:
+` + jwtMain + `  apiKey:
+    partners: {}
+limits:
+  per-user: {key: [user], tokenBucket: {capacity: {{.capacity}}, refill: {{.refill}}}, consistency: sync}
+  per-tenant: {key: [tenant], tokenBucket: {capacity: 2, refill: 1/d}, consistency: sync}
+routes:
+  - {name: user, match: {path: /user}, auth: {anyOf: [{jwt: main}, {apiKey: partners}]}, limits: [per-user], to: [{backend: app}]}
+  - {name: too, match: {path: /too}, auth: {anyOf: [{jwt: main}]}, limits: [per-user], to: [{backend: app}]}
+  - {name: tenant, match: {path: /tenant}, auth: {anyOf: [{jwt: main}]}, limits: [per-tenant], to: [{backend: app}]}
+`
+
+// TestLimitsInEnvoy: a limit that runs inside Envoy counts as Gatewright's does, and
+// answers in its words.
+func TestLimitsInEnvoy(t *testing.T) {
+	t.Parallel()
+	answers := map[string]map[string]reply{}
+	for _, placement := range []string{"auto", "service"} {
+		p, app := idp(t), backend(t, "app")
+		g := start(t, setup{config: countedInEnvoy, values: map[string]string{
+			"issuer": p.Issuer(), "app": app.Addr(), "placement": placement, "capacity": "3", "refill": "1/d",
+		}})
+		alice, bob := bearer(token(t, p, "sub=alice")), bearer(token(t, p, "sub=bob"))
+		if placement == "auto" {
+			g.countsInEnvoy("user", bearer(token(t, p, "sub=someone")))
+		}
+		all := map[string]reply{}
+		all["the first"] = get(t, g.url("public", "/user"), alice)
+		all["on another route"] = get(t, g.url("public", "/too"), alice)
+		all["with its own header"] = get(t, g.url("public", "/user"), alice, header{"X-Gatewright-Key-User", "bob"}, header{"X-Gatewright-Counted", "other"})
+		all["one too many"] = get(t, g.url("public", "/user"), alice)
+		all["one too many, asked about"] = get(t, g.url("public", "/user"), alice, header{"X-API-Key", "gw_none"})
+		all["another"] = get(t, g.url("public", "/user"), bob)
+		all["without a tenant"] = get(t, g.url("public", "/tenant"), alice)
+		all["of a tenant"] = get(t, g.url("public", "/tenant"), bearer(token(t, p, "sub=alice", "tenant=acme")))
+		all["nobody"] = get(t, g.url("public", "/user"))
+		answers[placement] = all
+	}
+	for what, want := range answers["service"] {
+		got := answers["auto"][what]
+		if got.Status != want.Status || strings.HasPrefix(want.Header.Get("Content-Type"), "application/problem") && got.Body != want.Body {
+			t.Errorf("%s: %d %s\nwant as by Gatewright: %d %s", what, got.Status, got.Body, want.Status, want.Body)
+		}
+		for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "Cache-Control", "Content-Type"} {
+			if g, w := got.Header.Values(name), want.Header.Values(name); !about(g, w) {
+				t.Errorf("%s: %s %q, want as by Gatewright %q", what, name, g, w)
+			}
+		}
+		if strings.Contains(strings.ToLower(got.Body), "x-gatewright-") {
+			t.Errorf("%s: the backend sees %s", what, got.Body)
+		}
+	}
+	if got := answers["service"]["one too many"]; got.Status != http.StatusTooManyRequests {
+		t.Errorf("by Gatewright one too many is a %d", got.Status)
+	}
+}
+
+// about tells whether two answers give the same, but for a minute of a day that may have
+// passed between them.
+func about(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		var x, y int
+		if _, err := fmt.Sscan(a[i], &x); err == nil && x > 1000 {
+			if _, err := fmt.Sscan(b[i], &y); err != nil || x-y > 60 || y-x > 60 {
+				return false
+			}
+		} else if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// countsInEnvoy waits until requests of a route are let pass inside Envoy, which no
+// verdict is counted of.
+func (g *gateway) countsInEnvoy(path string, who header) {
+	g.t.Helper()
+	eventually(g.t, "requests are let pass inside Envoy", func() error {
+		before := g.verdicts()
+		get(g.t, g.url("public", "/"+path), who)
+		if after := g.verdicts(); after != before {
+			return fmt.Errorf("a request was asked about:\n%s", after)
+		}
+		return nil
+	})
+}
+
+// verdicts are the lines of the metrics that count verdicts.
+func (g *gateway) verdicts() string {
+	var out []string
+	for line := range strings.Lines(g.metrics()) {
+		if strings.HasPrefix(line, "gatewright_verdicts_total") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+// TestLimitsInEnvoysBound: what Envoys that come and go admit together keeps to the bound
+// of ratelimit/README.md: C + R·T, and at most C/N for each that comes or goes where there
+// are N with it.
+func TestLimitsInEnvoysBound(t *testing.T) {
+	t.Parallel()
+	const capacity, perSecond = 120, 20
+	redis, p, app := testenv.StartRedis(t), idp(t), backend(t, "app")
+	alice := bearer(token(t, p, "sub=alice"))
+	var admitted, denied atomic.Int64
+	var senders sync.WaitGroup
+	var begin time.Time
+	add := func() (stop func()) {
+		g := start(t, setup{config: countedInEnvoy, env: []string{"GATEWRIGHT_REDIS_URL=" + redis.URL()}, values: map[string]string{
+			"issuer": p.Issuer(), "app": app.Addr(), "placement": "auto", "capacity": fmt.Sprint(capacity), "refill": fmt.Sprintf("%d/s", perSecond),
+		}})
+		g.countsInEnvoy("user", bearer(token(t, p, "sub=someone")))
+		end := make(chan struct{})
+		senders.Go(func() {
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				switch r, err := try(http.MethodGet, g.url("public", "/user"), alice); {
+				case err != nil:
+					t.Errorf("a request failed: %v", err)
+					return
+				case r.Status == http.StatusOK:
+					admitted.Add(1)
+				case r.Status == http.StatusTooManyRequests:
+					denied.Add(1)
+				default:
+					t.Errorf("%d %s", r.Status, r.Body)
+					return
+				}
+			}
+		})
+		return sync.OnceFunc(func() { close(end) })
+	}
+	begin = time.Now()
+	one := add()
+	eventually(t, "one Envoy admits no more", func() error { return more(&denied, 10) })
+	two, three, four := add(), add(), add()
+	eventually(t, "four Envoys admit no more", func() error { return more(&denied, 200) })
+	two()
+	three()
+	four()
+	one()
+	senders.Wait()
+	took := time.Since(begin)
+	// One is there first; three more come. Each begins with a bucket of its own, of which
+	// its share is what it can admit: with two, three and four of them.
+	most := capacity + perSecond*took.Seconds() + capacity/2. + capacity/3. + capacity/4. + 4*perSecond
+	t.Logf("admitted %d in %v, at most %.0f", admitted.Load(), took, most)
+	if n := float64(admitted.Load()); n > most || n < capacity {
+		t.Errorf("%v admitted in %v, want at least the capacity and at most %.0f", n, took, most)
+	}
+}
+
+func more(n *atomic.Int64, than int64) error {
+	if got := n.Load(); got < than {
+		return fmt.Errorf("%d", got)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package xds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	ratelimitcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// A limit that runs inside Envoy is a filter of its own, which is off but for routes that
+// say so. One filter for all limits would forget what it has counted for each whenever
+// one of them changes, and would tell of the wrong one.
+//
+// Its config is served beside the listener, so that a changed limit closes no connection.
+// Until it has come, a listener that is new waits for it: what is to be limited never
+// passes uncounted.
+
+// limitFilterPrefix begins the name of such a filter, and of its config.
+const limitFilterPrefix = "gatewright.limit."
+
+// countedFilterPrefix begins the name of the filter that tells of it.
+const countedFilterPrefix = "gatewright.counted."
+
+func limitFilter(l *config.Limit) string   { return limitFilterPrefix + l.Name }
+func countedFilter(l *config.Limit) string { return countedFilterPrefix + l.Name }
+
+// placedLimits are the limits of policies, each once, in the order of their names.
+func placedLimits(policies []*PlacedPolicy) []*config.Limit {
+	byName := map[string]*config.Limit{}
+	for _, p := range policies {
+		if p.Limit != nil {
+			byName[p.Limit.Name] = p.Limit
+		}
+	}
+	var out []*config.Limit
+	for _, name := range sortedKeys(byName) {
+		out = append(out, byName[name])
+	}
+	return out
+}
+
+// placeFilterOf is the name of the filter that lets requests pass. It says which limits
+// the listener has filters for: a request that is to be counted by another is not let
+// pass there, since no route names that filter any more.
+func placeFilterOf(policies []*PlacedPolicy) string {
+	limits := placedLimits(policies)
+	if len(limits) == 0 {
+		return placeFilter
+	}
+	h := sha256.New()
+	for _, l := range limits {
+		fmt.Fprintln(h, l.Name)
+	}
+	return placeFilter + "." + hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// countedFilters are those in front of the judge, and limitFilters those behind.
+func (b builder) countedFilters(l *config.Listener) []*hcmv3.HttpFilter {
+	return b.filtersOfLimits(l, countedFilter, &headermutationv3.HeaderMutation{})
+}
+
+func (b builder) limitFilters(l *config.Listener) []*hcmv3.HttpFilter {
+	return b.filtersOfLimits(l, limitFilter, &localratelimitv3.LocalRateLimit{})
+}
+
+func (b builder) filtersOfLimits(l *config.Listener, name func(*config.Limit) string, kind proto.Message) (out []*hcmv3.HttpFilter) {
+	if !b.places(l) {
+		return nil
+	}
+	for _, limit := range placedLimits(b.policies.Placed) {
+		out = append(out, awaited(name(limit), kind))
+	}
+	return out
+}
+
+// awaited is a filter whose config is served beside the listener, and that answers by
+// itself, with a 500, where it has none.
+func awaited(name string, kind proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{
+		Name:     name,
+		Disabled: true,
+		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: &corev3.ExtensionConfigSource{
+			ConfigSource: adsSource(),
+			TypeUrls:     []string{mustAny(kind).GetTypeUrl()},
+		}},
+	}
+}
+
+// putLimits serves the config of the filters of limits. What they count by stands in no
+// plan's state.
+func (b builder) putLimits(s *set) {
+	for _, l := range placedLimits(b.policies.Placed) {
+		putFilter(s, countedFilter(l), b.countedFilter(l))
+		putFilter(s, limitFilter(l), b.localRateLimit(l))
+	}
+}
+
+// underLimit has a route's requests counted inside Envoy.
+func underLimit(route *routev3.Route, p *PlacedPolicy) {
+	if p.Limit == nil {
+		return
+	}
+	route.TypedPerFilterConfig[countedFilter(p.Limit)] = switchedOn
+	route.TypedPerFilterConfig[limitFilter(p.Limit)] = switchedOn
+	if slices.Contains(p.Limit.Key, config.KeyRoute) {
+		route.Metadata.FilterMetadata[routeMetadata].Fields[metadataRouteName] = structpb.NewStringValue(route.Name)
+	}
+}
+
+// limitedDetails is what Envoy says of a request that such a filter has denied. (The flag
+// RL comes too late for the answer.)
+const limitedDetails = "local_rate_limited"
+
+// asCheckSays gives such a request Check's own answer, to the byte.
+func asCheckSays(limited *hcmv3.ResponseMapper) {
+	limited.BodyFormatOverride.Format = &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
+		Specifier: &corev3.DataSource_InlineString{
+			InlineString: `{"type":"urn:gatewright:problem:rate-limited","title":"Too Many Requests","status":429,"reason":"rate-limited","detail":"The rate limit is used up."}`,
+		},
+	}}
+}
+
+// mostDynamicBuckets is how many values of a key have a bucket at a time, in each rule of
+// the filter. Of those that are asked for least recently is forgotten what they have
+// taken: who would profit by that needs as many other values meanwhile. A bucket is some
+// 500 bytes, and is made when its value comes.
+const mostDynamicBuckets = 65_536
+
+// The descriptor entries of a limit in Envoy, beside those of config.KeyPart.
+const (
+	limitEntry    = "limit"
+	clientIPEntry = "masked_remote_address" // Envoy's own name for it
+)
+
+// localRateLimit is Envoy's bucket for each value of the limit's key. Of it an Envoy has
+// the share that is its own by the number of Envoys: a request takes as many tokens there
+// as there are Envoys, of a bucket of the whole size that fills at the whole rate, which
+// is the same.
+func (b builder) localRateLimit(l *config.Limit) *localratelimitv3.LocalRateLimit {
+	bucket := tokenBucket(l.TokenBucket)
+	out := &localratelimitv3.LocalRateLimit{
+		StatPrefix:     limitFilter(l),
+		FilterEnabled:  allRequests(),
+		FilterEnforced: allRequests(),
+		// What none of the descriptors fits, which is nothing, counts together.
+		TokenBucket:                     bucket,
+		AlwaysConsumeDefaultTokenBucket: wrapperspb.Bool(false),
+		MaxDynamicDescriptors:           wrapperspb.UInt32(mostDynamicBuckets),
+		LocalClusterRateLimit:           &ratelimitcommonv3.LocalClusterRateLimit{},
+		RateLimitedAsResourceExhausted:  true,
+		EnableRetryAfterHeader:          true,
+		ResponseHeadersToAdd:            []*corev3.HeaderValueOption{setHeader("cache-control", "no-store")},
+		RateLimits:                      []*routev3.RateLimit{limitActions(l)},
+	}
+	if b.config.RateLimitHeaders != config.HeadersNone {
+		out.EnableXRatelimitHeaders = ratelimitcommonv3.XRateLimitHeadersRFCVersion_DRAFT_VERSION_03
+	}
+	for _, entries := range limitEntries(l) {
+		out.Descriptors = append(out.Descriptors, &ratelimitcommonv3.LocalRateLimitDescriptor{Entries: entries, TokenBucket: bucket})
+	}
+	return out
+}
+
+func tokenBucket(t *config.TokenBucket) *typev3.TokenBucket {
+	return &typev3.TokenBucket{
+		MaxTokens:     uint32(t.Capacity),
+		TokensPerFill: wrapperspb.UInt32(uint32(t.Refill.Events)),
+		FillInterval:  durationpb.New(t.Refill.Per),
+	}
+}
+
+func allRequests() *corev3.RuntimeFractionalPercent {
+	return &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
+}
+
+// limitActions are what of a request the limit counts by, and how much it takes.
+func limitActions(l *config.Limit) *routev3.RateLimit {
+	out := &routev3.RateLimit{Actions: []*routev3.RateLimit_Action{{
+		ActionSpecifier: &routev3.RateLimit_Action_GenericKey_{GenericKey: &routev3.RateLimit_Action_GenericKey{
+			DescriptorKey: limitEntry, DescriptorValue: l.Name,
+		}},
+	}}}
+	for _, part := range l.Key {
+		out.Actions = append(out.Actions, keyAction(l, part))
+	}
+	if cost := l.Cost.Usual(); cost != 1 {
+		out.HitsAddend = &routev3.RateLimit_HitsAddend{Number: wrapperspb.UInt64(uint64(cost))}
+	}
+	return out
+}
+
+// keyAction is the value of a part. One that is missing is left out, and the descriptor
+// is that of requests without it.
+func keyAction(l *config.Limit, part config.KeyPart) *routev3.RateLimit_Action {
+	switch part {
+	case config.KeyClientIP:
+		return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_MaskedRemoteAddress_{
+			MaskedRemoteAddress: &routev3.RateLimit_Action_MaskedRemoteAddress{V6PrefixMaskLen: wrapperspb.UInt32(uint32(l.ClientPrefix()))},
+		}}
+	case config.KeyRoute:
+		return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_Metadata{Metadata: &routev3.RateLimit_Action_MetaData{
+			DescriptorKey: string(part),
+			MetadataKey:   metadataKey(routeMetadata, metadataRouteName),
+			Source:        routev3.RateLimit_Action_MetaData_ROUTE_ENTRY,
+		}}}
+	}
+	return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_RequestHeaders_{
+		RequestHeaders: &routev3.RateLimit_Action_RequestHeaders{
+			HeaderName: part.CountedHeader(), DescriptorKey: string(part), SkipIfAbsent: true,
+		},
+	}}
+}
+
+// metadataRouteName is the key of a route's name in its metadata, for limits that count
+// by it.
+const metadataRouteName = "route"
+
+// limitEntries are the descriptors that the limit's actions can give: one for each set of
+// the parts that a request may lack. An entry without a value stands for each value.
+func limitEntries(l *config.Limit) [][]*ratelimitcommonv3.RateLimitDescriptor_Entry {
+	all := [][]*ratelimitcommonv3.RateLimitDescriptor_Entry{{{Key: limitEntry, Value: l.Name}}}
+	for _, part := range l.Key {
+		entry := &ratelimitcommonv3.RateLimitDescriptor_Entry{Key: string(part)}
+		if part == config.KeyClientIP {
+			entry.Key = clientIPEntry
+		}
+		var without [][]*ratelimitcommonv3.RateLimitDescriptor_Entry
+		if part.CountedHeader() != "" {
+			without = append(without, all...)
+		}
+		for i, entries := range all {
+			all[i] = append(entries[:len(entries):len(entries)], entry)
+		}
+		all = append(without, all...)
+	}
+	return all
+}
+
+// countedFilter tells Check, in front of which it stands, that the request will be counted
+// behind it: the header is there only where both the listener and the route have the
+// filters, whichever of the two has come first. And it puts what the bucket says, on the
+// way back, into the words of the config.
+func (b builder) countedFilter(l *config.Limit) *headermutationv3.HeaderMutation {
+	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
+		RequestMutations:  []*mutationv3.HeaderMutation{putHeader(config.CountedHeader, l.Name)},
+		ResponseMutations: b.limitHeaders(l),
+	}}
+}
+
+// limitHeaders are the headers that tell of a limit. Envoy's reset is when there is a
+// token again, and 0 while there is one; ours is when the bucket is full.
+func (b builder) limitHeaders(l *config.Limit) (out []*mutationv3.HeaderMutation) {
+	const limit, remaining, reset = "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"
+	words := b.config.RateLimitHeaders
+	if words == config.HeadersNone {
+		return nil
+	}
+	full := untilFull(l.TokenBucket, limit, remaining)
+	if words.IETF() {
+		out = append(out, putHeader("ratelimit-limit", "%RESP("+limit+")%"), putHeader("ratelimit-remaining", "%RESP("+remaining+")%"), putHeader("ratelimit-reset", full))
+	}
+	if words.X() {
+		return append(out, putHeader(reset, full))
+	}
+	return append(out, without(limit), without(remaining), without(reset))
+}
+
+// untilFull is the whole seconds until a bucket is full, rounded up, of what two headers
+// say of it.
+func untilFull(t *config.TokenBucket, limit, remaining string) string {
+	number := func(header string) string { return "int(response.headers['" + header + "'])" }
+	perToken, unit := t.Refill.Per.Milliseconds(), 1000*t.Refill.Events
+	return fmt.Sprintf("%%CEL(((%s - %s) * %d + %d) / %d)%%", number(limit), number(remaining), perToken, unit-1, unit)
+}
+
+// putHeader is a header in place of what there is.
+func putHeader(name, value string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: setHeader(name, value)}}
+}
