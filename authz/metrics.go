@@ -65,12 +65,16 @@ func (m *checkMetrics) count(route string, reason Reason) {
 }
 
 // CountLetPass counts a request that was let pass inside Envoy, by the policy of this
-// hash, as one that was judged.
-func (s *Server) CountLetPass(route, policy string) {
+// hash, as one that was judged. limited: a limit behind it was used up.
+func (s *Server) CountLetPass(route, policy string, limited bool) {
 	if !s.knownRoute(route) {
 		route = unknownRoute
 	}
-	s.metrics.count(route, ReasonAllowed)
+	if limited {
+		s.metrics.count(route, ReasonRateLimited)
+	} else {
+		s.metrics.count(route, ReasonAllowed)
+	}
 	if s.policies == nil {
 		return
 	}

@@ -55,6 +55,7 @@ func TestLimitsInEnvoy(t *testing.T) {
 		all["of a tenant"] = get(t, g.url("public", "/tenant"), bearer(token(t, p, "sub=alice", "tenant=acme")))
 		all["nobody"] = get(t, g.url("public", "/user"))
 		answers[placement] = all
+		eventually(t, "the denials are logged and counted", func() error { return saysLimited(g) })
 	}
 	for what, want := range answers["service"] {
 		got := answers["auto"][what]
@@ -73,6 +74,23 @@ func TestLimitsInEnvoy(t *testing.T) {
 	if got := answers["service"]["one too many"]; got.Status != http.StatusTooManyRequests {
 		t.Errorf("by Gatewright one too many is a %d", got.Status)
 	}
+}
+
+// saysLimited is what is missing of the two denials in the log and in the metrics.
+func saysLimited(g *gateway) error {
+	lines := 0
+	for _, line := range g.accessLog() {
+		if line["status"] == 429.0 && line["reason"] == "rate-limited" && line["limit"] == "per-user" && line["user"] == "alice" && fmt.Sprint(line["remaining"]) == "0" {
+			lines++
+		}
+	}
+	if lines != 2 {
+		return fmt.Errorf("%d lines of 2: %v", lines, g.accessLog())
+	}
+	if !strings.Contains(g.verdicts(), `reason="rate-limited",route="user"`) {
+		return fmt.Errorf("no verdict: %s", g.verdicts())
+	}
+	return nil
 }
 
 // about tells whether two answers give the same, but for a minute of a day that may have

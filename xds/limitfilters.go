@@ -115,6 +115,7 @@ func underLimit(route *routev3.Route, p *PlacedPolicy) {
 	if p.Limit == nil {
 		return
 	}
+	route.Metadata.FilterMetadata[routeMetadata].Fields[metadataLimit] = structpb.NewStringValue(p.Limit.Name)
 	route.TypedPerFilterConfig[countedFilter(p.Limit)] = switchedOn
 	route.TypedPerFilterConfig[limitFilter(p.Limit)] = switchedOn
 	if slices.Contains(p.Limit.Key, config.KeyRoute) {
@@ -225,6 +226,10 @@ func keyAction(l *config.Limit, part config.KeyPart) *routev3.RateLimit_Action {
 		},
 	}}
 }
+
+// metadataLimit is the key of the limit that a route's requests are charged to inside
+// Envoy, for logs.
+const metadataLimit = "limit"
 
 // metadataRouteName is the key of a route's name in its metadata, for limits that count
 // by it.

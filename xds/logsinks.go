@@ -26,14 +26,22 @@ func (b builder) lines(l *config.Listener) []*accesslogv3.AccessLog {
 	}
 	// Of what was let pass inside Envoy no verdict says anything.
 	var out []*accesslogv3.AccessLog
-	for _, log := range b.sinks(b.letPass(line)) {
-		log.Filter = both(wasLetPass(true), log.Filter)
-		out = append(out, log)
+	write := func(line map[string]string, of *accesslogv3.AccessLogFilter) {
+		for _, log := range b.sinks(line) {
+			log.Filter = both(of, log.Filter)
+			out = append(out, log)
+		}
 	}
-	for _, log := range b.sinks(line) {
-		log.Filter = both(wasLetPass(false), log.Filter)
-		out = append(out, log)
+	passed, asked := wasLetPass(true), wasLetPass(false)
+	if len(b.limitFilters(l)) > 0 {
+		// A limit behind the judge has the last word, whoever was asked before.
+		line = b.countedLine(line)
+		write(limited(b.letPass(line)), both(passed, wasLimited(true)))
+		write(limited(line), both(asked, wasLimited(true)))
+		passed, asked = both(passed, wasLimited(false)), both(asked, wasLimited(false))
 	}
+	write(b.letPass(line), passed)
+	write(line, asked)
 	return out
 }
 

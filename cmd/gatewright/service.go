@@ -308,7 +308,8 @@ func (svc *service) ended(o outcome.Outcome) {
 // letPass counts a request among the verdicts that nobody was asked about.
 func (svc *service) letPass(o outcome.Outcome) {
 	if o.LetPass != "" {
-		svc.judge.CountLetPass(o.Route, o.LetPass)
+		// What else denies has been before, or in its place.
+		svc.judge.CountLetPass(o.Route, o.LetPass, o.Flags.Has(outcome.Denied))
 	}
 }
 
