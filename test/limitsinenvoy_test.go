@@ -3,11 +3,17 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -202,4 +208,62 @@ func more(n *atomic.Int64, than int64) error {
 		return fmt.Errorf("%d", got)
 	}
 	return nil
+}
+
+// TestLimitsWithAnOlderBootstrap: an Envoy that cannot be told its share has its limits
+// counted by Gatewright.
+func TestLimitsWithAnOlderBootstrap(t *testing.T) {
+	t.Parallel()
+	p, app := idp(t), backend(t, "app")
+	g := start(t, setup{serve: true, config: countedInEnvoy, values: map[string]string{
+		"issuer": p.Issuer(), "app": app.Addr(), "placement": "auto", "capacity": "3", "refill": "1/d",
+	}})
+	olderEnvoy(t, g)
+	someone, alice := bearer(token(t, p, "sub=someone")), bearer(token(t, p, "sub=alice"))
+	eventually(t, "limits are counted by Gatewright", func() error {
+		before := g.verdicts()
+		r, err := try(http.MethodGet, g.url("public", "/too"), someone)
+		switch {
+		case err != nil:
+			return err
+		case g.verdicts() == before:
+			return fmt.Errorf("%d %s without a verdict", r.Status, r.Body)
+		case r.Header.Get("RateLimit-Limit") != "3":
+			return fmt.Errorf("%d, and RateLimit-Limit %q", r.Status, r.Header.Get("RateLimit-Limit"))
+		}
+		return nil
+	})
+	for range 3 {
+		get(t, g.url("public", "/too"), alice).ok(t)
+	}
+	get(t, g.url("public", "/user"), alice).denied(t, http.StatusTooManyRequests, "rate-limited")
+}
+
+// olderEnvoy starts an Envoy with a bootstrap that knows nothing of other Envoys.
+func olderEnvoy(t *testing.T, g *gateway) {
+	t.Helper()
+	var bootstrap map[string]any
+	if err := yaml.Unmarshal(g.run("bootstrap", "--admin", "127.0.0.1:0"), &bootstrap); err != nil {
+		t.Fatal(err)
+	}
+	delete(bootstrap, "cluster_manager")
+	delete(bootstrap["node"].(map[string]any), "metadata")
+	resources := bootstrap["static_resources"].(map[string]any)
+	resources["clusters"] = slices.DeleteFunc(resources["clusters"].([]any), func(c any) bool {
+		return c.(map[string]any)["name"] == "gatewright-envoys"
+	})
+	text, err := yaml.Marshal(bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(g.dir, "older.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
+	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 }
