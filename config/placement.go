@@ -54,13 +54,18 @@ func (c *Config) AsksSomething(r *Route) bool {
 // WhyAsked is why requests of a route have to be asked about, each reason a phrase;
 // none where its policy can run inside Envoy.
 func (c *Config) WhyAsked(r *Route) []string {
-	why := c.whyBesideLimits(r)
 	if len(r.Limits) == 0 {
-		return why
+		return c.whyBesideLimits(r)
 	}
-	asked := c.LimitsAsked()
+	return c.whyWithLimits(r, c.LimitsAsked())
+}
+
+// whyWithLimits is WhyAsked for who asks of many routes: limits are the result of
+// LimitsAsked.
+func (c *Config) whyWithLimits(r *Route, limits map[string]string) []string {
+	why := c.whyBesideLimits(r)
 	for _, name := range r.Limits {
-		if reason := asked[name]; reason != "" {
+		if reason := limits[name]; reason != "" {
 			why = append(why, fmt.Sprintf("limit %s %s", name, reason))
 		}
 	}

@@ -31,6 +31,7 @@ func moved(before, after *config.Config) []Moved {
 	for _, r := range before.Routes {
 		old[r.Name] = r
 	}
+	oldLimits, newLimits := before.LimitsAsked(), after.LimitsAsked()
 	byReason := map[string]*Moved{}
 	for _, l := range after.Listeners {
 		was := listenerNamed(before, l.Name)
@@ -39,7 +40,7 @@ func moved(before, after *config.Config) []Moved {
 		}
 		for _, r := range after.Routes {
 			if o := old[r.Name]; o != nil {
-				addMove(byReason, l.Name, r.Name, whereOf(before, was, o), whereOf(after, l, r))
+				addMove(byReason, l.Name, r.Name, whereOf(before, was, o, oldLimits), whereOf(after, l, r, newLimits))
 			}
 		}
 	}
@@ -69,8 +70,10 @@ type where struct {
 	asked  []string
 }
 
-func whereOf(c *config.Config, l *config.Listener, r *config.Route) where {
-	asked := c.WhyAskedOn(l, r)
+// whereOf is where a route's policy runs on a listener; limits are those that Gatewright
+// counts itself.
+func whereOf(c *config.Config, l *config.Listener, r *config.Route, limits map[string]string) where {
+	asked := c.WhyAskedWithLimits(l, r, limits)
 	if len(asked) == 0 {
 		return where{judged: true}
 	}

@@ -34,8 +34,8 @@ func TestPoliciesThatMove(t *testing.T) {
 		},
 		"one that could not": {
 			[]string{"[{jwt: main, scopes: [a, b]}, {apiKey: keys, permissions: [p]}]}, limits: [l]", "[{jwt: main, scopes: [a, b]}]}"},
-			[]Moved{{true, []string{"limit l is counted where all can see it"}, []string{"users"}, []string{"public"}}},
-			"  users, on public: inside Envoy now; every request was asked about: limit l is counted where all can see it\n",
+			[]Moved{{true, []string{"limit l is exact among all, and not consistency: sync"}, []string{"users"}, []string{"public"}}},
+			"  users, on public: inside Envoy now; every request was asked about: limit l is exact among all, and not consistency: sync\n",
 		},
 		"nobody is asked any more": {replacing: []string{"auth: {anyOf: [{jwt: main}]}, to", "auth: public, to"}},
 	} {

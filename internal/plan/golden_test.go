@@ -193,6 +193,7 @@ func staticAt(t *testing.T, r xds.Resources, control string) *bootstrapv3.Bootst
 		t.Fatal(err)
 	}
 	b.DynamicResources = nil
+	withStaticEnvoys(b)
 	for _, res := range r[resource.ClusterType] {
 		c := proto.Clone(res.Message).(*clusterv3.Cluster)
 		if c.GetType() == clusterv3.Cluster_EDS {

@@ -88,7 +88,7 @@ func (p *Plan) placementOn(l *config.Listener) Placement {
 			out.Unjudged++
 			continue
 		}
-		reasons := p.Config.WhyAskedOn(l, r)
+		reasons := p.Config.WhyAskedWithLimits(l, r, p.limitsAsked)
 		if len(reasons) == 0 && d.Placed != nil {
 			out.InEnvoy.Routes++
 			inEnvoy[d.Policy] = true
