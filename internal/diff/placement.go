@@ -40,7 +40,7 @@ func moved(before, after *config.Config) []Moved {
 		}
 		for _, r := range after.Routes {
 			if o := old[r.Name]; o != nil {
-				addMove(byReason, l.Name, r.Name, whereOf(before, was, o, oldLimits), whereOf(after, l, r, newLimits))
+				addMove(byReason, l.Name, placeOf(before, was, o, oldLimits), placeOf(after, l, r, newLimits))
 			}
 		}
 	}
@@ -64,27 +64,33 @@ func rank(intoEnvoy bool) int {
 	return 0
 }
 
-// where is where a route's policy runs.
-type where struct {
-	judged bool // anywhere
+// place is a route on a listener, and why its requests are asked about there; none where
+// its policy runs inside Envoy.
+type place struct {
+	config *config.Config
+	route  *config.Route
 	asked  []string
 }
 
-// whereOf is where a route's policy runs on a listener; limits are those that Gatewright
-// counts itself.
-func whereOf(c *config.Config, l *config.Listener, r *config.Route, limits map[string]string) where {
-	asked := c.WhyAskedWithLimits(l, r, limits)
-	if len(asked) == 0 {
-		return where{judged: true}
-	}
-	return where{authz.NewPolicy(c, r, false).Needed(), asked}
+func (w place) inEnvoy() bool { return len(w.asked) == 0 }
+
+// judged tells whether the route has a policy at all. It makes that, and so is asked of
+// those alone that may have moved.
+func (w place) judged() bool {
+	return w.inEnvoy() || authz.NewPolicy(w.config, w.route, false).Needed()
 }
 
-func addMove(all map[string]*Moved, listener, route string, from, to where) {
-	if !from.judged || !to.judged || (len(from.asked) == 0) == (len(to.asked) == 0) {
+// placeOf is where a route's policy runs on a listener; limits are those that Gatewright
+// counts itself.
+func placeOf(c *config.Config, l *config.Listener, r *config.Route, limits map[string]string) place {
+	return place{c, r, c.WhyAskedWithLimits(l, r, limits)}
+}
+
+func addMove(all map[string]*Moved, listener string, from, to place) {
+	if from.inEnvoy() == to.inEnvoy() || !from.judged() || !to.judged() {
 		return
 	}
-	m := Moved{IntoEnvoy: len(to.asked) == 0, Why: to.asked, Listeners: []string{listener}}
+	m := Moved{IntoEnvoy: to.inEnvoy(), Why: to.asked, Listeners: []string{listener}}
 	if m.IntoEnvoy {
 		m.Why = from.asked
 	}
@@ -92,7 +98,7 @@ func addMove(all map[string]*Moved, listener, route string, from, to where) {
 	if all[key] == nil {
 		all[key] = &m
 	}
-	all[key].Routes = append(all[key].Routes, route)
+	all[key].Routes = append(all[key].Routes, to.route.Name)
 }
 
 // mergeListeners joins moves that are the same on several listeners.
