@@ -88,15 +88,14 @@ func (p *Plan) placementOn(l *config.Listener) Placement {
 			out.Unjudged++
 			continue
 		}
-		reasons := p.Config.WhyAskedWithLimits(l, r, p.limitsAsked)
-		if len(reasons) == 0 && d.Placed != nil {
+		if d.Placed != nil && p.Config.PlacementOf(l, r) != config.PlacementService {
 			out.InEnvoy.Routes++
 			inEnvoy[d.Policy] = true
 			continue
 		}
 		out.Asked.Routes++
 		asked[d.Policy] = true
-		for _, reason := range reasons {
+		for _, reason := range p.Config.WhyAskedWithLimits(l, r, p.limitsAsked) {
 			why.add(reason, r.Name)
 		}
 	}

@@ -149,7 +149,8 @@ func revoked(issuer string, n int) []xds.PlacedRevocation {
 	return out
 }
 
-// TestPlacementsAreWhatIsServed: a listener has the filters by which requests are let
+// TestPlacementsAreWhatIsServed: a route that is asked about is so for a reason that is
+// told, and no other has one; and a listener has the filters by which requests are let
 // pass if and only if some route of it is told to be judged inside Envoy.
 func TestPlacementsAreWhatIsServed(t *testing.T) {
 	t.Parallel()
@@ -166,6 +167,15 @@ func TestPlacementsAreWhatIsServed(t *testing.T) {
 		p, err := Compile(c, Options{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, l := range c.Listeners {
+			for _, r := range c.Routes {
+				d := p.decide(r, l.RateLimit)
+				inside := d.Placed != nil && c.PlacementOf(l, r) != config.PlacementService
+				if why := c.WhyAskedWithLimits(l, r, p.limitsAsked); d.Needed && inside != (len(why) == 0) {
+					t.Errorf("%s, listener %s, route %s: inside Envoy: %v, and asked about since %q", in, l.Name, r.Name, inside, why)
+				}
+			}
 		}
 		for _, on := range p.Placements() {
 			told := on.InEnvoy.Routes > 0
