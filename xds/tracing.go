@@ -30,15 +30,17 @@ const sendSpans = 5 * time.Second
 // asks for in Envoy's own headers, it has no say in what is recorded.
 func (b builder) tracing(p peerKind) *hcmv3.HttpConnectionManager_Tracing {
 	t := &hcmv3.HttpConnectionManager_Tracing{
-		ClientSampling:    &typev3.Percent{Value: 0},
-		RandomSampling:    &typev3.Percent{Value: 0},
-		OverallSampling:   &typev3.Percent{Value: 100},
-		SpawnUpstreamSpan: wrapperspb.Bool(true),
+		ClientSampling:  &typev3.Percent{Value: 0},
+		RandomSampling:  &typev3.Percent{Value: 0},
+		OverallSampling: &typev3.Percent{Value: 100},
 	}
 	if b.config.Tracing == nil {
 		t.Provider = untold()
 		return t
 	}
+	// A span of its own for each try at a backend. Envoy makes and fills it recorded or
+	// not: where nothing ever is, a request does without.
+	t.SpawnUpstreamSpan = wrapperspb.Bool(true)
 	trusts := b.config.TrustsTraces(p.believed())
 	if t.RandomSampling.Value = b.config.Tracing.Share(); trusts {
 		t.RandomSampling.Value = 100 // the sampler decides, of what this lets through
