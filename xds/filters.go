@@ -107,6 +107,7 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	chain = append(chain, bodyBound(l)...)
 	chain = append(chain, b.placedFilters(l)...)
 	chain = append(chain, httpFilter(extAuthzFilter, b.extAuthz(l)))
+	chain = append(chain, b.callerFilters(l)...)
 	chain = append(chain, b.limitFilters(l)...)
 	chain = append(chain, b.credentialFilters(l)...)
 	if placementOf(l) == config.RateLimitFilter {

@@ -133,7 +133,11 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 		f.Disabled = true
 		out = append(out, f)
 	}
-	for _, name := range []string{jsonFilter, placeFilterOf(b.policies.Placed)} {
+	deciding := []string{placeFilterOf(b.policies.Placed)}
+	if len(out) > 0 { // of tokens
+		deciding = append([]string{jsonFilter}, deciding...)
+	}
+	for _, name := range deciding {
 		f := discovered(name, &rbacfilterv3.RBAC{})
 		f.Disabled = true
 		out = append(out, f)
@@ -171,7 +175,7 @@ func discovered(name string, none proto.Message) *hcmv3.HttpFilter {
 // placedOf are the resources that a listener's filters ask for.
 func (b builder) placedOf(l *config.Listener) []id {
 	var out []id
-	for _, f := range append(b.placedFilters(l), b.limitFilters(l)...) {
+	for _, f := range slices.Concat(b.placedFilters(l), b.callerFilters(l), b.limitFilters(l)) {
 		out = append(out, id{resource.ExtensionConfigType, f.GetName()})
 	}
 	return out
@@ -208,7 +212,9 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
 	underLimit(route, p)
 	if name := p.jwtFilter(); name != "" {
-		route.TypedPerFilterConfig[name], route.TypedPerFilterConfig[jsonFilter] = switchedOn, switchedOn
+		for _, filter := range []string{name, jsonFilter, callerFilter, forgetFilter} {
+			route.TypedPerFilterConfig[filter] = switchedOn
+		}
 	}
 	if p.takesTokenAway() {
 		route.TypedPerFilterConfig[credentialFilter] = switchedOn

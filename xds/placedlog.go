@@ -12,24 +12,9 @@ import (
 func (b builder) letPass(line map[string]string) map[string]string {
 	out := maps.Clone(line)
 	out["reason"] = placeAllows
-	out["user"], out["tenant"] = b.claimOfCaller("sub"), b.claimOfCaller("tenant")
+	out["user"], out["tenant"] = "%FILTER_STATE("+callerUserState+":PLAIN)%", "%FILTER_STATE("+callerTenantState+":PLAIN)%"
 	out["policy"] = "%METADATA(ROUTE:" + routeMetadata + ":" + metadataPlace + ")%"
 	return out
-}
-
-// claimOfCaller is a claim of the token by which a request was let pass.
-func (b builder) claimOfCaller(claim string) string {
-	var pairs []string
-	seen := map[string]bool{}
-	for _, p := range b.policies.Placed {
-		for _, c := range p.Callers {
-			if !seen[c.Key] {
-				seen[c.Key] = true
-				pairs = append(pairs, "DYNAMIC_METADATA", jwtMetadata+":"+c.Key+":"+claim)
-			}
-		}
-	}
-	return firstOf(pairs...)
 }
 
 // wasLetPass is a request that was let pass inside Envoy, or one that was not.

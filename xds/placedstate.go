@@ -97,7 +97,11 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 	for _, name := range sortedKeys(byFilter) {
 		putFilter(s, name, jwtAuthentication(byFilter[name], keys, state))
 	}
-	putFilter(s, jsonFilter, strictJSON())
+	if len(byFilter) > 0 {
+		putFilter(s, jsonFilter, strictJSON())
+		putFilter(s, callerFilter, keptCaller(policies))
+		putFilter(s, forgetFilter, forgottenClaims(policies))
+	}
 	putFilter(s, placeFilterOf(policies), placement(policies, state))
 }
 

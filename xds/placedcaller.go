@@ -1,0 +1,71 @@
+package xds
+
+import (
+	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
+	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
+	setmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/gatewright/gatewright/config"
+)
+
+// The claims of a token are in a request's metadata for as long as filters look at them,
+// and no longer: Envoy copies all metadata into every record of the access log stream, and
+// that of a token was dearer than all else that is done with it (bench/edge). Who the
+// caller is, which the log tells, is kept beside.
+const (
+	callerFilter = "gatewright.caller"
+	forgetFilter = "gatewright.forget"
+)
+
+// Where it is kept.
+const (
+	callerUserState   = "gatewright.user"
+	callerTenantState = "gatewright.tenant"
+)
+
+// callerFilters are those filters, behind the judge, off but for routes that say so.
+func (b builder) callerFilters(l *config.Listener) []*hcmv3.HttpFilter {
+	if !b.places(l) || len(b.jwtFilters()) == 0 {
+		return nil
+	}
+	keep, forget := discovered(callerFilter, &setfilterstatev3.Config{}), discovered(forgetFilter, &setmetadatav3.Config{})
+	keep.Disabled, forget.Disabled = true, true
+	return []*hcmv3.HttpFilter{keep, forget}
+}
+
+// providerKeys are the keys of the providers of policies, each once.
+func providerKeys(policies []*PlacedPolicy) []string {
+	keys := map[string]bool{}
+	for _, p := range policies {
+		for _, c := range p.Callers {
+			keys[c.Key] = true
+		}
+	}
+	return sortedKeys(keys)
+}
+
+// keptCaller keeps who the caller is, as the token says that was verified.
+func keptCaller(policies []*PlacedPolicy) *setfilterstatev3.Config {
+	kept := func(state, claim string) *filterstatev3.FilterStateValue {
+		var pairs []string
+		for _, key := range providerKeys(policies) {
+			pairs = append(pairs, "DYNAMIC_METADATA", jwtMetadata+":"+key+":"+claim)
+		}
+		v := filterState(state, firstOf(pairs...))
+		v.GetFormatString().OmitEmptyValues = true
+		v.SkipIfEmpty = true
+		return v
+	}
+	return &setfilterstatev3.Config{OnRequestHeaders: []*filterstatev3.FilterStateValue{kept(callerUserState, "sub"), kept(callerTenantState, "tenant")}}
+}
+
+// forgottenClaims puts nothing in the place of the claims.
+func forgottenClaims(policies []*PlacedPolicy) *setmetadatav3.Config {
+	nothing := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+	for _, key := range providerKeys(policies) {
+		nothing.Fields[key] = structpb.NewStringValue("")
+	}
+	return &setmetadatav3.Config{Metadata: []*setmetadatav3.Metadata{{MetadataNamespace: jwtMetadata, AllowOverwrite: true, Value: nothing}}}
+}
