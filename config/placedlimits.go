@@ -25,6 +25,9 @@ func (c *Config) LimitsAsked() map[string]string {
 	why := map[string]string{}
 	everywhere := c.whyCountedOnce()
 	for name, l := range c.Limits {
+		if l == nil {
+			continue // it is not valid
+		}
 		if reason := cmp.Or(everywhere, l.whyAsked()); reason != "" {
 			why[name] = reason
 		}

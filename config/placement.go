@@ -53,11 +53,14 @@ func (c *Config) AsksSomething(r *Route) bool {
 
 // WhyAsked is why requests of a route have to be asked about, each reason a phrase;
 // none where its policy can run inside Envoy.
-func (c *Config) WhyAsked(r *Route) []string {
+func (c *Config) WhyAsked(r *Route) []string { return c.whyAsked(r, c.LimitsAsked) }
+
+// whyAsked is WhyAsked; limits is LimitsAsked, which is dear, for routes that have any.
+func (c *Config) whyAsked(r *Route, limits func() map[string]string) []string {
 	if len(r.Limits) == 0 {
 		return c.whyBesideLimits(r)
 	}
-	return c.whyWithLimits(r, c.LimitsAsked())
+	return c.whyWithLimits(r, limits())
 }
 
 // whyWithLimits is WhyAsked for who asks of many routes: limits are the result of

@@ -139,7 +139,7 @@ func asCheckSays(limited *hcmv3.ResponseMapper) {
 // mostDynamicBuckets is how many values of a key have a bucket at a time, in each rule of
 // the filter. Of those that are asked for least recently is forgotten what they have
 // taken: who would profit by that needs as many other values meanwhile. A bucket is some
-// 500 bytes, and is made when its value comes.
+// 600 bytes, and is made when its value comes.
 const mostDynamicBuckets = 65_536
 
 // The descriptor entries of a limit in Envoy, beside those of config.KeyPart.

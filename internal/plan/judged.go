@@ -53,7 +53,8 @@ func (p *Plan) judge(before *Plan, o Options) {
 	}
 	old := before.Config
 	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited(), placed: before.placed.edited()}
-	p.limitsAsked = limitsAsked(p.Config, o)
+	p.limitsOfConfig = p.Config.LimitsAsked()
+	p.limitsAsked = limitsAsked(p.Config, p.limitsOfConfig, o)
 	j.limitsAsked = p.limitsAsked
 	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes && sameKeys(before.limitsAsked, p.limitsAsked)
 	p.judged = before.judged

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -82,11 +83,8 @@ func inOrder(placed *shards[sharedPlaced]) []*xds.PlacedPolicy {
 
 // limitsAsked are the limits that Gatewright counts itself, with the reasons: those of
 // the config, and those of who there is to count.
-func limitsAsked(c *config.Config, o Options) map[string]string {
-	if len(c.Limits) == 0 {
-		return nil
-	}
-	asked := c.LimitsAsked()
+func limitsAsked(c *config.Config, ofConfig map[string]string, o Options) map[string]string {
+	asked := maps.Clone(ofConfig)
 	for name, l := range c.Limits {
 		switch {
 		case asked[name] != "":
@@ -102,7 +100,7 @@ func limitsAsked(c *config.Config, o Options) map[string]string {
 }
 
 // CountsAlike tells whether a plan for the same config with these options would count
-// the same limits inside Envoy.
+// the same limits inside Envoy. To ask costs little.
 func (p *Plan) CountsAlike(o Options) bool {
-	return sameKeys(limitsAsked(p.Config, o), p.limitsAsked)
+	return sameKeys(limitsAsked(p.Config, p.limitsOfConfig, o), p.limitsAsked)
 }
