@@ -56,11 +56,16 @@ func (s *Server) Fleet() Fleet {
 	return Fleet{Envoys: s.envoys.served(), Unshared: !s.tracker.shares()}
 }
 
-// CountEnvoys tells all Envoys how many they are, until the context ends. all is told
-// how many are connected here, and returns how many there are with those of other
-// instances; nil knows of none.
-func (s *Server) CountEnvoys(ctx context.Context, all func(here int) int) {
+// ExpectEnvoys is called before the first Envoy can connect, so that it has its share
+// from its start on. all is told how many are connected here, and returns how many there
+// are with those of other instances; nil knows of none.
+func (s *Server) ExpectEnvoys(ctx context.Context, all func(here int) int) {
 	s.envoys.begin(all, time.Now())
+	s.recountEnvoys(ctx)
+}
+
+// CountEnvoys tells all Envoys how many they are, until the context ends.
+func (s *Server) CountEnvoys(ctx context.Context) {
 	beat := time.NewTicker(envoysEvery)
 	defer beat.Stop()
 	for {
@@ -126,7 +131,7 @@ type envoyCount struct {
 	mu sync.Mutex // guards all below
 	// now is what is served.
 	now int
-	// all is the function of CountEnvoys, nil before it, and since when that runs.
+	// all is the function of ExpectEnvoys, nil before it, and since when it is there.
 	all   func(here int) int
 	since time.Time
 	// here are the counts of the last envoysFor.

@@ -22,9 +22,13 @@ func TestEnvoysAreToldHowManyTheyAre(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
+	r.ExpectEnvoys(ctx, func(here int) int { return here + 3 })
+	if n := r.endpointsOfEnvoys(); n != 4 {
+		t.Errorf("%d endpoints when an Envoy may come, want 4", n)
+	}
 	go func() {
 		defer close(stopped)
-		r.CountEnvoys(ctx, func(here int) int { return here + 3 })
+		r.CountEnvoys(ctx)
 	}()
 	a := r.connect(t, "a")
 	a.await(func([]string) bool { return r.Fleet().Envoys == 4 })

@@ -334,6 +334,7 @@ func (svc *service) readiness(beside func() error) func() error {
 func (svc *service) run(ctx context.Context) error {
 	defer heap.Raise(heap.Floor)()
 	group, ctx := errgroup.WithContext(ctx)
+	svc.xds.ExpectEnvoys(ctx, svc.limiter.Envoys)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.revoked.Run(ctx) })
 	group.Go(func() error { return svc.customers.Run(ctx) })
@@ -346,7 +347,7 @@ func (svc *service) run(ctx context.Context) error {
 	group.Go(func() error { return svc.files.follow(ctx, svc.reread) })
 	group.Go(func() error { return svc.acme.Run(ctx) })
 	group.Go(func() error { return svc.followCounted(ctx) })
-	group.Go(func() error { svc.xds.CountEnvoys(ctx, svc.limiter.Envoys); return nil })
+	group.Go(func() error { svc.xds.CountEnvoys(ctx); return nil })
 	if svc.limitFiles != nil {
 		group.Go(func() error { return svc.limitFiles.follow(ctx) })
 	}
