@@ -110,11 +110,14 @@ const (
 
 // placed are the policies that run inside Envoy, by the routes of the config.
 func (b builder) placed(r *config.Route, d Decision) *PlacedPolicy {
-	if d.Placed == nil || !d.Needed {
+	if d.Placed == nil || !d.Needed || !b.placesSomewhere() {
 		return nil
 	}
 	return d.Placed
 }
+
+// placesSomewhere tells whether some listener lets requests pass inside Envoy.
+func (b builder) placesSomewhere() bool { return slices.ContainsFunc(b.config.Listeners, b.places) }
 
 // places tells whether requests can be let pass inside Envoy on a listener.
 func (b builder) places(l *config.Listener) bool {

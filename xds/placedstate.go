@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -80,7 +79,7 @@ func (r Resources) samePlaced(other Resources) bool {
 
 // addPlaced adds the filters that some listener has.
 func (b builder) addPlaced(s *set) {
-	if slices.ContainsFunc(b.config.Listeners, b.places) {
+	if b.placesSomewhere() {
 		addPlaced(s, b.policies.Placed, PlacedState{})
 		b.putLimits(s)
 	}

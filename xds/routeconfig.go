@@ -62,7 +62,7 @@ func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
 }
 
 func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
-	t := &table{name: name, placement: p, judged: [4]any{b.policies.Judged, b.adaptive, b.affinities, b.placeFilter + strings.Join(b.counted, " ")}}
+	t := &table{name: name, placement: p, judged: [5]any{b.policies.Judged, b.adaptive, b.affinities, b.placeFilter + strings.Join(b.counted, " "), b.placesSomewhere()}}
 	for _, domain := range domains {
 		t.hosts = append(t.hosts, tableHost{name: domain, domain: domain, routes: b.hosts.serving(domain)})
 	}
