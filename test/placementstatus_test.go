@@ -13,7 +13,9 @@ func TestStatusTellsWherePoliciesRun(t *testing.T) {
 	t.Parallel()
 	p, app := idp(t), newScripted(t, good)
 	g := start(t, setup{config: guardedTokens, env: []string{"GATEWRIGHT_ADMIN_TOKEN=operator"}, values: map[string]string{"issuer": p.Issuer(), "app": app.addr}})
-	g.letsPass(func() reply { return get(t, g.url("public", "/app/1"), bearer(token(t, p, "sub=alice", "scope=users:read"))) })
+	g.letsPass(func() reply {
+		return get(t, g.url("public", "/app/1"), bearer(token(t, p, "sub=alice", "scope=users:read")))
+	})
 	type reason struct {
 		Reason   string
 		Routes   int
@@ -23,8 +25,10 @@ func TestStatusTellsWherePoliciesRun(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("status says %v", want), func() error {
 			var got struct {
-				Placement []struct{ InEnvoy, Asked struct{ Routes, Policies int } }
-				AskedNow  []reason
+				Placement []struct {
+					InEnvoy, Asked struct{ Routes, Policies int }
+				}
+				AskedNow []reason
 			}
 			if err := json.Unmarshal(g.run("status", "-o", "json"), &got); err != nil {
 				return err
