@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -56,6 +58,8 @@ func (b *bench) startAlone(ctx context.Context, g *gateway, table *routev3.Route
 	}
 	a.process, err = b.startEnvoy(ctx, control, func(bootstrap *bootstrapv3.Bootstrap) {
 		bootstrap.DynamicResources = nil
+		bootstrap.ClusterManager = nil // whose cluster is served by a control plane
+		bootstrap.StaticResources.Clusters = slices.DeleteFunc(bootstrap.StaticResources.Clusters, func(c *clusterv3.Cluster) bool { return c.GetName() == xds.EnvoysCluster })
 		bootstrap.StaticResources.Listeners = []*listenerv3.Listener{listener}
 	})
 	return a, err
