@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,7 +38,7 @@ routes:
       request: {template: '{"made": {"z": "${body.z}", "a": "${body.?a}", "by": "${request.method} ${request.path}"}, "rest": "${without(body, [''z''])}"}'}
       response: {template: "${merge(without(body, ['secret']), {'status': response.status})}", status: [2xx]}
   - {name: in, match: {path: /in}, auth: public, to: [{backend: app}], body: {request: {template: "${body}", maxBytes: 1000}}}
-  - {name: out, match: {path: /out}, auth: public, to: [{backend: app}], compress: true, request: {set: {X-Also: "${path}"}}, response: {set: {X-Seen: "${path}"}}, body: {response: {template: '{"kept": "${body.keep}"}', status: [2xx, 404]}}}
+  - {name: out, match: {path: /out}, auth: public, to: [{backend: app}], compress: true, timeout: 5s, request: {set: {X-Also: "${path}"}}, response: {set: {X-Seen: "${path}"}}, body: {response: {template: '{"kept": "${body.keep}"}', status: [2xx, 404]}}}
   - {name: large, match: {path: /large}, auth: public, to: [{backend: app}], body: {request: {template: "${body}", maxBytes: 1048576}, response: {template: "${body}", status: [2xx], maxBytes: 1048576}}}
   - {name: failing, match: {path: /failing}, auth: public, to: [{backend: gone}], body: {response: {template: '{"never": true}', status: [5xx]}}}
   - {name: passing, match: {path: /passing}, auth: public, to: [{backend: app}], body: {request: {template: "${body.z}", maxBytes: 1000}, response: {template: "${body.keep}", status: [2xx]}, onFailure: pass}}
@@ -236,6 +237,12 @@ func TestBodiesThatAreNotRewritten(t *testing.T) {
 	} {
 		for _, said := range []bool{true, false} {
 			r := sendBody(t, client, g.url("public", c.path), []byte(c.body), said, c.headers...)
+			if slices.Contains(c.headers, chunked) && r.Status == 504 {
+				// It was there before the gateway's word on its headers: then Envoy holds as much as
+				// it may of it, reads no more, and waits for the rest (docs/transform.md).
+				r.denied(t, 504, "backend-timeout")
+				continue
+			}
 			if r.Status != c.status || strings.Contains(r.Body, "secret") || r.Header.Get("Got") != "" {
 				t.Errorf("%s: %d %v %.200s", c.what, r.Status, r.Header, r.Body)
 				continue
