@@ -27,7 +27,7 @@ spec:
       terminationGracePeriodSeconds: 300
       containers:
         - name: envoy-ratelimit
-          image: docker.io/envoyproxy/ratelimit:master
+          image: envoyproxy/ratelimit:master
           command: [/bin/ratelimit]
           env:
             - {name: CONFIG_TYPE, value: GRPC_XDS_SOTW}
@@ -92,7 +92,7 @@ func TestLimitsOfEnvoyGateway(t *testing.T) {
 	in.checkContainer(t)
 	in.checkMounts(t)
 	c := in.deployment.Spec.Template.Spec.Containers[0]
-	if !slices.Equal(c.Command, []string{"gatewright"}) || !slices.Equal(c.Args, []string{"serve"}) || c.Image == "docker.io/envoyproxy/ratelimit:master" {
+	if !slices.Equal(c.Command, []string{"gatewright"}) || !slices.Equal(c.Args, []string{"serve"}) || c.Image == "envoyproxy/ratelimit:master" {
 		t.Errorf("it runs %q %q of %s", c.Command, c.Args, c.Image)
 	}
 	settings := map[string]string{}
