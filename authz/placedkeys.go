@@ -87,10 +87,8 @@ func membersOf(key *verifyKey) map[string]string {
 // Using is what a provider's tokens are verified by at a time, to be compared with what it
 // is at another; nil is nothing.
 func (k *KeySets) Using(provider *config.JWT, now time.Time) any {
-	if s := k.all()[placeOf(provider)]; s != nil {
-		if set := s.usable(now); set != nil {
-			return set
-		}
+	if set := k.usableSet(provider, now); set != nil {
+		return set
 	}
 	return nil
 }

@@ -159,7 +159,7 @@ func whyToken(p *JWT, add func(string, ...any)) {
 	if time.Duration(p.ClockSkew)%time.Second != 0 {
 		add("clockSkew of jwt %s is not of whole seconds", p.Name)
 	}
-	for claim := range p.Forward {
+	for _, claim := range sorted(p.Forward) {
 		if strings.Contains(claim, ".") {
 			add("jwt %s forwards the claim %s, whose dot Envoy takes for a path", p.Name, claim)
 		}
@@ -172,8 +172,8 @@ func whyRequirement(q *Requirement, add func(string, ...any)) {
 			add("a rule reads what Envoy might read otherwise")
 		}
 	}
-	for claim, values := range q.Claims {
-		if len(values) == 0 {
+	for _, claim := range sorted(q.Claims) {
+		if len(q.Claims[claim]) == 0 {
 			add("no value of the claim %s will do", claim)
 		}
 	}
