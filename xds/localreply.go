@@ -8,7 +8,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -182,15 +181,9 @@ func upgradeRefused() *accesslogv3.AccessLogFilter {
 func noReason() *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
-			Matcher: &matcherv3.MetadataMatcher{
-				Filter: extAuthzFilter,
-				Path: []*matcherv3.MetadataMatcher_PathSegment{{
-					Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: metadataReason},
-				}},
-				// A reason is a string and so never null: only its absence fits.
-				// (This filter does not heed the matcher's invert.)
-				Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_NullMatch_{NullMatch: &matcherv3.ValueMatcher_NullMatch{}}},
-			},
+			// A reason is a string and so never null: only its absence fits.
+			// (This filter does not heed the matcher's invert.)
+			Matcher:            metadataMatcher(nullValue(), extAuthzFilter, metadataReason),
 			MatchIfKeyNotFound: wrapperspb.Bool(true),
 		},
 	}}

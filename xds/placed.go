@@ -132,19 +132,12 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	}
 	var out []*hcmv3.HttpFilter
 	for _, name := range b.jwtFilters() {
-		f := discovered(name, &jwtauthnv3.JwtAuthentication{})
-		f.Disabled = true
-		out = append(out, f)
+		out = append(out, discovered(name, &jwtauthnv3.JwtAuthentication{}))
 	}
-	deciding := []string{placeFilterOf(b.policies.Placed)}
 	if len(out) > 0 { // of tokens
-		deciding = append([]string{jsonFilter}, deciding...)
+		out = append(out, discovered(jsonFilter, &rbacfilterv3.RBAC{}))
 	}
-	for _, name := range deciding {
-		f := discovered(name, &rbacfilterv3.RBAC{})
-		f.Disabled = true
-		out = append(out, f)
-	}
+	out = append(out, discovered(b.placeFilter, &rbacfilterv3.RBAC{}))
 	return append(out, b.countedFilters(l)...)
 }
 
@@ -159,13 +152,14 @@ func (b builder) jwtFilters() []string {
 	return sortedKeys(names)
 }
 
-// discovered is a filter whose config is served beside the listener. Until it is there
-// the filter has another, which does nothing: so nothing waits for it, and Check is
-// asked.
+// discovered is a filter, off but for routes that say so, whose config is served beside
+// the listener. Until it is there the filter has another, which does nothing: so nothing
+// waits for it, and Check is asked.
 func discovered(name string, none proto.Message) *hcmv3.HttpFilter {
 	idle := mustAny(none)
 	return &hcmv3.HttpFilter{
-		Name: name,
+		Name:     name,
+		Disabled: true,
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: &corev3.ExtensionConfigSource{
 			ConfigSource:                     adsSource(),
 			DefaultConfig:                    idle,

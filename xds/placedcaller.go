@@ -30,9 +30,7 @@ func (b builder) callerFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if !b.places(l) || len(b.jwtFilters()) == 0 {
 		return nil
 	}
-	keep, forget := discovered(callerFilter, &setfilterstatev3.Config{}), discovered(forgetFilter, &setmetadatav3.Config{})
-	keep.Disabled, forget.Disabled = true, true
-	return []*hcmv3.HttpFilter{keep, forget}
+	return []*hcmv3.HttpFilter{discovered(callerFilter, &setfilterstatev3.Config{}), discovered(forgetFilter, &setmetadatav3.Config{})}
 }
 
 // providerKeys are the keys of the providers of policies, each once.
