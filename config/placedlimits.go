@@ -18,10 +18,9 @@ const mostInEnvoy = 1<<32 - 1
 // those that it has is a rule of its own there.
 const mostKeyParts = 3
 
-// LimitsAsked are the limits that only Gatewright can count, by their names, each with
-// the reason, a phrase. All others can be counted inside Envoy. A limit is counted in one
-// place, whatever route charges it: in two it would admit twice as much.
-func (c *Config) LimitsAsked() map[string]string {
+// limitsAsked is Placer.LimitsAsked. A limit is counted in one place, whatever route
+// charges it: in two it would admit twice as much.
+func (c *Config) limitsAsked() map[string]string {
 	why := map[string]string{}
 	everywhere := c.whyCountedOnce()
 	for name, l := range c.Limits {

@@ -66,7 +66,7 @@ func TestLimitsAsked(t *testing.T) {
 	} {
 		cfg := inEnvoy()
 		c.change(cfg, cfg.Limits["per-user"])
-		got := cfg.LimitsAsked()["per-user"]
+		got := cfg.Placer().LimitsAsked()["per-user"]
 		if got == "" != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

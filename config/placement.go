@@ -29,50 +29,15 @@ func (c *Config) PlacementOf(l *Listener, r *Route) Placement {
 	return PlacementAuto
 }
 
-// RunsInEnvoy tells whether a route's policy runs inside the Envoys of listeners that
-// have it do so.
-func (c *Config) RunsInEnvoy(r *Route) bool {
-	return c.runsBesideLimits(r) && len(c.WhyAsked(r)) == 0
-}
-
-// runsBesideLimits tells whether it would if it charged no limits.
+// runsBesideLimits tells whether a route's policy would run inside Envoy if it charged no
+// limits.
 func (c *Config) runsBesideLimits(r *Route) bool {
 	return r.Placement != PlacementService && c.AsksSomething(r) && len(c.whyBesideLimits(r)) == 0
-}
-
-// RunsWithLimits is RunsInEnvoy for who asks of many routes: limits are the result of
-// LimitsAsked.
-func (c *Config) RunsWithLimits(r *Route, limits map[string]string) bool {
-	return c.runsBesideLimits(r) && !slices.ContainsFunc(r.Limits, func(name string) bool { return limits[name] != "" })
 }
 
 // AsksSomething tells whether a route has a policy that could run anywhere.
 func (c *Config) AsksSomething(r *Route) bool {
 	return r.Auth != nil && !r.Auth.Public
-}
-
-// WhyAsked is why requests of a route have to be asked about, each reason a phrase;
-// none where its policy can run inside Envoy.
-func (c *Config) WhyAsked(r *Route) []string { return c.whyAsked(r, c.LimitsAsked) }
-
-// whyAsked is WhyAsked; limits is LimitsAsked, which is dear, for routes that have any.
-func (c *Config) whyAsked(r *Route, limits func() map[string]string) []string {
-	if len(r.Limits) == 0 {
-		return c.whyBesideLimits(r)
-	}
-	return c.whyWithLimits(r, limits())
-}
-
-// whyWithLimits is WhyAsked for who asks of many routes: limits are the result of
-// LimitsAsked.
-func (c *Config) whyWithLimits(r *Route, limits map[string]string) []string {
-	why := c.whyBesideLimits(r)
-	for _, name := range r.Limits {
-		if reason := limits[name]; reason != "" {
-			why = append(why, fmt.Sprintf("limit %s %s", name, reason))
-		}
-	}
-	return why
 }
 
 func (c *Config) whyBesideLimits(r *Route) []string {

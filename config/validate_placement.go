@@ -3,12 +3,11 @@ package config
 import (
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // placements refuses what says that a policy is to run inside Envoy and cannot.
 func (c *checker) placements(listeners, routes *place) {
-	limits := sync.OnceValue(c.cfg.LimitsAsked)
+	placer := c.cfg.Placer()
 	for i, l := range c.cfg.Listeners {
 		at := listeners.index(i).key("placement")
 		oneOf(c, at, l.Placement, PlacementAuto, PlacementService, PlacementEnvoy)
@@ -18,7 +17,7 @@ func (c *checker) placements(listeners, routes *place) {
 		c.must(l.RateLimit != RateLimitFilter, at, "cannot be together with rateLimit: filter, which takes its keys from Check")
 		for _, r := range c.cfg.Routes {
 			if r.Placement == "" {
-				c.obey(at, c.cannotRunInEnvoy(r, fmt.Sprintf("route %s ", r.Name), limits))
+				c.obey(at, c.cannotRunInEnvoy(r, fmt.Sprintf("route %s ", r.Name), placer))
 			}
 		}
 	}
@@ -28,7 +27,7 @@ func (c *checker) placements(listeners, routes *place) {
 		if r.Placement != PlacementEnvoy {
 			continue
 		}
-		c.obey(at, c.cannotRunInEnvoy(r, "", limits))
+		c.obey(at, c.cannotRunInEnvoy(r, "", placer))
 		for _, l := range c.cfg.Listeners {
 			switch {
 			case l.Placement == PlacementService:
@@ -41,11 +40,11 @@ func (c *checker) placements(listeners, routes *place) {
 }
 
 // cannotRunInEnvoy is the rule that a route breaks whose policy has to be asked for.
-func (c *checker) cannotRunInEnvoy(r *Route, of string, limits func() map[string]string) string {
+func (c *checker) cannotRunInEnvoy(r *Route, of string, placer *Placer) string {
 	if r.Auth == nil || !c.cfg.AsksSomething(r) && len(r.Limits) == 0 {
 		return ""
 	}
-	if why := c.cfg.whyAsked(r, limits); len(why) > 0 {
+	if why := placer.WhyAsked(r); len(why) > 0 {
 		return of + "cannot run inside Envoy: " + strings.Join(why, "; ")
 	}
 	return ""

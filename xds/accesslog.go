@@ -7,6 +7,7 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/proto"
@@ -216,11 +217,17 @@ func firstOf(pairs ...string) string {
 	return out + `]})%`
 }
 
-// routeReason is the metadata of a route that answers with a reason of its own.
-func routeReason(reason string) *corev3.Metadata {
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		routeMetadata: stringStruct(map[string]string{metadataReason: reason}),
-	}}
+// putMetadata has a route carry a text, for filters and logs, beside what it carries.
+func putMetadata(route *routev3.Route, key, text string) {
+	if route.Metadata == nil {
+		route.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
+	}
+	carried := route.Metadata.FilterMetadata[routeMetadata]
+	if carried == nil {
+		carried = stringStruct(nil)
+		route.Metadata.FilterMetadata[routeMetadata] = carried
+	}
+	carried.Fields[key] = structpb.NewStringValue(text)
 }
 
 func stringStruct(m map[string]string) *structpb.Struct {

@@ -16,7 +16,6 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatewright/gatewright/config"
@@ -115,11 +114,11 @@ func underLimit(route *routev3.Route, p *PlacedPolicy) {
 	if p.Limit == nil {
 		return
 	}
-	route.Metadata.FilterMetadata[routeMetadata].Fields[metadataLimit] = structpb.NewStringValue(p.Limit.Name)
+	putMetadata(route, metadataLimit, p.Limit.Name)
 	route.TypedPerFilterConfig[countedFilter(p.Limit)] = switchedOn
 	route.TypedPerFilterConfig[limitFilter(p.Limit)] = switchedOn
 	if slices.Contains(p.Limit.Key, config.KeyRoute) {
-		route.Metadata.FilterMetadata[routeMetadata].Fields[metadataRouteName] = structpb.NewStringValue(route.Name)
+		putMetadata(route, metadataRouteName, route.Name)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -194,18 +193,7 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 	if p == nil {
 		return
 	}
-	if route.Metadata == nil {
-		route.Metadata = &corev3.Metadata{}
-	}
-	if route.Metadata.FilterMetadata == nil {
-		route.Metadata.FilterMetadata = map[string]*structpb.Struct{}
-	}
-	fields := route.Metadata.FilterMetadata[routeMetadata]
-	if fields == nil {
-		fields = stringStruct(nil)
-		route.Metadata.FilterMetadata[routeMetadata] = fields
-	}
-	fields.Fields[metadataPlace] = structpb.NewStringValue(p.Hash)
+	putMetadata(route, metadataPlace, p.Hash)
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
 	underLimit(route, p)
 	if name := p.jwtFilter(); name != "" {

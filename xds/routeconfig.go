@@ -234,14 +234,15 @@ func answering(name string, d Decision, p problem) *routev3.Route {
 	if d.Needed {
 		settings[extAuthzFilter] = checkSettings(nil, map[string]string{contextRoute: name, contextPolicy: d.Policy})
 	}
-	return &routev3.Route{
+	route := &routev3.Route{
 		Name:                 name,
 		Match:                anyRequest(),
 		Action:               &routev3.Route_DirectResponse{DirectResponse: directResponse(p.status, p.json())},
-		Metadata:             routeReason(p.reason),
 		ResponseHeadersToAdd: []*corev3.HeaderValueOption{setHeader("Content-Type", problemContentType)},
 		TypedPerFilterConfig: settings,
 	}
+	putMetadata(route, metadataReason, p.reason) // a reason of its own
+	return route
 }
 
 // NotFoundRoute is the name, in logs and metrics, of the route that takes what

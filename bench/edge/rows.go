@@ -126,7 +126,7 @@ func (b *bench) startGatewright(ctx context.Context, k kind) error {
 		return err
 	}
 	b.stops = append(b.stops, server.Stop)
-	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, told: k.told, inEnvoy: c.RunsInEnvoy(c.Routes[0])}
+	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, told: k.told, inEnvoy: c.Placer().Runs(c.Routes[0])}
 	if k.redis {
 		r.beside = append(r.beside, b.redis.PID)
 	}

@@ -31,7 +31,7 @@ func moved(before, after *config.Config) []Moved {
 	for _, r := range before.Routes {
 		old[r.Name] = r
 	}
-	oldLimits, newLimits := before.LimitsAsked(), after.LimitsAsked()
+	oldPlacer, newPlacer := before.Placer(), after.Placer()
 	byReason := map[string]*Moved{}
 	for _, l := range after.Listeners {
 		was := listenerNamed(before, l.Name)
@@ -40,7 +40,7 @@ func moved(before, after *config.Config) []Moved {
 		}
 		for _, r := range after.Routes {
 			if o := old[r.Name]; o != nil {
-				addMove(byReason, l.Name, placeOf(before, was, o, oldLimits), placeOf(after, l, r, newLimits))
+				addMove(byReason, l.Name, placeOf(before, oldPlacer, was, o), placeOf(after, newPlacer, l, r))
 			}
 		}
 	}
@@ -80,10 +80,9 @@ func (w place) judged() bool {
 	return w.inEnvoy() || authz.NewPolicy(w.config, w.route, false).Needed()
 }
 
-// placeOf is where a route's policy runs on a listener; limits are those that Gatewright
-// counts itself.
-func placeOf(c *config.Config, l *config.Listener, r *config.Route, limits map[string]string) place {
-	return place{c, r, c.WhyAskedWithLimits(l, r, limits)}
+// placeOf is where a route's policy runs on a listener.
+func placeOf(c *config.Config, placer *config.Placer, l *config.Listener, r *config.Route) place {
+	return place{c, r, placer.WhyAskedOn(l, r)}
 }
 
 func addMove(all map[string]*Moved, listener string, from, to place) {

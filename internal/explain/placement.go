@@ -29,12 +29,13 @@ func placements(c *config.Config, r *config.Route, p *authz.Policy, a *Auth, ask
 	if !p.Needed() {
 		return nil
 	}
+	placer := c.Placer()
 	var out []Placement
 	for _, l := range c.Listeners {
 		if l.RedirectToHTTPS != nil {
 			continue // no route sees its requests
 		}
-		why := c.WhyAskedOn(l, r)
+		why := placer.WhyAskedOn(l, r)
 		on := Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why}
 		if on.InEnvoy {
 			on.ThisToo = surelyAsked(p, a, asked)

@@ -41,22 +41,22 @@ type judgements struct {
 	routes   *edit[judgedRoute]  // by name
 	policies *edit[sharedPolicy] // by hash
 	placed   *edit[sharedPlaced] // by hash
-	// limitsAsked are the limits that do not run inside Envoy.
-	limitsAsked map[string]string
+	placer   *config.Placer
 }
 
 // judge fills in the plan's routes and policies. Those of the plan before are
 // taken over where what policies are made of beside the routes is the same.
 func (p *Plan) judge(before *Plan, o Options) {
 	if before == nil {
-		before = &Plan{Config: &config.Config{}}
+		none := &config.Config{}
+		before = &Plan{Config: none, placer: none.Placer()}
 	}
 	old := before.Config
 	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited(), placed: before.placed.edited()}
-	p.limitsOfConfig = p.Config.LimitsAsked()
-	p.limitsAsked = limitsAsked(p.Config, p.limitsOfConfig, o)
-	j.limitsAsked = p.limitsAsked
-	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes && sameKeys(before.limitsAsked, p.limitsAsked)
+	p.ofConfig = p.Config.Placer()
+	p.placer = placerFor(p.Config, p.ofConfig, o)
+	j.placer = p.placer
+	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes && sameKeys(before.placer.LimitsAsked(), p.placer.LimitsAsked())
 	p.judged = before.judged
 	if !reused || p.judged == nil {
 		p.judged = &judgedAlike{}

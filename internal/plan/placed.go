@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 
 // place is what of a route's policy runs inside Envoy: all of it, or nil.
 func (j *judgements) place(r *config.Route, d xds.Decision) *xds.PlacedPolicy {
-	if !d.Needed || !j.config.RunsWithLimits(r, j.limitsAsked) {
+	if !d.Needed || !j.placer.Runs(r) {
 		return nil
 	}
 	shared, ok := j.placed.get(d.Policy)
@@ -40,7 +39,7 @@ func (j *judgements) displace(d xds.Decision) {
 	}
 }
 
-// placedPolicy is a policy of which config.WhyAsked says nothing. Routes of one policy
+// placedPolicy is a policy of which config.Placer.WhyAsked says nothing. Routes of one policy
 // ask the same, and so share it.
 func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash string) *xds.PlacedPolicy {
 	out := &xds.PlacedPolicy{Hash: hash}
@@ -81,26 +80,26 @@ func inOrder(placed *shards[sharedPlaced]) []*xds.PlacedPolicy {
 	return out
 }
 
-// limitsAsked are the limits that Gatewright counts itself, with the reasons: those of
-// the config, and those of who there is to count.
-func limitsAsked(c *config.Config, ofConfig map[string]string, o Options) map[string]string {
-	asked := maps.Clone(ofConfig)
+// placerFor knows of the limits that Gatewright counts itself for what the config says,
+// and for who there is to count.
+func placerFor(c *config.Config, ofConfig *config.Placer, o Options) *config.Placer {
+	more := map[string]string{}
 	for name, l := range c.Limits {
 		switch {
-		case asked[name] != "":
+		case ofConfig.LimitsAsked()[name] != "":
 		case o.Fleet.Unshared:
-			asked[name] = "cannot be shared by an Envoy whose bootstrap is older than that"
+			more[name] = "cannot be shared by an Envoy whose bootstrap is older than that"
 		case l.TokenBucket.Capacity < int64(o.Fleet.Envoys)*l.Cost.Usual():
-			asked[name] = fmt.Sprintf("holds too little to be shared by %d Envoys", o.Fleet.Envoys)
+			more[name] = fmt.Sprintf("holds too little to be shared by %d Envoys", o.Fleet.Envoys)
 		case o.Resized != nil && o.Resized(name):
-			asked[name] = "has another size for some tenant"
+			more[name] = "has another size for some tenant"
 		}
 	}
-	return asked
+	return ofConfig.Knowing(more)
 }
 
 // CountsAlike tells whether a plan for the same config with these options would count
 // the same limits inside Envoy. To ask costs little.
 func (p *Plan) CountsAlike(o Options) bool {
-	return sameKeys(limitsAsked(p.Config, p.limitsOfConfig, o), p.limitsAsked)
+	return sameKeys(placerFor(p.Config, p.ofConfig, o).LimitsAsked(), p.placer.LimitsAsked())
 }

@@ -95,7 +95,7 @@ func (p *Plan) placementOn(l *config.Listener) Placement {
 		}
 		out.Asked.Routes++
 		asked[d.Policy] = true
-		for _, reason := range p.Config.WhyAskedWithLimits(l, r, p.limitsAsked) {
+		for _, reason := range p.placer.WhyAskedOn(l, r) {
 			why.add(reason, r.Name)
 		}
 	}

@@ -37,9 +37,9 @@ type Plan struct {
 	placed   shards[sharedPlaced] // by hash
 	// allPlaced are those, in order.
 	allPlaced []*xds.PlacedPolicy
-	// limitsAsked are the limits that do not run inside Envoy, with the reasons, and
-	// limitsOfConfig those of them that cannot for what the config says.
-	limitsAsked, limitsOfConfig map[string]string
+	// placer tells which policies run inside Envoy, and ofConfig which can for what the
+	// config says.
+	placer, ofConfig *config.Placer
 	// strangers is what is decided about requests that no route takes.
 	strangers xds.Decision
 	// challenges is the same about requests of ACME authorities.
