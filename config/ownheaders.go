@@ -24,6 +24,10 @@ const RerouteHeader = "x-gatewright-to"
 // Envoy. No backend sees it.
 const CountedHeader = "x-gatewright-counted"
 
+// CountedAddressHeader tells such a limit of the client's address, where it has to look at
+// its text. No backend sees it.
+const CountedAddressHeader = countedPrefix + "address"
+
 // countedPrefix begins the names of the headers by which such limits count.
 const countedPrefix = "x-gatewright-key-"
 

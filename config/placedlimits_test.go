@@ -39,7 +39,11 @@ func TestLimitsAsked(t *testing.T) {
 		"a listener to HTTPS": {func(c *Config, _ *Limit) {
 			c.Listeners = append(c.Listeners, &Listener{RedirectToHTTPS: &HTTPSRedirect{}})
 		}, ""},
-		"public by clientIP":     {func(c *Config, l *Limit) { l.Key = []KeyPart{KeyClientIP}; c.Routes[0].Auth = &RouteAuth{Public: true} }, "is charged on route a, about which Gatewright is asked"},
+		"public by clientIP": {func(c *Config, l *Limit) { l.Key = []KeyPart{KeyClientIP}; c.Routes[0].Auth = &RouteAuth{Public: true} }, ""},
+		"public, and held": {func(c *Config, l *Limit) {
+			l.Key = []KeyPart{KeyClientIP}
+			c.Routes[0].Auth, c.Routes[0].Placement = &RouteAuth{Public: true}, PlacementService
+		}, "is charged on route a, about which Gatewright is asked"},
 		"exact":                  {func(_ *Config, l *Limit) { l.Consistency = "" }, "is exact among all"},
 		"leased":                 {func(_ *Config, l *Limit) { l.Consistency = Lease }, "is lease among all"},
 		"no bucket":              {func(_ *Config, l *Limit) { l.TokenBucket = nil }, "is no tokenBucket"},

@@ -32,12 +32,7 @@ func (c *Config) PlacementOf(l *Listener, r *Route) Placement {
 // runsBesideLimits tells whether a route's policy would run inside Envoy if it charged no
 // limits.
 func (c *Config) runsBesideLimits(r *Route) bool {
-	return r.Placement != PlacementService && c.AsksSomething(r) && len(c.whyBesideLimits(r)) == 0
-}
-
-// AsksSomething tells whether a route has a policy that could run anywhere.
-func (c *Config) AsksSomething(r *Route) bool {
-	return r.Auth != nil && !r.Auth.Public
+	return r.Placement != PlacementService && len(c.whyBesideLimits(r)) == 0
 }
 
 func (c *Config) whyBesideLimits(r *Route) []string {

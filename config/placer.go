@@ -38,7 +38,7 @@ func (p *Placer) Knowing(more map[string]string) *Placer {
 func (p *Placer) LimitsAsked() map[string]string { return p.limits() }
 
 // Runs tells whether a route's policy runs inside the Envoys of listeners that have it
-// do so.
+// do so. One that asks for nothing runs anywhere.
 func (p *Placer) Runs(r *Route) bool {
 	return p.config.runsBesideLimits(r) && !slices.ContainsFunc(r.Limits, func(name string) bool { return p.limits()[name] != "" })
 }
@@ -68,9 +68,5 @@ func (p *Placer) WhyAskedOn(l *Listener, r *Route) []string {
 	case r.Placement == PlacementService:
 		why = append(why, "the route says placement: service")
 	}
-	why = append(why, p.WhyAsked(r)...)
-	if len(why) == 0 && !p.Runs(r) {
-		why = append(why, "it is public: no token says who may pass")
-	}
-	return why
+	return append(why, p.WhyAsked(r)...)
 }

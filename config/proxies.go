@@ -111,6 +111,12 @@ func (c *Config) TrustsProxies() bool {
 	return slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return c.HopsOf(l) > 0 || len(c.ProxiesOf(l)) > 0 })
 }
 
+// HearsOfClients tells whether some listener has the addresses of clients from others who
+// are believed: from proxies, or from a PROXY header.
+func (c *Config) HearsOfClients() bool {
+	return c.TrustsProxies() || slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.ProxyProtocol != nil })
+}
+
 // ProxyPrefix begins the names of headers that proxies set about the request as
 // they got it, and ProxyHeaders are further ones, in lower case, sorted: for whom
 // a proxy speaks, and which host and path were asked for. There are backends

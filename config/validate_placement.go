@@ -41,7 +41,7 @@ func (c *checker) placements(listeners, routes *place) {
 
 // cannotRunInEnvoy is the rule that a route breaks whose policy has to be asked for.
 func (c *checker) cannotRunInEnvoy(r *Route, of string, placer *Placer) string {
-	if r.Auth == nil || !c.cfg.AsksSomething(r) && len(r.Limits) == 0 {
+	if r.Auth == nil { // it is not valid
 		return ""
 	}
 	if why := placer.WhyAsked(r); len(why) > 0 {

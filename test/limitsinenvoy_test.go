@@ -30,10 +30,12 @@ auth:
 limits:
   per-user: {key: [user], tokenBucket: {capacity: {{.capacity}}, refill: {{.refill}}}, consistency: sync}
   per-tenant: {key: [tenant], tokenBucket: {capacity: 2, refill: 1/d}, consistency: sync}
+  per-address: {key: [clientIP, route], tokenBucket: {capacity: {{.capacity}}, refill: {{.refill}}}, consistency: sync}
 routes:
   - {name: user, match: {path: /user}, auth: {anyOf: [{jwt: main}, {apiKey: partners}]}, limits: [per-user], to: [{backend: app}]}
   - {name: too, match: {path: /too}, auth: {anyOf: [{jwt: main}]}, limits: [per-user], to: [{backend: app}]}
   - {name: tenant, match: {path: /tenant}, auth: {anyOf: [{jwt: main}]}, limits: [per-tenant], to: [{backend: app}]}
+  - {name: open, match: {path: /open}, auth: public, limits: [per-address], to: [{backend: app}]}
 `
 
 // TestLimitsInEnvoy: a limit that runs inside Envoy counts as Gatewright's does, and
@@ -68,7 +70,7 @@ func TestLimitsInEnvoy(t *testing.T) {
 		if got.Status != want.Status || strings.HasPrefix(want.Header.Get("Content-Type"), "application/problem") && got.Body != want.Body {
 			t.Errorf("%s: %d %s\nwant as by Gatewright: %d %s", what, got.Status, got.Body, want.Status, want.Body)
 		}
-		for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "Cache-Control", "Content-Type"} {
+		for _, name := range limitHeaders {
 			if g, w := got.Header.Values(name), want.Header.Values(name); !about(g, w) {
 				t.Errorf("%s: %s %q, want as by Gatewright %q", what, name, g, w)
 			}
@@ -145,13 +147,15 @@ func (g *gateway) verdicts() string {
 
 // TestLimitsInEnvoysBound: what Envoys that come and go admit together keeps to the bound
 // of ratelimit/README.md: C + R·T, and at most C/N for each that comes or goes where there
-// are N with it.
+// are N with it. It is so for callers by their tokens, and for clients by their addresses.
 func TestLimitsInEnvoysBound(t *testing.T) {
 	t.Parallel()
 	const capacity, perSecond = 120, 20
 	redis, p, app := testenv.StartRedis(t), idp(t), backend(t, "app")
 	alice := bearer(token(t, p, "sub=alice"))
-	var admitted, denied atomic.Int64
+	paths := []string{"/user", "/open"}
+	var admitted [2]atomic.Int64
+	var denied atomic.Int64
 	var senders sync.WaitGroup
 	var begin time.Time
 	add := func() (stop func()) {
@@ -161,18 +165,18 @@ func TestLimitsInEnvoysBound(t *testing.T) {
 		g.countsInEnvoy("user", bearer(token(t, p, "sub=someone")))
 		end := make(chan struct{})
 		senders.Go(func() {
-			for {
+			for i := 0; ; i++ {
 				select {
 				case <-end:
 					return
 				default:
 				}
-				switch r, err := try(http.MethodGet, g.url("public", "/user"), alice); {
+				switch r, err := try(http.MethodGet, g.url("public", paths[i%2]), alice); {
 				case err != nil:
 					t.Errorf("a request failed: %v", err)
 					return
 				case r.Status == http.StatusOK:
-					admitted.Add(1)
+					admitted[i%2].Add(1)
 				case r.Status == http.StatusTooManyRequests:
 					denied.Add(1)
 				default:
@@ -199,9 +203,11 @@ func TestLimitsInEnvoysBound(t *testing.T) {
 	// were there do not know of it, which is the whole time at most, its refill comes on top.
 	const shares = 1/2. + 1/3. + 1/4.
 	most := (capacity + perSecond*took.Seconds()) * (1 + shares)
-	t.Logf("admitted %d in %v, at most %.0f", admitted.Load(), took, most)
-	if n := float64(admitted.Load()); n > most || n < capacity {
-		t.Errorf("%v admitted in %v, want at least the capacity and at most %.0f", n, took, most)
+	for i, path := range paths {
+		t.Logf("%s: admitted %d in %v, at most %.0f", path, admitted[i].Load(), took, most)
+		if n := float64(admitted[i].Load()); n > most || n < capacity {
+			t.Errorf("%s: %v admitted in %v, want at least the capacity and at most %.0f", path, n, took, most)
+		}
 	}
 }
 

@@ -135,41 +135,54 @@ func TestKeysRotateInsideEnvoy(t *testing.T) {
 	load.Wait()
 }
 
-// guardedTokens is tokens with a breaker in front of the backend.
-const guardedTokens = `
+// guarded is a route with a breaker in front of its backend.
+const guarded = `
 listeners:
   - {name: public, address: "{{listen "public"}}"}
 backends:
-  app: {endpoints: ["{{.app}}"], breaker: {errorRate: 0.5, window: 10s, minRequests: 5, openFor: 500ms}}
+  app: {endpoints: ["{{.app}}"], breaker: {errorRate: 0.5, window: 10s, minRequests: 5, openFor: 500ms, ramp: 500ms}}
 auth:
 ` + jwtMain + `
 routes:
   - name: app
     match: {path: /app/**}
-    auth: {anyOf: [{jwt: main, scopes: [users:read]}]}
+    auth: {{.auth}}
     to: [{backend: app}]
 `
 
+// readers are those who may use a route that is not public.
+const readers = "{anyOf: [{jwt: main, scopes: [users:read]}]}"
+
 // TestABreakerBringsTheHopBack: nobody is asked while it is closed; when it opens, requests
-// are asked about and denied, and when it has closed again, nobody is.
+// are asked about and denied; when it has closed again, they are until all of them pass,
+// and then nobody is. Who may use the route does not matter.
 func TestABreakerBringsTheHopBack(t *testing.T) {
 	t.Parallel()
-	p, app := idp(t), newScripted(t, good)
-	g := start(t, setup{config: guardedTokens, values: map[string]string{"issuer": p.Issuer(), "app": app.addr}})
-	caller := bearer(token(t, p, "sub=alice", "scope=users:read"))
-	ask := func() reply { return get(t, g.url("public", "/app/1"), caller) }
-	g.letsPass(ask)
-	app.do(bad)
-	began, passed := time.Now(), 0
-	eventually(t, "the breaker denies", func() error {
-		r := ask()
-		if r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, "circuit-open") {
-			return nil
-		}
-		passed++
-		return fmt.Errorf("status %d", r.Status)
-	})
-	t.Logf("%d requests and %v from the first failure to the first denial", passed, time.Since(began).Round(time.Millisecond))
-	app.do(good)
-	g.letsPass(ask)
+	for name, auth := range map[string]string{"tokens": readers, "public": "public"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, app := idp(t), newScripted(t, good)
+			g := start(t, setup{config: guarded, values: map[string]string{"issuer": p.Issuer(), "app": app.addr, "auth": auth}})
+			caller := bearer(token(t, p, "sub=alice", "scope=users:read"))
+			ask := func() reply { return get(t, g.url("public", "/app/1"), caller) }
+			g.letsPass(ask)
+			app.do(bad)
+			began, passed := time.Now(), 0
+			eventually(t, "the breaker denies", func() error {
+				r := ask()
+				if r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, "circuit-open") {
+					return nil
+				}
+				passed++
+				return fmt.Errorf("status %d", r.Status)
+			})
+			t.Logf("%d requests and %v from the first failure to the first denial", passed, time.Since(began).Round(time.Millisecond))
+			app.do(good)
+			g.letsPass(ask)
+			get(t, g.url("public", "/app/2"), caller).ok(t)
+			if line := g.logged("/app/2"); line["reason"] != "allowed" || line["policy"] == nil {
+				t.Errorf("logged: %v", line)
+			}
+		})
+	}
 }

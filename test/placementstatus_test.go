@@ -12,7 +12,7 @@ import (
 func TestStatusTellsWherePoliciesRun(t *testing.T) {
 	t.Parallel()
 	p, app := idp(t), newScripted(t, good)
-	g := start(t, setup{config: guardedTokens, env: []string{"GATEWRIGHT_ADMIN_TOKEN=operator"}, values: map[string]string{"issuer": p.Issuer(), "app": app.addr}})
+	g := start(t, setup{config: guarded, env: []string{"GATEWRIGHT_ADMIN_TOKEN=operator"}, values: map[string]string{"issuer": p.Issuer(), "app": app.addr, "auth": readers}})
 	g.letsPass(func() reply {
 		return get(t, g.url("public", "/app/1"), bearer(token(t, p, "sub=alice", "scope=users:read")))
 	})

@@ -141,11 +141,8 @@ func asCheckSays(limited *hcmv3.ResponseMapper) {
 // 600 bytes, and is made when its value comes.
 const mostDynamicBuckets = 65_536
 
-// The descriptor entries of a limit in Envoy, beside those of config.KeyPart.
-const (
-	limitEntry    = "limit"
-	clientIPEntry = "masked_remote_address" // Envoy's own name for it
-)
+// limitEntry is the descriptor entry of a limit in Envoy, beside those of config.KeyPart.
+const limitEntry = "limit"
 
 // localRateLimit is Envoy's bucket for each value of the limit's key. Of it an Envoy has
 // the share that is its own by the number of Envoys: a request takes as many tokens there
@@ -165,12 +162,12 @@ func (b builder) localRateLimit(l *config.Limit) *localratelimitv3.LocalRateLimi
 		RateLimitedAsResourceExhausted:  true,
 		EnableRetryAfterHeader:          true,
 		ResponseHeadersToAdd:            []*corev3.HeaderValueOption{setHeader("cache-control", "no-store")},
-		RateLimits:                      []*routev3.RateLimit{limitActions(l)},
+		RateLimits:                      b.limitActions(l),
 	}
-	if b.config.RateLimitHeaders != config.HeadersNone {
+	if b.config.RateLimitHeaders != config.HeadersNone || l.Cost.Usual() != 1 {
 		out.EnableXRatelimitHeaders = ratelimitcommonv3.XRateLimitHeadersRFCVersion_DRAFT_VERSION_03
 	}
-	for _, entries := range limitEntries(l) {
+	for _, entries := range b.limitEntries(l) {
 		out.Descriptors = append(out.Descriptors, &ratelimitcommonv3.LocalRateLimitDescriptor{Entries: entries, TokenBucket: bucket})
 	}
 	return out
@@ -189,40 +186,46 @@ func allRequests() *corev3.RuntimeFractionalPercent {
 }
 
 // limitActions are what of a request the limit counts by, and how much it takes.
-func limitActions(l *config.Limit) *routev3.RateLimit {
-	out := &routev3.RateLimit{Actions: []*routev3.RateLimit_Action{{
-		ActionSpecifier: &routev3.RateLimit_Action_GenericKey_{GenericKey: &routev3.RateLimit_Action_GenericKey{
-			DescriptorKey: limitEntry, DescriptorValue: l.Name,
-		}},
-	}}}
-	for _, part := range l.Key {
-		out.Actions = append(out.Actions, keyAction(l, part))
-	}
-	if cost := l.Cost.Usual(); cost != 1 {
-		out.HitsAddend = &routev3.RateLimit_HitsAddend{Number: wrapperspb.UInt64(uint64(cost))}
+func (b builder) limitActions(l *config.Limit) []*routev3.RateLimit {
+	var out []*routev3.RateLimit
+	for _, client := range b.clientKeys(l) {
+		rule := &routev3.RateLimit{Actions: []*routev3.RateLimit_Action{{
+			ActionSpecifier: &routev3.RateLimit_Action_GenericKey_{GenericKey: &routev3.RateLimit_Action_GenericKey{
+				DescriptorKey: limitEntry, DescriptorValue: l.Name,
+			}},
+		}}}
+		for _, part := range l.Key {
+			if part == config.KeyClientIP {
+				rule.Actions = append(rule.Actions, client.actions...)
+			} else {
+				rule.Actions = append(rule.Actions, keyAction(part))
+			}
+		}
+		if cost := l.Cost.Usual(); cost != 1 {
+			rule.HitsAddend = &routev3.RateLimit_HitsAddend{Number: wrapperspb.UInt64(uint64(cost))}
+		}
+		out = append(out, rule)
 	}
 	return out
 }
 
-// keyAction is the value of a part. One that is missing is left out, and the descriptor
-// is that of requests without it.
-func keyAction(l *config.Limit, part config.KeyPart) *routev3.RateLimit_Action {
-	switch part {
-	case config.KeyClientIP:
-		return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_MaskedRemoteAddress_{
-			MaskedRemoteAddress: &routev3.RateLimit_Action_MaskedRemoteAddress{V6PrefixMaskLen: wrapperspb.UInt32(uint32(l.ClientPrefix()))},
-		}}
-	case config.KeyRoute:
+// keyAction is the value of a part other than the client's address. One that is missing is
+// left out, and the descriptor is that of requests without it.
+func keyAction(part config.KeyPart) *routev3.RateLimit_Action {
+	if part == config.KeyRoute {
 		return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_Metadata{Metadata: &routev3.RateLimit_Action_MetaData{
 			DescriptorKey: string(part),
 			MetadataKey:   metadataKey(routeMetadata, metadataRouteName),
 			Source:        routev3.RateLimit_Action_MetaData_ROUTE_ENTRY,
 		}}}
 	}
+	return headerKey(string(part), part.CountedHeader())
+}
+
+// headerKey is an entry with the value of a header, where a request has it.
+func headerKey(entry, name string) *routev3.RateLimit_Action {
 	return &routev3.RateLimit_Action{ActionSpecifier: &routev3.RateLimit_Action_RequestHeaders_{
-		RequestHeaders: &routev3.RateLimit_Action_RequestHeaders{
-			HeaderName: part.CountedHeader(), DescriptorKey: string(part), SkipIfAbsent: true,
-		},
+		RequestHeaders: &routev3.RateLimit_Action_RequestHeaders{HeaderName: name, DescriptorKey: entry, SkipIfAbsent: true},
 	}}
 }
 
@@ -236,19 +239,27 @@ const metadataRouteName = "route"
 
 // limitEntries are the descriptors that the limit's actions can give: one for each set of
 // the parts that a request may lack. An entry without a value stands for each value.
-func limitEntries(l *config.Limit) [][]*ratelimitcommonv3.RateLimitDescriptor_Entry {
+func (b builder) limitEntries(l *config.Limit) (all [][]*ratelimitcommonv3.RateLimitDescriptor_Entry) {
+	for _, client := range b.clientKeys(l) {
+		all = append(all, limitEntriesOf(l, client)...)
+	}
+	return all
+}
+
+// limitEntriesOf are those in which clients have this form.
+func limitEntriesOf(l *config.Limit, client clientKey) [][]*ratelimitcommonv3.RateLimitDescriptor_Entry {
 	all := [][]*ratelimitcommonv3.RateLimitDescriptor_Entry{{{Key: limitEntry, Value: l.Name}}}
 	for _, part := range l.Key {
-		entry := &ratelimitcommonv3.RateLimitDescriptor_Entry{Key: string(part)}
+		entries := []*ratelimitcommonv3.RateLimitDescriptor_Entry{{Key: string(part)}}
 		if part == config.KeyClientIP {
-			entry.Key = clientIPEntry
+			entries = client.entries
 		}
 		var without [][]*ratelimitcommonv3.RateLimitDescriptor_Entry
 		if part.CountedHeader() != "" {
 			without = append(without, all...)
 		}
-		for i, entries := range all {
-			all[i] = append(entries[:len(entries):len(entries)], entry)
+		for i := range all {
+			all[i] = slices.Concat(all[i], entries)
 		}
 		all = append(without, all...)
 	}
@@ -261,20 +272,35 @@ func limitEntries(l *config.Limit) [][]*ratelimitcommonv3.RateLimitDescriptor_En
 // way back, into the words of the config.
 func (b builder) countedFilter(l *config.Limit) *headermutationv3.HeaderMutation {
 	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
-		RequestMutations:  []*mutationv3.HeaderMutation{putHeader(config.CountedHeader, l.Name)},
+		RequestMutations:  append(b.clientHeader(l), putHeader(config.CountedHeader, l.Name)),
 		ResponseMutations: b.limitHeaders(l),
 	}}
 }
 
+// The headers in which Envoy's bucket says how it stands.
+const (
+	limitLeft  = "x-ratelimit-remaining"
+	limitWhole = "x-ratelimit-limit"
+	limitReset = "x-ratelimit-reset"
+)
+
 // limitHeaders are the headers that tell of a limit. Envoy's reset is when there is a
-// token again, and 0 while there is one; ours is when the bucket is full.
+// token again, and 0 while there is one; ours is when the bucket is full. And so is its
+// Retry-After, where a request may need more than one.
 func (b builder) limitHeaders(l *config.Limit) (out []*mutationv3.HeaderMutation) {
-	const limit, remaining, reset = "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"
-	words := b.config.RateLimitHeaders
-	if words == config.HeadersNone {
-		return nil
+	const limit, remaining, reset = limitWhole, limitLeft, limitReset
+	words, cost := b.config.RateLimitHeaders, l.Cost.Usual()
+	if cost != 1 {
+		limited := "response.code_details == '" + limitedDetails + "' ? " + untilThere(l.TokenBucket, fmt.Sprint(cost)) + " : ''"
+		out = append(out, putHeader("retry-after", "%CEL("+limited+")%"))
 	}
-	full := untilFull(l.TokenBucket, limit, remaining)
+	if words == config.HeadersNone {
+		if cost != 1 {
+			out = append(out, without(limit), without(remaining), without(reset))
+		}
+		return out
+	}
+	full := "%CEL(" + untilThere(l.TokenBucket, inHeader(limit)) + ")%"
 	if words.IETF() {
 		out = append(out, putHeader("ratelimit-limit", "%RESP("+limit+")%"), putHeader("ratelimit-remaining", "%RESP("+remaining+")%"), putHeader("ratelimit-reset", full))
 	}
@@ -284,13 +310,15 @@ func (b builder) limitHeaders(l *config.Limit) (out []*mutationv3.HeaderMutation
 	return append(out, without(limit), without(remaining), without(reset))
 }
 
-// untilFull is the whole seconds until a bucket is full, rounded up, of what two headers
-// say of it.
-func untilFull(t *config.TokenBucket, limit, remaining string) string {
-	number := func(header string) string { return "int(response.headers['" + header + "'])" }
+// untilThere is an expression for the whole seconds until so many tokens, an expression
+// itself, are in a bucket, rounded up, of what a header says that are left.
+func untilThere(t *config.TokenBucket, tokens string) string {
 	perToken, unit := t.Refill.Per.Milliseconds(), 1000*t.Refill.Events
-	return fmt.Sprintf("%%CEL(((%s - %s) * %d + %d) / %d)%%", number(limit), number(remaining), perToken, unit-1, unit)
+	return fmt.Sprintf("((%s - %s) * %d + %d) / %d", tokens, inHeader(limitLeft), perToken, unit-1, unit)
 }
+
+// inHeader is an expression for the number that a header of the answer says.
+func inHeader(name string) string { return "int(response.headers['" + name + "'])" }
 
 // putHeader is a header in place of what there is.
 func putHeader(name, value string) *mutationv3.HeaderMutation {

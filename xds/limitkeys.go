@@ -1,6 +1,10 @@
 package xds
 
-import "github.com/gatewright/gatewright/config"
+import (
+	"slices"
+
+	"github.com/gatewright/gatewright/config"
+)
 
 // limitKeyClaim is the claim that such a header has of a token.
 func limitKeyClaim(part config.KeyPart) string {
@@ -38,11 +42,14 @@ func keyHeaders(limits []*config.Limit) []keyHeader {
 
 // countedHeaders are the headers of requests that are counted inside Envoy, which no
 // backend is to see.
-func countedHeaders(limits []*config.Limit) []string {
+func (b builder) countedHeaders(limits []*config.Limit) []string {
 	if len(limits) == 0 {
 		return nil
 	}
 	out := []string{config.CountedHeader}
+	if slices.ContainsFunc(limits, b.tellsMapped) {
+		out = append(out, config.CountedAddressHeader)
+	}
 	for _, h := range keyHeaders(limits) {
 		out = append(out, h.header)
 	}

@@ -31,6 +31,9 @@ import (
 type PlacedPolicy struct {
 	// Hash is the policy's, by which routes name it.
 	Hash string
+	// Public tells that it lets everybody pass, as far as limits and breakers do. It has
+	// no callers.
+	Public bool
 	// Callers are those whom it lets pass: one of them has to hold.
 	Callers []PlacedCaller
 	// Absent are headers, in lower case, in which other credentials come that the policy

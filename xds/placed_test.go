@@ -18,13 +18,15 @@ import (
 	"github.com/gatewright/gatewright/config"
 )
 
-// Two policies: one of main alone, behind a breaker, and one of main or partner.
-func twoPolicies() []*PlacedPolicy {
+// Three policies: one of main alone, behind a breaker, one of main or partner, and one of
+// everybody, behind the same breaker.
+func somePolicies() []*PlacedPolicy {
 	main := PlacedCaller{Provider: &config.JWT{Name: "main", Issuer: "http://main"}, Key: "m"}
 	partner := PlacedCaller{Provider: &config.JWT{Name: "partner", Issuer: "http://partner"}, Key: "p"}
 	return []*PlacedPolicy{
 		{Hash: "guarded", Callers: []PlacedCaller{main}, Breakers: []string{"app"}},
 		{Hash: "either", Callers: []PlacedCaller{main, partner}},
+		{Hash: "public", Public: true, Breakers: []string{"app"}},
 	}
 }
 
@@ -33,33 +35,34 @@ func twoPolicies() []*PlacedPolicy {
 func TestWhatIsLetPass(t *testing.T) {
 	t.Parallel()
 	key := []PlacedKey{{ID: "1", Algorithms: []string{"ES256"}, Members: map[string]string{"kty": "EC"}}}
-	both := map[string][]PlacedKey{"m": key, "p": key}
-	const all, alone, pair = "either either.1 guarded", "gatewright.jwt.main:m", "gatewright.jwt.main+partner:m,p"
+	both, none := map[string][]PlacedKey{"m": key, "p": key}, map[string]bool{}
+	const all, alone, pair = "either either.1 guarded public", "gatewright.jwt.main:m", "gatewright.jwt.main+partner:m,p"
 	for name, c := range map[string]struct {
 		state     PlacedState
 		rules     string
 		providers string
 		reasons   string
 	}{
-		"nothing is known":  {PlacedState{}, "", "gatewright.jwt.main: gatewright.jwt.main+partner:", "no keys of jwt main are known; no keys of jwt partner are known"},
-		"all is well":       {PlacedState{Keys: both}, all, alone + " " + pair, ""},
-		"a breaker is open": {PlacedState{Keys: both, Open: map[string]bool{"app": true, "other": true}}, "either either.1", alone + " " + pair, "the breaker of backend app is not closed"},
-		"another is open":   {PlacedState{Keys: both, Open: map[string]bool{"other": true}}, all, alone + " " + pair, ""},
+		"nothing is known":    {PlacedState{}, "", "gatewright.jwt.main: gatewright.jwt.main+partner:", "it is not known which breakers are closed; no keys of jwt main are known; no keys of jwt partner are known"},
+		"no breaker is known": {PlacedState{Keys: both}, "either either.1", alone + " " + pair, "it is not known which breakers are closed"},
+		"all is well":         {PlacedState{Open: none, Keys: both}, all, alone + " " + pair, ""},
+		"a breaker is open":   {PlacedState{Keys: both, Open: map[string]bool{"app": true, "other": true}}, "either either.1", alone + " " + pair, "the breaker of backend app is not closed"},
+		"another is open":     {PlacedState{Keys: both, Open: map[string]bool{"other": true}}, all, alone + " " + pair, ""},
 		"no keys of main": {
-			PlacedState{Keys: map[string][]PlacedKey{"p": key}}, "either.1", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "no keys of jwt main are known",
+			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}}, "either.1 public", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "no keys of jwt main are known",
 		},
 		"main's have no kid": {
-			PlacedState{Keys: map[string][]PlacedKey{"p": key}, Nameless: map[string]int{"m": 1}}, "either.1", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "the keys of jwt main have no kid",
+			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}, Nameless: map[string]int{"m": 1}}, "either.1 public", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "the keys of jwt main have no kid",
 		},
 		"some have no kid": {
-			PlacedState{Keys: both, Nameless: map[string]int{"m": 1}}, all, alone + " " + pair, "tokens of jwt main may be signed by keys that have no kid: 1 in its key set",
+			PlacedState{Open: none, Keys: both, Nameless: map[string]int{"m": 1}}, all, alone + " " + pair, "tokens of jwt main may be signed by keys that have no kid: 1 in its key set",
 		},
-		"revocations": {PlacedState{Keys: both, Revoked: revokedTokens("http://partner", 64)}, all, alone + " " + pair, ""},
+		"revocations": {PlacedState{Open: none, Keys: both, Revoked: revokedTokens("http://partner", 64)}, all, alone + " " + pair, ""},
 		"too many revocations": {
-			PlacedState{Keys: both, Revoked: revokedTokens("http://partner", 65)}, "either guarded", alone + " " + pair, "more than 64 revocations of issuer http://partner are in force",
+			PlacedState{Open: none, Keys: both, Revoked: revokedTokens("http://partner", 65)}, "either guarded public", alone + " " + pair, "more than 64 revocations of issuer http://partner are in force",
 		},
 		"nobody knows what is revoked": {
-			PlacedState{Keys: both, RevocationsUnknown: true}, "", alone + " " + pair, "it is not known which tokens have been revoked",
+			PlacedState{Open: none, Keys: both, RevocationsUnknown: true}, "public", alone + " " + pair, "it is not known which tokens have been revoked",
 		},
 	} {
 		rules, providers := servedRules(t, c.state)
@@ -67,7 +70,7 @@ func TestWhatIsLetPass(t *testing.T) {
 			t.Errorf("%s: rules %q and providers %q, want %q and %q", name, rules, providers, c.rules, c.providers)
 		}
 		var reasons []string
-		for _, a := range WhyAskedNow(twoPolicies(), c.state) {
+		for _, a := range WhyAskedNow(somePolicies(), c.state) {
 			reasons = append(reasons, a.Reason)
 		}
 		if got := strings.Join(reasons, "; "); got != c.reasons {
@@ -83,7 +86,7 @@ func TestWhatIsLetPass(t *testing.T) {
 func servedRules(t *testing.T, state PlacedState) (rules, providers string) {
 	t.Helper()
 	s := set{next: Resources{}}
-	addPlaced(&s, twoPolicies(), state)
+	addPlaced(&s, somePolicies(), state)
 	if len(s.errs) > 0 {
 		t.Fatal(s.errs)
 	}

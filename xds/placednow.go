@@ -41,6 +41,9 @@ func WhyAskedNow(policies []*PlacedPolicy, state PlacedState) []AskedNow {
 
 // askedNow is why all requests of a policy are asked about. None: some may be let pass.
 func (p *PlacedPolicy) askedNow(state PlacedState) []string {
+	if len(p.Breakers) > 0 && state.Open == nil {
+		return []string{"it is not known which breakers are closed"}
+	}
 	var out []string
 	for _, backend := range p.Breakers {
 		if state.Open[backend] {

@@ -18,7 +18,7 @@ import (
 )
 
 // PlacedState is what decides about requests inside Envoy and is in no config. The zero
-// value lets none pass.
+// value lets none pass for which anything has to be known.
 type PlacedState struct {
 	// Keys are the public keys of providers, by PlacedCaller.Key. A provider without
 	// any has all tokens asked about.
@@ -30,7 +30,7 @@ type PlacedState struct {
 	RevocationsUnknown bool
 	// Revoked are the revocations in force.
 	Revoked []PlacedRevocation
-	// Open are the backends whose breakers are not closed.
+	// Open are the backends whose breakers are not closed; nil where that is not known.
 	Open map[string]bool
 }
 

@@ -76,9 +76,7 @@ func (w place) inEnvoy() bool { return len(w.asked) == 0 }
 
 // judged tells whether the route has a policy at all. It makes that, and so is asked of
 // those alone that may have moved.
-func (w place) judged() bool {
-	return w.inEnvoy() || authz.NewPolicy(w.config, w.route, false).Needed()
-}
+func (w place) judged() bool { return authz.NewPolicy(w.config, w.route, false).Needed() }
 
 // placeOf is where a route's policy runs on a listener.
 func placeOf(c *config.Config, placer *config.Placer, l *config.Listener, r *config.Route) place {

@@ -52,6 +52,8 @@ func surelyAsked(p *authz.Policy, a *Auth, asked Asked) string {
 	judged := a.AnyOf
 	if a.Public && a.Shadow != nil {
 		judged = a.Shadow.AnyOf
+	} else if a.Public {
+		return ""
 	}
 	if !slices.ContainsFunc(judged, func(q Requirement) bool { return q.Kind == "jwt" && q.Verdict != Denied }) {
 		return "no token of it passes"

@@ -42,7 +42,7 @@ func (j *judgements) displace(d xds.Decision) {
 // placedPolicy is a policy of which config.Placer.WhyAsked says nothing. Routes of one policy
 // ask the same, and so share it.
 func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash string) *xds.PlacedPolicy {
-	out := &xds.PlacedPolicy{Hash: hash}
+	out := &xds.PlacedPolicy{Hash: hash, Public: r.Auth.Public}
 	for _, q := range r.Auth.AnyOf {
 		if key := c.Auth.APIKey[q.APIKey]; key != nil {
 			if name := strings.ToLower(key.KeyHeader()); !slices.Contains(out.Absent, name) {

@@ -54,9 +54,8 @@ func TestWherePoliciesRun(t *testing.T) {
 	p := compiled(t, placedGateway)
 	want := []Placement{
 		{
-			Listener: "public", InEnvoy: RoutesAndPolicies{3, 2}, Asked: RoutesAndPolicies{3, 3}, Unjudged: 1,
+			Listener: "public", InEnvoy: RoutesAndPolicies{4, 3}, Asked: RoutesAndPolicies{2, 2}, Unjudged: 1,
 			Why: []PlacementReason{
-				{"it is public: no token says who may pass", 1, []string{"guarded"}},
 				{"no jwt is asked for", 1, []string{"own"}},
 				{"the route says placement: service", 1, []string{"held"}},
 			},
@@ -93,6 +92,7 @@ func TestWhatIsAskedNow(t *testing.T) {
 			}
 		}
 	}
+	none := map[string]bool{}
 	without := func(key string) map[string][]xds.PlacedKey {
 		out := map[string][]xds.PlacedKey{}
 		for k, v := range keys {
@@ -106,23 +106,26 @@ func TestWhatIsAskedNow(t *testing.T) {
 		state xds.PlacedState
 		want  []PlacementReason
 	}{
-		"all is well": {xds.PlacedState{Keys: keys}, nil},
-		"a breaker":   {xds.PlacedState{Keys: keys, Open: map[string]bool{"app": true}}, []PlacementReason{{"the breaker of backend app is not closed", 2, []string{"a", "b"}}}},
-		"no keys":     {xds.PlacedState{Keys: without(partner)}, []PlacementReason{{"no keys of jwt partner are known", 1, []string{"both"}}}},
+		"all is well": {xds.PlacedState{Open: none, Keys: keys}, nil},
+		"a breaker":   {xds.PlacedState{Keys: keys, Open: map[string]bool{"app": true}}, []PlacementReason{{"the breaker of backend app is not closed", 3, []string{"a", "b", "guarded"}}}},
+		"no breaker known": {
+			xds.PlacedState{Keys: keys}, []PlacementReason{{"it is not known which breakers are closed", 3, []string{"a", "b", "guarded"}}},
+		},
+		"no keys": {xds.PlacedState{Open: none, Keys: without(partner)}, []PlacementReason{{"no keys of jwt partner are known", 1, []string{"both"}}}},
 		"keys without kid": {
-			xds.PlacedState{Keys: without(partner), Nameless: map[string]int{partner: 2}}, []PlacementReason{{"the keys of jwt partner have no kid", 1, []string{"both"}}},
+			xds.PlacedState{Open: none, Keys: without(partner), Nameless: map[string]int{partner: 2}}, []PlacementReason{{"the keys of jwt partner have no kid", 1, []string{"both"}}},
 		},
 		"some without kid": {
-			xds.PlacedState{Keys: keys, Nameless: map[string]int{partner: 2}},
+			xds.PlacedState{Open: none, Keys: keys, Nameless: map[string]int{partner: 2}},
 			[]PlacementReason{{"tokens of jwt partner may be signed by keys that have no kid: 2 in its key set", 1, []string{"both"}}},
 		},
-		"revocations that fit": {xds.PlacedState{Keys: keys, Revoked: revoked("http://partner", 64)}, nil},
+		"revocations that fit": {xds.PlacedState{Open: none, Keys: keys, Revoked: revoked("http://partner", 64)}, nil},
 		"too many revocations": {
-			xds.PlacedState{Keys: keys, Revoked: revoked("http://partner", 65)},
+			xds.PlacedState{Open: none, Keys: keys, Revoked: revoked("http://partner", 65)},
 			[]PlacementReason{{"more than 64 revocations of issuer http://partner are in force", 1, []string{"both"}}},
 		},
 		"nobody knows": {
-			xds.PlacedState{RevocationsUnknown: true}, []PlacementReason{{"it is not known which tokens have been revoked", 3, []string{"a", "b", "both"}}},
+			xds.PlacedState{Open: none, RevocationsUnknown: true}, []PlacementReason{{"it is not known which tokens have been revoked", 3, []string{"a", "b", "both"}}},
 		},
 	} {
 		if got := p.AskedNow(c.state); !reflect.DeepEqual(got, c.want) {
