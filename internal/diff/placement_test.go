@@ -83,3 +83,26 @@ routes:
 		}
 	}
 }
+
+// TestPublicRoutesMove: a public route with a limit is judged, and moves as others do; one
+// that asks for nothing any more does not.
+func TestPublicRoutesMove(t *testing.T) {
+	t.Parallel()
+	const limit = "limits: {l: {key: [clientIP], tokenBucket: {capacity: 5, refill: 1/s}, consistency: sync}}"
+	text := `
+listeners: [{name: public, address: "127.0.0.1:8080"}]
+backends: {app: {endpoints: ["10.0.0.1:80"]}}
+` + limit + `
+routes: [{name: pages, match: {path: /pages}, auth: public, limits: [l], to: [{backend: app}]}]
+`
+	const exact = "limit l is exact among all, and not consistency: sync"
+	after := parse(t, strings.Replace(text, ", consistency: sync", "", 1))
+	want := []Moved{{false, []string{exact}, []string{"pages"}, []string{"public"}}}
+	if got := Compare(parse(t, text), after).Moved; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	free := parse(t, strings.Replace(text, ", limits: [l]", "", 1))
+	if got := Compare(after, free).Moved; got != nil {
+		t.Errorf("it asks for nothing any more, and is said to move: %+v", got)
+	}
+}

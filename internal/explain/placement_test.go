@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,10 @@ func TestWhereAPolicyRuns(t *testing.T) {
 	routes["afar"].Limits = nil
 	routes["users"].Limits = nil
 	routes["users"].Placement = config.PlacementService
+	guarded := *c.Backends["next"]
+	guarded.Breaker = &config.Breaker{}
+	c.Backends = maps.Clone(c.Backends)
+	c.Backends["next"] = &guarded
 	w.Config = &c
 
 	for path, want := range map[string][]string{
@@ -41,6 +46,10 @@ func TestWhereAPolicyRuns(t *testing.T) {
 			"since\n  listener internal says placement: service; allOf joins several credentials\n",
 		},
 		"/old/a": {"since\n  apiKey legacy is taken out of the query; no jwt is asked for\n"},
+		// Of a public route nothing has to be shown.
+		"/split": {
+			"judged on listener public: inside Envoy, which asks Gatewright about requests that do not surely pass\njudged on listener internal",
+		},
 		"/pages": {},
 	} {
 		r := w.ask(t, path)
