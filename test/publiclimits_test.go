@@ -16,12 +16,16 @@ limits:
   address: {key: [clientIP], tokenBucket: {capacity: 3, refill: 1/d}, consistency: sync}
   both: {key: [clientIP, route], tokenBucket: {capacity: 5, refill: 1/d}, consistency: sync, cost: 2}
   everybody: {key: [route], tokenBucket: {capacity: 4, refill: 1/d}, consistency: sync}
+  once: {key: [route], tokenBucket: {capacity: 1, refill: 1/d}, consistency: sync}
 routes:
   - {name: pages, match: {path: /pages}, auth: public, limits: [address], to: [{backend: app}]}
   - {name: more, match: {path: /more}, auth: public, limits: [address], respond: {status: 200, body: "more"}}
   - {name: left, match: {path: /left}, auth: public, limits: [both], to: [{backend: app}]}
   - {name: right, match: {path: /right}, auth: public, limits: [both], to: [{backend: app}]}
   - {name: all, match: {path: /all}, auth: public, limits: [everybody], to: [{backend: app}]}
+  - {name: own, match: {path: /own}, auth: public, limits: [once], to: [{backend: app}], errors: [{status: [429], from: gateway, contentType: text/plain, body: "slow down"}]}
+  - {name: call, match: {path: /call}, auth: public, limits: [once], to: [{backend: app}]}
+  - {name: shop, match: {path: /shop}, auth: public, limits: [once], to: [{backend: app}], cors: {origins: ["https://shop.example"]}}
 `
 
 // TestPublicLimitsInEnvoy: on routes that ask nothing of a caller a limit that runs inside
@@ -72,6 +76,13 @@ func TestPublicLimitsInEnvoy(t *testing.T) {
 		{"/all", from("198.51.100.3"), 200},
 		{"/all", from("198.51.100.4"), 200},
 		{"/all", from("198.51.100.5"), 429},
+		// The answer is the route's, the call's and the page's.
+		{"/own", nil, 200},
+		{"/own", nil, 429},
+		{"/call", nil, 200},
+		{"/call", []header{{"Content-Type", "application/grpc"}}, 200},
+		{"/shop", []header{{"Origin", "https://shop.example"}}, 200},
+		{"/shop", []header{{"Origin", "https://shop.example"}}, 429},
 	} {
 		var got [2]reply
 		for j, g := range both {
@@ -90,11 +101,38 @@ func TestPublicLimitsInEnvoy(t *testing.T) {
 	if more := both[1].hops() - asked; more != 0 {
 		t.Errorf("the gateway was asked about %d of them", more)
 	}
+	want, got := both[0].saidOfLimits(), both[1].saidOfLimits()
+	for agent, line := range want {
+		if got[agent] != line {
+			t.Errorf("%s: logged %s\nwant as by Gatewright %s", agent, got[agent], line)
+		}
+	}
+}
+
+// saidOfLimits is what the access log says of each request, by its user agent, once the
+// last one is there.
+func (g *gateway) saidOfLimits() map[string]string {
+	g.t.Helper()
+	get(g.t, g.url("public", "/pages"), header{"User-Agent", "request/last"})
+	lines := map[string]string{}
+	eventually(g.t, "the last request is logged", func() error {
+		for _, line := range g.accessLog() {
+			if agent, _ := line["user_agent"].(string); strings.HasPrefix(agent, "request/") {
+				lines[agent] = fmt.Sprint(line["route"], line["status"], line["reason"], line["limit"], line["remaining"], line["policy"])
+			}
+		}
+		if lines["request/last"] == "" {
+			return fmt.Errorf("%d are", len(lines))
+		}
+		return nil
+	})
+	return lines
 }
 
 // limitHeaders are the headers of answers that limits bear on.
 var limitHeaders = []string{
 	"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "Cache-Control", "Content-Type",
+	"Grpc-Status", "Grpc-Message", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary",
 }
 
 // sameLimitAnswers compares what a limit inside Envoy answers with what Gatewright does.
