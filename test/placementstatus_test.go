@@ -30,7 +30,9 @@ func TestStatusTellsWherePoliciesRun(t *testing.T) {
 				}
 				AskedNow []reason
 			}
-			if err := json.Unmarshal(g.run("status", "-o", "json"), &got); err != nil {
+			// It fails as long as an Envoy has not taken what is newest, as for a moment here.
+			out, _ := g.command("status", "-o", "json").Output()
+			if err := json.Unmarshal(out, &got); err != nil {
 				return err
 			}
 			if len(got.Placement) != 1 || got.Placement[0].InEnvoy.Routes != 1 || got.Placement[0].Asked.Routes != 0 {

@@ -219,6 +219,10 @@ func firstOf(pairs ...string) string {
 
 // putMetadata has a route carry a text, for filters and logs, beside what it carries.
 func putMetadata(route *routev3.Route, key, text string) {
+	putMetadataValue(route, key, structpb.NewStringValue(text))
+}
+
+func putMetadataValue(route *routev3.Route, key string, value *structpb.Value) {
 	if route.Metadata == nil {
 		route.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
 	}
@@ -227,7 +231,7 @@ func putMetadata(route *routev3.Route, key, text string) {
 		carried = stringStruct(nil)
 		route.Metadata.FilterMetadata[routeMetadata] = carried
 	}
-	carried.Fields[key] = structpb.NewStringValue(text)
+	carried.Fields[key] = value
 }
 
 func stringStruct(m map[string]string) *structpb.Struct {

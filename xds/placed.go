@@ -197,6 +197,7 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 		return
 	}
 	putMetadata(route, metadataPlace, p.Hash)
+	lettingEverybodyPass(route, p)
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
 	underLimit(route, p)
 	if name := p.jwtFilter(); name != "" {

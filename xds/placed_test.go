@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -36,33 +37,33 @@ func TestWhatIsLetPass(t *testing.T) {
 	t.Parallel()
 	key := []PlacedKey{{ID: "1", Algorithms: []string{"ES256"}, Members: map[string]string{"kty": "EC"}}}
 	both, none := map[string][]PlacedKey{"m": key, "p": key}, map[string]bool{}
-	const all, alone, pair = "either either.1 guarded public", "gatewright.jwt.main:m", "gatewright.jwt.main+partner:m,p"
+	const all, alone, pair = "-public either either.1 guarded", "gatewright.jwt.main:m", "gatewright.jwt.main+partner:m,p"
 	for name, c := range map[string]struct {
 		state     PlacedState
 		rules     string
 		providers string
 		reasons   string
 	}{
-		"nothing is known":    {PlacedState{}, "", "gatewright.jwt.main: gatewright.jwt.main+partner:", "it is not known which breakers are closed; no keys of jwt main are known; no keys of jwt partner are known"},
-		"no breaker is known": {PlacedState{Keys: both}, "either either.1", alone + " " + pair, "it is not known which breakers are closed"},
+		"nothing is known":    {PlacedState{}, "-public", "gatewright.jwt.main: gatewright.jwt.main+partner:", "it is not known which breakers are closed; no keys of jwt main are known; no keys of jwt partner are known"},
+		"no breaker is known": {PlacedState{Keys: both}, "-public either either.1", alone + " " + pair, "it is not known which breakers are closed"},
 		"all is well":         {PlacedState{Open: none, Keys: both}, all, alone + " " + pair, ""},
-		"a breaker is open":   {PlacedState{Keys: both, Open: map[string]bool{"app": true, "other": true}}, "either either.1", alone + " " + pair, "the breaker of backend app is not closed"},
+		"a breaker is open":   {PlacedState{Keys: both, Open: map[string]bool{"app": true, "other": true}}, "-public either either.1", alone + " " + pair, "the breaker of backend app is not closed"},
 		"another is open":     {PlacedState{Keys: both, Open: map[string]bool{"other": true}}, all, alone + " " + pair, ""},
 		"no keys of main": {
-			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}}, "either.1 public", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "no keys of jwt main are known",
+			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}}, "-public either.1", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "no keys of jwt main are known",
 		},
 		"main's have no kid": {
-			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}, Nameless: map[string]int{"m": 1}}, "either.1 public", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "the keys of jwt main have no kid",
+			PlacedState{Open: none, Keys: map[string][]PlacedKey{"p": key}, Nameless: map[string]int{"m": 1}}, "-public either.1", "gatewright.jwt.main: gatewright.jwt.main+partner:p", "the keys of jwt main have no kid",
 		},
 		"some have no kid": {
 			PlacedState{Open: none, Keys: both, Nameless: map[string]int{"m": 1}}, all, alone + " " + pair, "tokens of jwt main may be signed by keys that have no kid: 1 in its key set",
 		},
 		"revocations": {PlacedState{Open: none, Keys: both, Revoked: revokedTokens("http://partner", 64)}, all, alone + " " + pair, ""},
 		"too many revocations": {
-			PlacedState{Open: none, Keys: both, Revoked: revokedTokens("http://partner", 65)}, "either guarded public", alone + " " + pair, "more than 64 revocations of issuer http://partner are in force",
+			PlacedState{Open: none, Keys: both, Revoked: revokedTokens("http://partner", 65)}, "-public either guarded", alone + " " + pair, "more than 64 revocations of issuer http://partner are in force",
 		},
 		"nobody knows what is revoked": {
-			PlacedState{Open: none, Keys: both, RevocationsUnknown: true}, "public", alone + " " + pair, "it is not known which tokens have been revoked",
+			PlacedState{Open: none, Keys: both, RevocationsUnknown: true}, "-public", alone + " " + pair, "it is not known which tokens have been revoked",
 		},
 	} {
 		rules, providers := servedRules(t, c.state)
@@ -194,5 +195,39 @@ func TestRevocationsInPlace(t *testing.T) {
 	later := rules[2].GetSourcedMetadata().GetMetadataMatcher()
 	if later.GetPath()[1].GetKey() != "iat" || later.GetValue().GetDoubleMatch().GetRange().GetStart() != 1_700_000_001 {
 		t.Errorf("of all: %v", rules[2])
+	}
+}
+
+// TestWhomThePublicRuleLetsPass: routes that say that they are public, but for those that
+// have a breaker that is open, or any while it is not known which are.
+func TestWhomThePublicRuleLetsPass(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		open map[string]bool
+		want []string // what must not be among a route's breakers
+	}{
+		"all are closed":   {map[string]bool{}, nil},
+		"nothing is known": {nil, []string{"(?s).*"}},
+		"two are open":     {map[string]bool{"b": true, "app": true, "closed": false}, []string{"app", "b"}},
+	} {
+		rules := publicPolicy(somePolicies(), PlacedState{Open: c.open}).GetPermissions()[0].GetAndRules().GetRules()
+		said := rules[0].GetSourcedMetadata()
+		if m := said.GetMetadataMatcher(); said.GetMetadataSource() != rbacv3.MetadataSource_ROUTE || m.GetPath()[0].GetKey() != metadataPublic || !m.GetValue().GetPresentMatch() {
+			t.Errorf("%s: it is of %v", name, said)
+		}
+		var got []string
+		for _, r := range rules[1:] {
+			text := r.GetNotRule().GetSourcedMetadata().GetMetadataMatcher().GetValue().GetListMatch().GetOneOf().GetStringMatch()
+			got = append(got, text.GetExact()+text.GetSafeRegex().GetRegex())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: not with %q, want %q", name, got, c.want)
+		}
+	}
+	if got := publicPolicy(somePolicies()[:2], PlacedState{}); got != nil {
+		t.Errorf("where no policy lets everybody pass there is %v", got)
+	}
+	if publicRule >= "0" {
+		t.Error("the rule comes behind others")
 	}
 }

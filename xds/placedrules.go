@@ -30,13 +30,8 @@ const (
 )
 
 // placedRules are the rules by which a policy lets requests pass: one for each caller
-// that it takes, of whom Envoy knows the keys, or one where it takes everybody. Each names
-// the policy.
+// that it takes, of whom Envoy knows the keys. Each names the policy.
 func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
-	named := []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))}
-	if p.Public {
-		return map[string]*rbacv3.Policy{p.Hash: {Permissions: named, Principals: []*rbacv3.Principal{anybody()}}}
-	}
 	out := map[string]*rbacv3.Policy{}
 	for i, c := range p.Callers {
 		keys := state.Keys[c.Key]
@@ -59,7 +54,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 			name += "." + strconv.Itoa(i)
 		}
 		out[name] = &rbacv3.Policy{
-			Permissions: named,
+			Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
 			Principals:  []*rbacv3.Principal{allPrincipals(all)},
 			Condition:   condition(c),
 		}
@@ -282,10 +277,6 @@ func ofRoute(m *typematcherv3.MetadataMatcher) *rbacv3.Permission {
 	return &rbacv3.Permission{Rule: &rbacv3.Permission_SourcedMetadata{SourcedMetadata: &rbacv3.SourcedMetadata{
 		MetadataMatcher: m, MetadataSource: rbacv3.MetadataSource_ROUTE,
 	}}}
-}
-
-func anybody() *rbacv3.Principal {
-	return &rbacv3.Principal{Identifier: &rbacv3.Principal_Any{Any: true}}
 }
 
 func allPrincipals(all []*rbacv3.Principal) *rbacv3.Principal {

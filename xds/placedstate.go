@@ -190,10 +190,13 @@ func keySet(keys []PlacedKey) []byte {
 func placement(policies []*PlacedPolicy, state PlacedState) *rbacfilterv3.RBAC {
 	rules := map[string]*rbacv3.Policy{}
 	for _, p := range policies {
-		if len(p.askedNow(state)) > 0 {
+		if p.Public || len(p.askedNow(state)) > 0 {
 			continue
 		}
 		maps.Copy(rules, placedRules(p, state))
+	}
+	if public := publicPolicy(policies, state); public != nil {
+		rules[publicRule] = public
 	}
 	if len(rules) == 0 {
 		return &rbacfilterv3.RBAC{}
