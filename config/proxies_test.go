@@ -33,3 +33,20 @@ func TestProxiesOf(t *testing.T) {
 		}
 	}
 }
+
+// TestHearsOfClients: who connects is the client, unless somebody is believed to say who is.
+func TestHearsOfClients(t *testing.T) {
+	for name, c := range map[string]struct {
+		config Config
+		want   bool
+	}{
+		"nobody":                 {Config{Listeners: []*Listener{{}}}, false},
+		"a number of proxies":    {Config{Listeners: []*Listener{{}}, TrustedHops: 1}, true},
+		"networks":               {Config{Listeners: []*Listener{{}, {TrustedProxies: []string{"10.0.0.0/8"}}}}, true},
+		"a header of a balancer": {Config{Listeners: []*Listener{{}, {ProxyProtocol: &ProxyProtocol{}}}}, true},
+	} {
+		if got := c.config.HearsOfClients(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -101,12 +101,29 @@ func TestPublicLimitsInEnvoy(t *testing.T) {
 	if more := both[1].hops() - asked; more != 0 {
 		t.Errorf("the gateway was asked about %d of them", more)
 	}
+	eventually(t, "verdicts are counted as by Gatewright", func() error {
+		if want, got := both[0].verdictsOf("shop"), both[1].verdictsOf("shop"); got != want || want == "" {
+			return fmt.Errorf("%q, want %q", got, want)
+		}
+		return nil
+	})
 	want, got := both[0].saidOfLimits(), both[1].saidOfLimits()
 	for agent, line := range want {
 		if got[agent] != line {
 			t.Errorf("%s: logged %s\nwant as by Gatewright %s", agent, got[agent], line)
 		}
 	}
+}
+
+// verdictsOf are the lines of the metrics that count verdicts of a route.
+func (g *gateway) verdictsOf(route string) string {
+	var out strings.Builder
+	for line := range strings.Lines(g.verdicts()) {
+		if strings.Contains(line, `route="`+route+`"`) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // saidOfLimits is what the access log says of each request, by its user agent, once the
