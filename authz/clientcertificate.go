@@ -43,7 +43,7 @@ func (s *Server) satisfyClientCertificate(shown *credentials, q *Requirement, no
 	if user == "" {
 		return nil, refuseWith(ReasonClientCertificateNotAccepted, "The client certificate does not say who the caller is.")
 	}
-	c := &caller{by: q, connection: true, Identity: Identity{Provider: p.Name, User: user, Tenant: p.Tenants[user]}}
+	c := &caller{by: q, connection: true, until: cert.notAfter, Identity: Identity{Provider: p.Name, User: user, Tenant: p.Tenants[user]}}
 	if p.Tenant != "" {
 		if c.Tenant = q.names.part(cert, p.Tenant); c.Tenant == "" {
 			return c, refuseWith(ReasonClientCertificateNotAccepted, "The client certificate does not say which tenant the caller is of.")

@@ -40,6 +40,8 @@ type caller struct {
 	// connection: User is whose connection it is, as its certificate says, which
 	// may well carry requests of others.
 	connection bool
+	// until is when the certificate expires that names User; zero where none does.
+	until time.Time
 	// keep is what becomes of the token.
 	keep tokenUse
 }

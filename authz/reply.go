@@ -232,6 +232,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if len(v.told) > 0 {
 		fields = append(fields, datum{name: "told", within: v.told})
 	}
+	if reason == ReasonAllowed && len(v.certificate) > 0 {
+		fields = append(fields, datum{name: "certificate", within: v.certificate})
+	}
 	if v.LimitKeys != nil {
 		fields = append(fields, datum{name: "limit_keys", within: texts(v.LimitKeys)})
 	}

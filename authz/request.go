@@ -22,6 +22,8 @@ type request struct {
 	route, policy, backend string
 	// pinned: a pin has picked it.
 	pinned bool
+	// remembers: its Envoy remembers what is told of certificates.
+	remembers bool
 	// unrouted: its Envoy names neither. They are then found by a Router, and own
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
@@ -59,6 +61,7 @@ func newRequest(m *authv3.CheckRequest) *request {
 		policy:      policy,
 		backend:     extensions["backend"],
 		pinned:      extensions["pinned"] != "",
+		remembers:   extensions["remembers"] != "",
 		unrouted:    !hasRoute && !hasPolicy,
 		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),

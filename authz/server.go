@@ -325,6 +325,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	all := p.Reads()
 	v.Identity = found.Identity
 	v.headers = found.headers
+	v.certificate = certificateTold(rq, found)
 	v.removeHeaders = removedHeaders(all, found)
 	v.removeQuery = removedQuery(all, found)
 	v.told, refused = told(&found.Identity, p.Tells)

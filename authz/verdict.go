@@ -50,6 +50,8 @@ type Verdict struct {
 	version string
 	// told is what Envoy is told of the caller: see Policy.Tells.
 	told []datum
+	// certificate is what Envoy may remember of the client's: see certificateTold.
+	certificate []datum
 	// limitHeaders are those that tell of Limits.
 	limitHeaders config.RateLimitHeaders
 	// plan is the one that the caller is in; empty is none.

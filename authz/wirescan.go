@@ -51,6 +51,8 @@ func (w *wireRequest) scanAttributes(s wire.Scanner) wire.Scanner {
 				w.backend = value
 			case "pinned":
 				w.pinned = value != ""
+			case "remembers":
+				w.remembers = value != ""
 			}
 		case wire.Tag(11, wire.Delimited), wire.Tag(13, wire.Delimited): // metadata: Envoy sends it empty
 			if s.Bytes() != "" {

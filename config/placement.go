@@ -62,7 +62,7 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 	if len(r.Auth.AllOf) > 0 {
 		add("allOf joins several credentials")
 	}
-	tokens := false
+	surely := false // who shows what is asked for, and nothing else, can be let pass
 	issuers, keeps := map[string]string{}, map[bool]bool{}
 	for _, q := range r.Auth.AnyOf {
 		switch {
@@ -71,7 +71,8 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 		case q.Introspection != "":
 			add("introspection %s is asked about tokens", q.Introspection)
 		case q.ClientCertificate != "":
-			add("clientCertificate %s names callers by their certificates", q.ClientCertificate)
+			surely = true
+			whyCertificate(r, add)
 		case q.APIKey != "":
 			if k := c.Auth.APIKey[q.APIKey]; k != nil && k.From.Query != "" {
 				add("apiKey %s is taken out of the query", q.APIKey)
@@ -81,7 +82,7 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 			if p == nil {
 				continue
 			}
-			tokens = true
+			surely = true
 			if other, taken := issuers[p.Issuer]; taken && other != p.Name {
 				add("jwt %s and %s are of one issuer", other, p.Name)
 			}
@@ -93,7 +94,7 @@ func (c *Config) whyIdentity(r *Route, add func(string, ...any)) {
 	if len(keeps) > 1 {
 		add("one provider leaves the token to the backend, and another does not")
 	}
-	if !tokens {
+	if !surely {
 		add("no jwt is asked for")
 	}
 }

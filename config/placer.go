@@ -67,6 +67,8 @@ func (p *Placer) WhyAskedOn(l *Listener, r *Route) []string {
 		why = append(why, fmt.Sprintf("listener %s says placement: service", l.Name))
 	case r.Placement == PlacementService:
 		why = append(why, "the route says placement: service")
+	case p.config.NobodyToLetPass(l, r):
+		why = append(why, fmt.Sprintf("listener %s asks clients for no certificates", l.Name))
 	}
 	return append(why, p.WhyAsked(r)...)
 }

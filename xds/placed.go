@@ -39,6 +39,8 @@ type PlacedPolicy struct {
 	// Absent are headers, in lower case, in which other credentials come that the policy
 	// takes: who shows one is asked about.
 	Absent []string
+	// Certificates tells that the policy takes client certificates.
+	Certificates bool
 	// Limit is the limit that requests are charged to, inside Envoy as well; nil charges
 	// none.
 	Limit *config.Limit
@@ -57,6 +59,8 @@ type PlacedCaller struct {
 	Scopes, AnyScope, Roles, RequiredClaims []string
 	Claims                                  map[string][]string
 	Rule                                    string
+	// BehindCertificate tells that the policy asks for a client certificate first.
+	BehindCertificate bool
 }
 
 // providers are those of a policy, each once, in its order.
@@ -118,12 +122,21 @@ func (b builder) placed(r *config.Route, d Decision) *PlacedPolicy {
 	return d.Placed
 }
 
+// takesTokens tells whether some of policies take tokens: all others can let nobody pass
+// but where clients are asked for certificates.
+func takesTokens(policies []*PlacedPolicy) bool {
+	return slices.ContainsFunc(policies, func(p *PlacedPolicy) bool { return len(p.Callers) > 0 })
+}
+
 // placesSomewhere tells whether some listener lets requests pass inside Envoy.
 func (b builder) placesSomewhere() bool { return slices.ContainsFunc(b.config.Listeners, b.places) }
 
 // places tells whether requests can be let pass inside Envoy on a listener.
 func (b builder) places(l *config.Listener) bool {
-	return len(b.policies.Placed) > 0 && l.RedirectToHTTPS == nil && l.RateLimit != config.RateLimitFilter && l.Placement != config.PlacementService
+	if l.RedirectToHTTPS != nil || l.RateLimit == config.RateLimitFilter || l.Placement == config.PlacementService {
+		return false
+	}
+	return b.placesTokens || len(b.policies.Placed) > 0 && asksClients(l)
 }
 
 // placedFilters are the filters of a listener in front of the judge that may spare it a
@@ -139,6 +152,8 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	if len(out) > 0 { // of tokens
 		out = append(out, discovered(jsonFilter, &rbacfilterv3.RBAC{}))
 	}
+	// Behind those of tokens, which take away the headers that they would set.
+	out = append(out, b.certificateFilters(l)...)
 	out = append(out, discovered(b.placeFilter, &rbacfilterv3.RBAC{}))
 	return append(out, b.countedFilters(l)...)
 }
@@ -175,7 +190,9 @@ func discovered(name string, none proto.Message) *hcmv3.HttpFilter {
 func (b builder) placedOf(l *config.Listener) []id {
 	var out []id
 	for _, f := range slices.Concat(b.placedFilters(l), b.callerFilters(l), b.limitFilters(l)) {
-		out = append(out, id{resource.ExtensionConfigType, f.GetName()})
+		if f.GetConfigDiscovery() != nil {
+			out = append(out, id{resource.ExtensionConfigType, f.GetName()})
+		}
 	}
 	return out
 }
@@ -200,6 +217,7 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 	lettingEverybodyPass(route, p)
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
 	underLimit(route, p)
+	underCertificates(route, p)
 	if name := p.jwtFilter(); name != "" {
 		for _, filter := range []string{name, jsonFilter, callerFilter, forgetFilter} {
 			route.TypedPerFilterConfig[filter] = switchedOn

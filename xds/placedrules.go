@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -33,6 +34,7 @@ const (
 // that it takes, of whom Envoy knows the keys. Each names the policy.
 func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 	out := map[string]*rbacv3.Policy{}
+	maps.Copy(out, certificateRules(p))
 	for i, c := range p.Callers {
 		keys := state.Keys[c.Key]
 		reason, revoked := c.letsNonePass(state)
@@ -49,6 +51,7 @@ func placedRules(p *PlacedPolicy, state PlacedState) map[string]*rbacv3.Policy {
 		all = append(all, required(c)...)
 		all = append(all, countable(c, p.Limit)...)
 		all = append(all, revoked.none(c.Key)...)
+		all = append(all, c.withoutCertificate()...)
 		name := p.Hash
 		if i > 0 {
 			name += "." + strconv.Itoa(i)

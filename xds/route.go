@@ -25,6 +25,8 @@ const (
 	contextPolicy  = "policy"
 	// contextPinned: a pin has picked the backend.
 	contextPinned = "pinned"
+	// contextRemembers: Envoy remembers what is told of certificates.
+	contextRemembers = "remembers"
 )
 
 // routes are Envoy's routes for one of ours: one for each value of its pin,
@@ -142,7 +144,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 func (b builder) filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
 	settings := unjudged()
 	if d.Needed {
-		settings[extAuthzFilter] = checkSettings(r, checkContext(r, d, backend))
+		settings[extAuthzFilter] = checkSettings(r, b.checkContext(r, d, backend))
 	}
 	if r.CORS != nil {
 		settings[corsFilter] = mustAny(corsPolicy(r))
@@ -156,10 +158,13 @@ func (b builder) filterSettings(r *config.Route, d Decision, backend string) map
 }
 
 // checkContext is what Check is told of a route.
-func checkContext(r *config.Route, d Decision, backend string) map[string]string {
+func (b builder) checkContext(r *config.Route, d Decision, backend string) map[string]string {
 	context := map[string]string{contextRoute: r.Name, contextPolicy: d.Policy}
 	if backend != "" {
 		context[contextBackend] = backend
+	}
+	if b.placed(r, d).remembersCertificates() {
+		context[contextRemembers] = "true"
 	}
 	return context
 }

@@ -23,7 +23,7 @@ func (b builder) pinned(base *routev3.Route, r *config.Route, d Decision, p conf
 		backend := r.Pin.Values[value]
 		route = b.toBackend(route, r, destination(r, backend), d, p)
 		if r.KeptByCaller() { // or else it does not matter to Check
-			context := checkContext(r, d, backend)
+			context := b.checkContext(r, d, backend)
 			context[contextPinned] = "true"
 			route.TypedPerFilterConfig[extAuthzFilter] = checkSettings(r, context)
 		}

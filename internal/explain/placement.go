@@ -46,8 +46,9 @@ func placements(c *config.Config, r *config.Route, p *authz.Policy, a *Auth, ask
 }
 
 // surelyAsked is why a request is asked about though its policy runs inside Envoy, or "".
-// What is let pass there is a part of what passes here: so a request whose tokens are all
-// refused is asked about, and so is one that shows another credential.
+// What is let pass there is a part of what passes here: so a request whose tokens and
+// certificates are all refused is asked about, and so is one that shows another credential.
+// Of a certificate that nothing is wrong with each thread of an Envoy asks once.
 func surelyAsked(p *authz.Policy, a *Auth, asked Asked) string {
 	judged := a.AnyOf
 	if a.Public && a.Shadow != nil {
@@ -55,8 +56,19 @@ func surelyAsked(p *authz.Policy, a *Auth, asked Asked) string {
 	} else if a.Public {
 		return ""
 	}
-	if !slices.ContainsFunc(judged, func(q Requirement) bool { return q.Kind == "jwt" && q.Verdict != Denied }) {
+	tokens, certificates := ofKind(judged, "jwt"), ofKind(judged, "clientCertificate")
+	may := slices.IndexFunc(judged, func(q Requirement) bool {
+		return q.Verdict != Denied && (q.Kind == "jwt" || q.Kind == "clientCertificate")
+	})
+	switch _, token := asked.header("Authorization"); {
+	case may < 0 && tokens && certificates:
+		return "neither a token nor a certificate of it passes"
+	case may < 0 && certificates:
+		return "no certificate of it passes"
+	case may < 0:
 		return "no token of it passes"
+	case judged[may].Kind == "clientCertificate" && tokens && token:
+		return "it shows a token beside its certificate"
 	}
 	for q := range p.Reads().Requirements() {
 		if q.APIKey == nil {
@@ -67,6 +79,11 @@ func surelyAsked(p *authz.Policy, a *Auth, asked Asked) string {
 		}
 	}
 	return ""
+}
+
+// ofKind tells whether some requirement is of a kind.
+func ofKind(all []Requirement, kind string) bool {
+	return slices.ContainsFunc(all, func(q Requirement) bool { return q.Kind == kind })
 }
 
 // writePlacements writes where a policy runs: once, where it is the same on all listeners.

@@ -49,10 +49,12 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 				out.Absent = append(out.Absent, name)
 			}
 		}
+		out.Certificates = out.Certificates || q.ClientCertificate != ""
 		if provider := c.Auth.JWT[q.JWT]; provider != nil {
 			out.Callers = append(out.Callers, xds.PlacedCaller{
 				Provider: provider, Key: authz.ProviderHash(provider),
 				Scopes: q.Scopes, AnyScope: q.AnyScope, Roles: q.Roles, RequiredClaims: q.RequiredClaims, Claims: q.Claims, Rule: q.Rule,
+				BehindCertificate: out.Certificates,
 			})
 		}
 	}

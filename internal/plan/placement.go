@@ -88,7 +88,7 @@ func (p *Plan) placementOn(l *config.Listener) Placement {
 			out.Unjudged++
 			continue
 		}
-		if d.Placed != nil && p.Config.PlacementOf(l, r) != config.PlacementService {
+		if d.Placed != nil && p.Config.PlacementOf(l, r) != config.PlacementService && !p.Config.NobodyToLetPass(l, r) {
 			out.InEnvoy.Routes++
 			inEnvoy[d.Policy] = true
 			continue
