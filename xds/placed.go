@@ -122,10 +122,10 @@ func (b builder) placed(r *config.Route, d Decision) *PlacedPolicy {
 	return d.Placed
 }
 
-// takesTokens tells whether some of policies take tokens: all others can let nobody pass
-// but where clients are asked for certificates.
-func takesTokens(policies []*PlacedPolicy) bool {
-	return slices.ContainsFunc(policies, func(p *PlacedPolicy) bool { return len(p.Callers) > 0 })
+// placesEverywhere tells whether some of policies can let somebody pass also where clients
+// are asked for no certificates.
+func placesEverywhere(policies []*PlacedPolicy) bool {
+	return slices.ContainsFunc(policies, func(p *PlacedPolicy) bool { return !p.Certificates || len(p.Callers) > 0 })
 }
 
 // placesSomewhere tells whether some listener lets requests pass inside Envoy.
@@ -136,7 +136,7 @@ func (b builder) places(l *config.Listener) bool {
 	if l.RedirectToHTTPS != nil || l.RateLimit == config.RateLimitFilter || l.Placement == config.PlacementService {
 		return false
 	}
-	return b.placesTokens || len(b.policies.Placed) > 0 && asksClients(l)
+	return b.everywhere || len(b.policies.Placed) > 0 && asksClients(l)
 }
 
 // placedFilters are the filters of a listener in front of the judge that may spare it a

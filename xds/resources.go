@@ -120,7 +120,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
 	b.bounded, b.late = boundedBackends(c), lateBackends(c)
 	b.placeFilter, b.counted = placeFilterOf(policies.Placed), b.countedHeaders(placedLimits(policies.Placed))
-	b.placesTokens = takesTokens(policies.Placed)
+	b.everywhere = placesEverywhere(policies.Placed)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -235,8 +235,8 @@ type builder struct {
 	// headers by which limits count that no backend sees.
 	placeFilter string
 	counted     []string
-	// placesTokens tells whether some policy that runs inside Envoy takes tokens.
-	placesTokens bool
+	// everywhere tells whether some policy runs inside Envoy on listeners of any kind.
+	everywhere bool
 }
 
 // placements are the placements of limits that the listeners of c use for their
