@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/config"
 )
 
@@ -123,6 +124,32 @@ func TestWhatIsSurelyAsked(t *testing.T) {
 		}
 		if c.want != "" != strings.Contains(text.String(), "\n  and about this one: "+c.want+"\n") {
 			t.Errorf("%s: it says\n%s", name, &text)
+		}
+	}
+}
+
+// TestCertificatesThatAreSurelyAsked: what is refused, and a token where the certificate is
+// asked for first.
+func TestCertificatesThatAreSurelyAsked(t *testing.T) {
+	t.Parallel()
+	const jwt, certificate = "jwt", "clientCertificate"
+	of := func(kind string, verdict Verdict) Requirement { return Requirement{Kind: kind, Verdict: verdict} }
+	token := [][2]string{{"authorization", "Bearer x"}}
+	for name, c := range map[string]struct {
+		anyOf   []Requirement
+		headers [][2]string
+		want    string
+	}{
+		"a certificate":            {[]Requirement{of(certificate, Unknown)}, nil, ""},
+		"a bad one":                {[]Requirement{of(certificate, Denied)}, nil, "no certificate of it passes"},
+		"neither":                  {[]Requirement{of(certificate, Denied), of(jwt, Denied)}, token, "neither a token nor a certificate of it passes"},
+		"beside a token":           {[]Requirement{of(certificate, Unknown), of(jwt, Passes)}, token, "it shows a token beside its certificate"},
+		"beside a bad token":       {[]Requirement{of(jwt, Denied), of(certificate, Unknown)}, token, "it shows a token beside its certificate"},
+		"behind a token":           {[]Requirement{of(jwt, Passes), of(certificate, Unknown)}, token, ""},
+		"a token that nobody asks": {[]Requirement{of(certificate, Unknown)}, token, ""},
+	} {
+		if got := surelyAsked(&authz.Policy{}, &Auth{AnyOf: c.anyOf}, Asked{Headers: c.headers}); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
