@@ -7,12 +7,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,7 +49,24 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer testenv.RemoveCollector()
+	if err := runMoreAtOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
+}
+
+// runMoreAtOnce has more tests run at once than there are processors, unless -parallel
+// says how many: what they do is mostly to wait, for an Envoy that starts, a config that
+// arrives, a time that is over.
+func runMoreAtOnce() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 // setup is what a gateway is started with.
