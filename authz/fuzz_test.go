@@ -118,8 +118,8 @@ func FuzzToken(f *testing.F) {
 		signed[raw] = true
 		f.Add(raw)
 	}
-	for _, c := range hostileTokens("http://127.0.0.1/") {
-		f.Add(c.raw)
+	for _, h := range ours().Hostile("http://127.0.0.1/") {
+		f.Add(h.Raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		allowed := 0

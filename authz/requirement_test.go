@@ -1,12 +1,13 @@
 package authz
 
 import (
-	"encoding/json"
+	"cmp"
 	"maps"
 	"testing"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/tokentest"
 )
 
 // policyOf is the policy of a route, as NewPolicy makes it.
@@ -24,36 +25,19 @@ func TestWhatATokenMustCarry(t *testing.T) {
 	grouped := mainJWT()
 	grouped.Name, grouped.RolesClaim = "grouped", "groups"
 	g := newGate(t, keySetsFor(t, main, grouped), nil)
-	for name, c := range map[string]struct {
+	type demand struct {
 		asks   config.Requirement
 		claims map[string]any
 		want   Reason
-	}{
-		"any scope, one there":         {config.Requirement{AnyScope: []string{"x", "users:read"}}, nil, ReasonAllowed},
-		"any scope, in scp":            {config.Requirement{AnyScope: []string{"x"}}, map[string]any{"scp": []string{"x"}}, ReasonAllowed},
-		"any scope, none there":        {config.Requirement{AnyScope: []string{"x", "users"}}, nil, ReasonScopeMissing},
-		"any scope beside all":         {config.Requirement{Scopes: []string{"users:read"}, AnyScope: []string{"x"}}, nil, ReasonScopeMissing},
-		"scope as an array":            {config.Requirement{AnyScope: []string{"x"}}, map[string]any{"scope": []string{"x"}}, ReasonTokenClaimsInvalid},
-		"role in a list":               {config.Requirement{Roles: []string{"a", "b"}}, map[string]any{"roles": []string{"c", "b"}}, ReasonAllowed},
-		"role as a text":               {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": "b"}, ReasonAllowed},
-		"a text is one role":           {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": "a b"}, ReasonRoleMissing},
-		"other roles":                  {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": []string{"c"}}, ReasonRoleMissing},
-		"no roles":                     {config.Requirement{Roles: []string{"b"}}, nil, ReasonRoleMissing},
-		"roles of a wrong type":        {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": map[string]any{"b": true}}, ReasonTokenClaimsInvalid},
-		"roles that are null":          {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": json.RawMessage("null")}, ReasonTokenClaimsInvalid},
-		"roles of mixed types":         {config.Requirement{Roles: []string{"b"}}, map[string]any{"roles": []any{"b", 1}}, ReasonTokenClaimsInvalid},
-		"roles in another claim":       {config.Requirement{JWT: "grouped", Roles: []string{"b"}}, map[string]any{"groups": []string{"b"}}, ReasonAllowed},
-		"roles in the usual one":       {config.Requirement{JWT: "grouped", Roles: []string{"b"}}, map[string]any{"roles": []string{"b"}}, ReasonRoleMissing},
-		"required claim there":         {config.Requirement{RequiredClaims: []string{"jti", "n"}}, map[string]any{"jti": "1", "n": 0}, ReasonAllowed},
-		"required claim missing":       {config.Requirement{RequiredClaims: []string{"jti"}}, nil, ReasonClaimMissing},
-		"required claim null":          {config.Requirement{RequiredClaims: []string{"jti"}}, map[string]any{"jti": json.RawMessage("null")}, ReasonClaimMissing},
-		"rule holds":                   {config.Requirement{Rule: `claims.tier == "gold" && request.method != "DELETE"`}, map[string]any{"tier": "gold"}, ReasonAllowed},
-		"rule does not hold":           {config.Requirement{Rule: `claims.tier == "gold"`}, map[string]any{"tier": "tin"}, ReasonRuleDenied},
-		"rule asks for what is absent": {config.Requirement{Rule: `claims.tier == "gold"`}, nil, ReasonRuleFailed},
+	}
+	demands := map[string]demand{
 		"rule on the request": {config.Requirement{Rule: `request.path == "/users" && request.query.a == ["1"] && request.headers["x-plan"] == "a,b"` +
 			` && !("x-user-id" in request.headers) && request.host == "api.example.com" && claims.exp > 0`}, nil, ReasonAllowed},
-		"rule beside a scope": {config.Requirement{Scopes: []string{"x"}, Rule: "true"}, nil, ReasonScopeMissing},
-	} {
+	}
+	for _, d := range tokentest.Demands() {
+		demands[d.Name] = demand{d.Asks, d.Claims, cmp.Or(Reason(d.Reason), ReasonAllowed)}
+	}
+	for name, c := range demands {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asks := c.asks

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatewright/gatewright/config"
+	"github.com/gatewright/gatewright/internal/tokentest"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -77,7 +78,7 @@ func TestTokensByASecret(t *testing.T) {
 		"another issuer":          {mac("HS256", `{"alg":"HS256"}`, payloadOf(map[string]any{"iss": "x"}), []byte(secret64)), ReasonTokenIssuerMismatch},
 		"another audience":        {mac("HS256", `{"alg":"HS256"}`, payloadOf(map[string]any{"aud": "x"}), []byte(secret64)), ReasonTokenAudienceMismatch},
 		"a key in its header":     {mac("HS256", `{"alg":"HS256","jwk":{"kty":"oct","k":"AQ"}}`, payloadOf(nil), []byte{1}), ReasonTokenHeaderNotAllowed},
-		"another spelling of MAC": {good[:len(good)-1] + nonCanonical(good[len(good)-1:]), ReasonTokenMalformed},
+		"another spelling of MAC": {good[:len(good)-1] + tokentest.NonCanonical(good[len(good)-1:]), ReasonTokenMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			provider := secretJWT("HS256", "HS384", "HS512")

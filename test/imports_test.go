@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/span":             {},
 	"internal/split":            {"config"},
 	"internal/telemetry":        {},
+	"internal/tokentest":        {"config"},
 	"internal/tracing":          {"config", "internal/inline", "internal/outcome", "internal/pki", "internal/span"},
 	"internal/transcoding":      {},
 	"internal/unary":            {"internal/inline"},
