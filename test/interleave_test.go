@@ -91,6 +91,9 @@ func (v drawnVersion) answers(path int, credential string) int {
 	return http.StatusOK
 }
 
+// interleaved is what all versions have. A token is always asked for by some route: the
+// first that is judged inside Envoy, and the last, change the listener, and that closes
+// connections.
 const interleaved = `listeners:
   - {name: public, address: "{{listen "public"}}"}
 backends:
@@ -103,6 +106,7 @@ auth:
 limits:
   empty: {key: [clientIP], tokenBucket: {capacity: 1, refill: 1/d}}
 routes:
+  - {name: token, match: {path: /token}, auth: {anyOf: [{jwt: main}]}, to: [{backend: one}]}
 `
 
 // drawnWorld is what the workers share: the versions, and which of them may
@@ -203,6 +207,8 @@ func TestRequestsAreJudgedByTheirRoute(t *testing.T) {
 
 	ended := make(chan struct{})
 	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(ended); wg.Wait() })
+	defer end()
 	for i := range workers {
 		d, random := doors[i%len(doors)], rand.New(rand.NewPCG(5, uint64(i)))
 		wg.Go(func() {
@@ -225,8 +231,7 @@ func TestRequestsAreJudgedByTheirRoute(t *testing.T) {
 			w.waitVersion(d, n)
 		}
 	}
-	close(ended)
-	wg.Wait()
+	end()
 	if served, denied := w.served.Load(), w.denied.Load(); served < 200 || denied < 200 {
 		t.Errorf("%d answers and %d denials prove little", served, denied)
 	}

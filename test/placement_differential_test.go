@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,34 +21,55 @@ import (
 	"pgregory.net/rapid"
 )
 
-const (
-	// generatedPolicies is how many policies one pair of gateways has.
-	generatedPolicies = 60
-	// pairsPerCheck is how many requests one check of rapid makes to both gateways. By
-	// default rapid makes a hundred checks.
-	pairsPerCheck = 50
-)
+// A twinForm is a kind of config that both gateways of a pair have.
+type twinForm struct {
+	name string
+	// scoped has so many routes that they are served host by host.
+	scoped bool
+	// limited has a limit on each of its generated routes, and one listener alone: where
+	// there are two, limits are counted by Gatewright. The others have one with TLS, too.
+	limited bool
+	// policies is how many are generated.
+	policies int
+	// pairs is how many requests one check of rapid makes to both gateways. By default
+	// rapid makes a hundred checks.
+	pairs int
+}
+
+var twinForms = []twinForm{
+	{name: "table", policies: 60, pairs: 35},
+	{name: "scoped", scoped: true, policies: 60, pairs: 10},
+	{name: "limited", limited: true, policies: 16, pairs: 10},
+}
 
 // twins are two gateways with the same config, each with an Envoy of its own: one of
 // them runs policies inside Envoy, where it can, and the other asks about each request.
 type twins struct {
-	t      *testing.T
-	routes []object
-	key    apiKey
+	t    *testing.T
+	form twinForm
+	// cases are judged before what is generated.
+	cases     []placementCase
+	routes    []object
+	generated []object
+	key       apiKey
 	// one is the gateway that asks, other the one that need not.
 	one, other *gateway
-	wires      [2]wire
+	// ways are how requests reach them: by HTTP/1.1 and HTTP/2, in plain text and by TLS.
+	ways [][2]*wire
 	// asked are the requests so far, by their numbers, which stand in User-Agent.
 	asked []wireRequest
 	// answers counts them, by their reasons and statuses.
 	answers map[string]int
+	// unanswered is how often a pair was asked anew, as one of the two had no answer in
+	// time.
+	unanswered int
 }
 
 // TestPlacementsAgree: wherever a policy runs, a request gets the same answer, for the
-// same reason, and a backend is told the same.
+// same reason, and a backend is told the same, and so are the log and the metrics.
 //
-// PLACEMENT_ROUNDS says how many pairs of gateways, each with policies of its own, are
-// asked in turn (`make placement`); PLACEMENT_SEED is the seed of the first policies.
+// PLACEMENT_ROUNDS says how many times all forms are gone through, each with policies of
+// its own (`make placement`); PLACEMENT_SEED is the seed of the first policies.
 func TestPlacementsAgree(t *testing.T) {
 	t.Parallel()
 	seed := int(time.Now().UnixNano() % 1_000_000_000)
@@ -59,21 +82,34 @@ func TestPlacementsAgree(t *testing.T) {
 	}
 	for round := range rounds {
 		t.Run(fmt.Sprint("PLACEMENT_SEED=", seed+round), func(t *testing.T) {
-			w := startTwins(t, generatedRoutes(generatedPolicies).Example(seed+round))
-			w.waitPlaced()
-			w.askCases()
-			t.Run("generated", func(t *testing.T) {
-				requests := requestsTo(w.routes[len(w.routes)-generatedPolicies:], w.key)
-				rapid.Check(t, func(t *rapid.T) {
-					for range pairsPerCheck {
-						w.compare(t, requests.Draw(t, "request"))
-					}
-				})
-			})
-			w.compareLogs()
-			w.needNotAsk()
+			for _, form := range twinForms {
+				t.Run(form.name, func(t *testing.T) { form.agrees(t, seed+round) })
+			}
 		})
 	}
+}
+
+// agrees asks a pair of gateways of this form.
+func (form twinForm) agrees(t *testing.T, seed int) {
+	w := startTwins(t, form, generatedRoutes(form).Example(seed))
+	w.waitPlaced()
+	w.askCases()
+	if !form.limited {
+		w.askIdentityTokens()
+	}
+	t.Run("generated", func(t *testing.T) {
+		requests := requestsTo(w.generated, w.key, len(w.ways))
+		rapid.Check(t, func(t *rapid.T) {
+			for range form.pairs {
+				w.compare(t, requests.Draw(t, "request"))
+			}
+		})
+	})
+	w.compareLogs()
+	if !form.limited { // one that is asked about, and denied by a limit inside Envoy, counts as allowed
+		w.compareMetrics()
+	}
+	w.needNotAsk()
 }
 
 func number(t *testing.T, text string) int {
@@ -86,34 +122,84 @@ func number(t *testing.T, text string) int {
 }
 
 // startTwins starts both gateways, which share a backend and a store of keys.
-func startTwins(t *testing.T, generated []object) *twins {
+func startTwins(t *testing.T, form twinForm, generated []object) *twins {
 	t.Helper()
-	folder, app := t.TempDir(), backend(t, "app")
+	folder, app, certificates := t.TempDir(), backend(t, "app"), newPEMs(t)
 	keys := filepath.Join(folder, "jwks.json")
 	if err := os.WriteFile(keys, madeKeys().set(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &twins{t: t, answers: map[string]int{}, routes: append(placementCaseRoutes(), generated...)}
-	config := providers + inYAML(t, w.routes)
+	certificates.server("first", "api.example.com")
+	w := &twins{t: t, form: form, answers: map[string]int{}, cases: placementCases(), generated: generated}
+	if form.limited {
+		w.cases = w.cases[:1]
+	}
+	w.routes = append(caseRoutes(w.cases), generated...)
+	if !form.limited {
+		w.routes = append(w.routes, identityRoutes()...)
+	}
+	config := w.config(t)
 	placed := func(placement string) *gateway {
 		return start(t, setup{
 			config: config,
-			values: map[string]string{"app": app.Addr(), "keys": keys, "placement": placement},
+			values: map[string]string{"app": app.Addr(), "keys": keys, "placement": placement, "certs": certificates.folder},
 			env:    []string{"GATEWRIGHT_DATABASE_URL=sqlite:" + filepath.Join(folder, "keys.db")},
 		})
 	}
 	w.one, w.other = placed("service"), placed("auto")
 	w.key = w.one.createKey("--tenant", "acme", "--owner", "carol")
-	w.wires = [2]wire{{addr: w.one.listeners["public"]}, {addr: w.other.listeners["public"]}}
-	t.Cleanup(func() { w.wires[0].close(); w.wires[1].close() })
+	w.connect("public", nil)
+	if !form.limited {
+		w.connect("secure", &tls.Config{RootCAs: certificates.ca.Pool(), ServerName: "api.example.com"})
+	}
 	return w
+}
+
+// config is the config of both.
+func (w *twins) config(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(inPlainText)
+	if !w.form.limited {
+		b.WriteString(securedToo)
+	}
+	b.WriteString(providers)
+	limits, err := json.Marshal(generatedLimits(w.generated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "limits: %s\n", limits)
+	b.WriteString("routes:\n" + inYAML(t, w.routes))
+	if w.form.scoped {
+		b.WriteString(manyRoutes(100, 10))
+	}
+	return b.String()
+}
+
+// connect adds two ways to a listener.
+func (w *twins) connect(listener string, secured *tls.Config) {
+	for _, frames := range []bool{false, true} {
+		var way [2]*wire
+		for i, g := range []*gateway{w.one, w.other} {
+			way[i] = &wire{addr: g.listeners[listener], frames: frames}
+			if secured != nil {
+				way[i].secured = secured.Clone()
+				way[i].secured.NextProtos = []string{"http/1.1"}
+				if frames {
+					way[i].secured.NextProtos = []string{"h2"}
+				}
+			}
+			w.t.Cleanup(way[i].close)
+		}
+		w.ways = append(w.ways, way)
+	}
 }
 
 // waitPlaced waits until the gateway that need not ask about a good token does not: its
 // Envoy gets keys and policies beside the listener, a little later.
 func (w *twins) waitPlaced() {
 	w.t.Helper()
-	r := placementCases()[0].request(0)
+	r := w.cases[0].request(0)
 	eventually(w.t, "a good token is not asked about", func() error {
 		before := checks(w.t, w.other)
 		if answer := w.compare(w.t, r); answer.status != 200 {
@@ -144,24 +230,48 @@ func (w *twins) compare(t failer, r wireRequest) wireAnswer {
 		if answers[0].status != http.StatusServiceUnavailable && answers[1].status != http.StatusServiceUnavailable {
 			break
 		}
+		w.unanswered++
 		time.Sleep(100 * time.Millisecond)
 		answers, errs = w.askBoth(r)
 	}
 	if (errs[0] == nil) != (errs[1] == nil) {
 		t.Fatalf("one answers, the other does not: %v, %v\n%s\n%s", errs[0], errs[1], r, w.policyOf(r))
 	}
-	if answers[0] != answers[1] {
-		t.Fatalf("asked, it is\n%d\n%s\n%s\nin Envoy, it is\n%d\n%s\n%s\nof\n%s\n%s\n%s", answers[0].status, answers[0].headers, answers[0].body,
-			answers[1].status, answers[1].headers, answers[1].body, r, explained(r), w.policyOf(r))
+	if !w.same(answers) {
+		t.Fatalf("asked, it is\n%d\n%s\n%s\n%s\nin Envoy, it is\n%d\n%s\n%s\n%s\nof (by way %d)\n%s\n%s\n%s", answers[0].status, answers[0].headers, answers[0].times, answers[0].body,
+			answers[1].status, answers[1].headers, answers[1].times, answers[1].body, r.by, r, explained(r), w.policyOf(r))
 	}
 	w.answers[fmt.Sprint(answers[0].status, " ", answers[0].reason())]++
 	return answers[0]
 }
 
+// askedAnew is how many requests may have been judged, and charged, twice by one of the
+// two: those that had no answer.
+func (w *twins) askedAnew() int {
+	n := w.unanswered
+	for _, way := range w.ways {
+		n += way[0].twice + way[1].twice
+	}
+	return n
+}
+
+// same tells whether two answers are one. Where a request was perhaps charged twice by
+// one of the two, they may not be of one mind on what is left any more.
+func (w *twins) same(answers [2]wireAnswer) bool {
+	a, b := answers[0], answers[1]
+	if w.form.limited && w.askedAnew() > 0 {
+		if a.status == http.StatusTooManyRequests || b.status == http.StatusTooManyRequests {
+			return true
+		}
+		a, b = a.withoutLimits(), b.withoutLimits()
+	}
+	return a.same(b)
+}
+
 func (w *twins) askBoth(r wireRequest) (answers [2]wireAnswer, errs [2]error) {
 	var both sync.WaitGroup
-	for i := range w.wires {
-		both.Go(func() { answers[i], errs[i] = w.wires[i].ask(r) })
+	for i, way := range w.ways[r.by] {
+		both.Go(func() { answers[i], errs[i] = way.ask(r) })
 	}
 	both.Wait()
 	return answers, errs
@@ -206,13 +316,13 @@ var passingFields = []string{"config", "time", "duration_ms", "upstream_ms", "tr
 // compareLogs compares what the access logs say of each request.
 func (w *twins) compareLogs() {
 	w.t.Helper()
-	w.compare(w.t, wireRequest{"GET", "/nowhere", []header{{"Host", "last"}}})
+	w.compare(w.t, wireRequest{method: "GET", target: "/nowhere", headers: []header{{"Host", "last"}}})
 	one, other := w.logged(w.one), w.logged(w.other)
 	differ := 0
 	for i, r := range w.asked {
 		agent := fmt.Sprint("pair/", i)
 		a, b := one[agent], other[agent]
-		if a == b {
+		if a == b || w.form.limited && w.askedAnew() > 0 {
 			continue
 		}
 		if differ++; differ <= 5 {
@@ -242,6 +352,12 @@ func (w *twins) logged(g *gateway) map[string]string {
 		for _, name := range passingFields {
 			delete(line, name)
 		}
+		if line["status"] == 429.0 {
+			delete(line, "flags") // Envoy's own of who has denied
+		} else { // what is left is told by verdicts alone
+			delete(line, "limit")
+			delete(line, "remaining")
+		}
 		var text strings.Builder
 		for _, name := range slices.Sorted(maps.Keys(line)) {
 			fmt.Fprintf(&text, "%s: %v\n", name, line[name])
@@ -249,6 +365,45 @@ func (w *twins) logged(g *gateway) map[string]string {
 		lines[agent] = text.String()
 	}
 	return lines
+}
+
+// comparedMetrics are those that count requests by what was said of them.
+var comparedMetrics = regexp.MustCompile(`(?m)^(gatewright_verdicts_total|gatewright_shadow_total)(\{.*\}) (\d+)$`)
+
+// compareMetrics compares what both gateways have counted, once what Envoy has told of the
+// last requests has come. A request that may have been judged twice may be counted twice.
+func (w *twins) compareMetrics() {
+	w.t.Helper()
+	eventually(w.t, "both have counted the same", func() error {
+		apart, lines := 0, []string{}
+		one, other := countedOf(w.t, w.one), countedOf(w.t, w.other)
+		for name := range one {
+			other[name] += 0
+		}
+		for _, name := range slices.Sorted(maps.Keys(other)) {
+			if a, b := one[name], other[name]; a != b {
+				apart += max(a-b, b-a)
+				lines = append(lines, fmt.Sprintf("%s: %d when asked, %d in Envoy", name, a, b))
+			}
+		}
+		if len(one) < 5 {
+			return fmt.Errorf("only %d counts: %v", len(one), one)
+		}
+		if apart > 2*w.askedAnew() {
+			return errors.New(strings.Join(lines, "\n"))
+		}
+		return nil
+	})
+}
+
+// countedOf are the values of comparedMetrics, by name and labels.
+func countedOf(t *testing.T, g *gateway) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for _, m := range comparedMetrics.FindAllStringSubmatch(g.metrics(), -1) {
+		all[m[1]+m[2]] = number(t, m[3])
+	}
+	return all
 }
 
 // needNotAsk fails where the gateway that need not ask about all requests did: to ask

@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,11 +13,23 @@ import (
 // object is a part of a config, or of JSON.
 type object map[string]any
 
-// providers are those that generated policies name. All have the same keys. The listener
-// says where its policies run; the empty placement says nothing of it.
-const providers = `
+// inPlainText is a listener that says where its policies run; the empty placement says
+// nothing of it.
+const inPlainText = `
 listeners:
   - {name: public, address: "{{listen "public"}}"{{with .placement}}, placement: {{.}}{{end}}}
+`
+
+// securedToo is a listener with TLS beside it.
+const securedToo = `
+  - name: secure
+    address: "{{listen "secure"}}"
+    {{with .placement}}placement: {{.}}{{end}}
+    tls: {certificates: [{cert: {{.certs}}/first.crt, key: {{.certs}}/first.key}]}
+`
+
+// providers are those that generated policies name. All have the same keys.
+const providers = `
 backends:
   app: {endpoints: ["{{.app}}"]}
 auth:
@@ -52,9 +65,20 @@ auth:
       audiences: [api]
       jwks: {file: "{{.keys}}"}
       forward: {o.p: X-Dotted, sub: X-User-ID}
+    grouped:
+      issuer: https://id.example.com/
+      audiences: [api]
+      jwks: {file: "{{.keys}}"}
+      rolesClaim: groups
+    identity:
+      issuer: https://id.example.com/
+      audiences: [api]
+      algorithms: [RS256, PS256, ES256, EdDSA]
+      jwks: {file: "{{.keys}}"}
+      forward: {sub: X-User-ID, role: X-User-Role}
   apiKey:
     partners: {forward: {id: X-Key-ID, owner: X-User-ID, tenant: X-Tenant-ID}}
-routes:
+rateLimitHeaders: both
 `
 
 // issuer is what a provider takes: whose tokens, by which keys, of which type.
@@ -89,20 +113,64 @@ func issuerFor(t *rapid.T, route object) issuer {
 
 var providerNames = []string{"main", "main", "main", "main", "main", "second", "second", "second", "plain", "access"}
 
-// generatedRoutes are the routes of a config, each with a policy.
-func generatedRoutes(n int) *rapid.Generator[[]object] {
+// generatedRoutes are the routes of a config, each with a policy. In the form scoped some
+// are of one host and some of all that end alike; in the form limited most have a limit,
+// which is theirs alone.
+func generatedRoutes(form twinForm) *rapid.Generator[[]object] {
 	return rapid.Custom(func(t *rapid.T) []object {
-		all := make([]object, n)
+		all := make([]object, form.policies)
 		for i := range all {
-			all[i] = object{
-				"name":  fmt.Sprint("r", i),
-				"match": object{"path": fmt.Sprintf("/r%d/**", i)},
-				"auth":  generatedAuth(t),
-				"to":    []object{{"backend": "app"}},
+			name, match, auth := fmt.Sprint("r", i), object{"path": fmt.Sprintf("/r%d/**", i)}, generatedAuth(t)
+			if hosts := [][]string{nil, {"api.example.com"}, {"*.example.com"}}[i%3]; form.scoped && hosts != nil {
+				match["hosts"] = hosts
+			}
+			all[i] = object{"name": name, "match": match, "auth": auth, "to": []object{{"backend": "app"}}}
+			if form.limited && i%4 > 0 && asksForCallers(auth) {
+				all[i]["limits"] = []string{name}
 			}
 		}
 		return all
 	})
+}
+
+// asksForCallers tells whether nobody passes of whom it is not known who he is, so that a
+// limit may count by that alone.
+func asksForCallers(auth any) bool {
+	asks, _ := auth.(object)
+	if asks == nil || asks["allowAnonymous"] != nil {
+		return false
+	}
+	all, anyOf := asks["anyOf"].([]object)
+	return !anyOf || slices.ContainsFunc(all, func(q object) bool { return q["mode"] == nil })
+}
+
+func takesAPIKeys(auth any) bool {
+	asks, _ := auth.(object)
+	for _, list := range []string{"anyOf", "allOf"} {
+		all, _ := asks[list].([]object)
+		if slices.ContainsFunc(all, func(q object) bool { return q["apiKey"] != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
+// generatedLimits are the limits of generated routes, by their names.
+func generatedLimits(routes []object) map[string]object {
+	all := map[string]object{}
+	keys := [][]string{{"user"}, {"tenant"}, {"claim:role"}, {"user", "route"}, {"clientIP", "user"}}
+	for i, r := range routes {
+		if r["limits"] != nil {
+			key := keys[i%len(keys)]
+			if takesAPIKeys(r["auth"]) { // which have no claims
+				key = keys[0]
+			}
+			all[r["name"].(string)] = object{
+				"key": key, "consistency": "sync", "tokenBucket": object{"capacity": 1 + i%3, "refill": "1/d"},
+			}
+		}
+	}
+	return all
 }
 
 func generatedAuth(t *rapid.T) any {

@@ -8,15 +8,19 @@ import (
 )
 
 // requestsTo generates requests to the generated routes: mostly plain ones with a token
-// that is for the route, beside all that a client may do to be taken for somebody else.
-func requestsTo(routes []object, key apiKey) *rapid.Generator[wireRequest] {
+// that is for the route, beside all that a client may do to be taken for somebody else. Half
+// of them go by the first of some ways.
+func requestsTo(routes []object, key apiKey, ways int) *rapid.Generator[wireRequest] {
 	return rapid.Custom(func(t *rapid.T) wireRequest {
 		at := uniform(len(routes)).Draw(t, "route")
 		r := wireRequest{
 			method: chosen(t, "method", []string{"GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST", "POST", "DELETE", "DELETE", "PUT", "PATCH", "HEAD", "HEAD", "OPTIONS", "TRACE", "FOO"}),
 			target: generatedTarget(t, at, len(routes)),
 		}
-		r.headers = append([]header{{"Host", "api.example.com"}}, generatedCredentials(t, issuerFor(t, routes[at]), key)...)
+		if rapid.Bool().Draw(t, "another way") {
+			r.by = uniform(ways).Draw(t, "way")
+		}
+		r.headers = append([]header{{"Host", chosen(t, "host", askedHostNames)}}, generatedCredentials(t, issuerFor(t, routes[at]), key)...)
 		for range chosen(t, "more headers", []int{0, 0, 0, 0, 0, 1, 2, 3}) {
 			r.headers = append(r.headers, chosen(t, "spoofed", spoofed))
 		}
@@ -25,6 +29,12 @@ func requestsTo(routes []object, key apiKey) *rapid.Generator[wireRequest] {
 		}
 		return r
 	})
+}
+
+// askedHostNames are what a client may call the gateway: most are the name of a host that
+// some routes are for.
+var askedHostNames = []string{
+	"api.example.com", "api.example.com", "api.example.com", "api.example.com", "api.example.com", "api.example.com", "api.example.com:8443", "API.Example.com", "a.example.com", "A.b.example.com", "example.com", "nobody.example", "127.0.0.1",
 }
 
 // spoofed are headers by which a client would be somebody, or steer the gateway.

@@ -9,23 +9,22 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatewright/gatewright/internal/tokentest"
 )
 
-// tokenKey is a private key of an issuer, and how its set names it.
+// tokenKey is a private key of an issuer, and what it may sign with.
 type tokenKey struct {
-	kid  string
+	tokentest.Key
 	algs []string
-	priv crypto.Signer
 }
 
 // tokenKeys are the issuer's keys; strange is none of them, though it calls itself as
@@ -36,97 +35,37 @@ type tokenKeys struct {
 }
 
 var madeKeys = sync.OnceValue(func() tokenKeys {
-	rsaKey := func() crypto.Signer { return made(rsa.GenerateKey(rand.Reader, 2048)) }
+	key := func(kid string, private crypto.Signer, algs ...string) tokenKey {
+		return tokenKey{tokentest.Key{KID: kid, Alg: algs[0], Private: private}, algs}
+	}
+	rsaKey := func() crypto.Signer { return tokentest.Must(rsa.GenerateKey(rand.Reader, 2048)) }
+	ecKey := func(curve elliptic.Curve) crypto.Signer {
+		return tokentest.Must(ecdsa.GenerateKey(curve, rand.Reader))
+	}
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	return tokenKeys{
 		all: []tokenKey{
-			{"rsa-1", []string{"RS256", "RS256", "RS256", "PS256", "RS512"}, rsaKey()},
-			{"ec-1", []string{"ES256"}, made(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))},
-			{"ec-384", []string{"ES384"}, made(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))},
-			{"ed-1", []string{"EdDSA"}, made(ed, err)},
+			key("rsa-1", rsaKey(), "RS256", "RS256", "RS256", "PS256", "RS512"),
+			key("ec-1", ecKey(elliptic.P256()), "ES256"),
+			key("ec-384", ecKey(elliptic.P384()), "ES384"),
+			key("ed-1", tokentest.Must(ed, err), "EdDSA"),
 		},
-		strange: tokenKey{"rsa-1", []string{"RS256"}, rsaKey()},
+		strange: key("rsa-1", rsaKey(), "RS256"),
 	}
 })
-
-func made[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
 
 // set is the JWKS of the keys.
 func (k tokenKeys) set(t testing.TB) []byte {
 	t.Helper()
-	var all []map[string]string
+	var all []map[string]any
 	for _, key := range k.all {
-		all = append(all, key.jwk())
+		all = append(all, key.JWK())
 	}
 	set, err := json.Marshal(map[string]any{"keys": all})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return set
-}
-
-func (k tokenKey) jwk() map[string]string {
-	jwk := map[string]string{"kid": k.kid, "use": "sig"}
-	switch key := k.priv.Public().(type) {
-	case *rsa.PublicKey:
-		jwk["kty"], jwk["n"], jwk["e"] = "RSA", segment(key.N.Bytes()), segment(big.NewInt(int64(key.E)).Bytes())
-	case *ecdsa.PublicKey:
-		point := made(key.Bytes())
-		size := (len(point) - 1) / 2
-		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", key.Curve.Params().Name, segment(point[1:1+size]), segment(point[1+size:])
-	case ed25519.PublicKey:
-		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", segment(key)
-	}
-	return jwk
-}
-
-func segment[T ~string | ~[]byte](data T) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(data))
-}
-
-// sign is a signature by an algorithm that fits the key; salt is that of PS256, -1 for
-// the one of the standard.
-func (k tokenKey) sign(alg, input string, salt int) []byte {
-	hash := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[alg[2:]]
-	digest := []byte(input)
-	if hash != 0 {
-		h := hash.New()
-		h.Write(digest)
-		digest = h.Sum(nil)
-	}
-	switch key := k.priv.(type) {
-	case *rsa.PrivateKey:
-		if alg[:2] == "PS" {
-			return made(rsa.SignPSS(rand.Reader, key, hash, digest, &rsa.PSSOptions{SaltLength: salt}))
-		}
-		return made(rsa.SignPKCS1v15(nil, key, hash, digest))
-	case *ecdsa.PrivateKey:
-		r, s, err := ecdsa.Sign(rand.Reader, key, digest)
-		if err != nil {
-			panic(err)
-		}
-		size := (key.Curve.Params().BitSize + 7) / 8
-		return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
-	case ed25519.PrivateKey:
-		return ed25519.Sign(key, digest)
-	}
-	panic("no such key")
-}
-
-// compact is a token of any header and any payload, by a key and an algorithm.
-func (k tokenKey) compact(alg, header, payload string) string {
-	input := segment(header) + "." + segment(payload)
-	return input + "." + segment(k.sign(alg, input, rsa.PSSSaltLengthEqualsHash))
-}
-
-// usual is the header that most issuers write.
-func (k tokenKey) usual(alg string) string {
-	return fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, k.kid)
 }
 
 // claim is a member of a payload, with its value in JSON; a payload has them in their
@@ -287,8 +226,8 @@ func generatedToken(t *rapid.T, by issuer) string {
 	for range chosen(t, "changes", []int{0, 0, 0, 0, 0, 0, 1, 1, 2}) {
 		claims = changeClaims(t, claims)
 	}
-	header := joseHeader(t, by.typ, alg, key.kid)
-	input := segment(header) + "." + segment(payloadText(t, claims))
+	header := joseHeader(t, by.typ, alg, key.KID)
+	input := tokentest.Segment(header) + "." + tokentest.Segment(payloadText(t, claims))
 	return spelledToken(t, key, alg, input)
 }
 
@@ -298,9 +237,9 @@ func spelledToken(t *rapid.T, key tokenKey, alg, input string) string {
 	head, body, _ := strings.Cut(input, ".")
 	switch kind {
 	case 0:
-		input = head + "." + nonCanonical(body)
+		input = head + "." + tokentest.NonCanonical(body)
 	case 1:
-		input = nonCanonical(head) + "." + body
+		input = tokentest.NonCanonical(head) + "." + body
 	case 2:
 		input = head + "." + body + "="
 	case 3:
@@ -310,11 +249,11 @@ func spelledToken(t *rapid.T, key tokenKey, alg, input string) string {
 	if kind == 4 {
 		salt = 20
 	}
-	signature := segment(key.sign(alg, input, salt))
+	signature := tokentest.Segment(key.SignatureWithSalt(alg, input, salt))
 	token := input + "." + signature
 	switch kind {
 	case 5:
-		return input + "." + nonCanonical(signature)
+		return input + "." + tokentest.NonCanonical(signature)
 	case 6:
 		return input + "." + signature[:len(signature)-2]
 	case 7:
@@ -330,23 +269,15 @@ func spelledToken(t *rapid.T, key tokenKey, alg, input string) string {
 	case 12:
 		return strings.Map(standardAlphabet, token) + "+/"
 	case 13:
-		mac := hmac.New(sha256.New, []byte(madeKeys().all[0].jwk()["n"]))
+		mac := hmac.New(sha256.New, []byte(madeKeys().all[0].JWK()["n"].(string)))
 		mac.Write([]byte(input))
-		return input + "." + segment(mac.Sum(nil))
+		return input + "." + tokentest.Segment(mac.Sum(nil))
 	case 14:
-		return head + "." + segment(`{"sub":"root"}`) + "." + signature
+		return head + "." + tokentest.Segment(`{"sub":"root"}`) + "." + signature
 	case 15:
 		return ".." + token
 	case 16:
 		return "not-a-token"
 	}
 	return token
-}
-
-// nonCanonical sets the bits of the last character that belong to no byte, where there
-// are any.
-func nonCanonical(segment string) string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	last := strings.IndexByte(alphabet, segment[len(segment)-1])
-	return segment[:len(segment)-1] + string(alphabet[last|1])
 }

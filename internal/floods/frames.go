@@ -75,7 +75,12 @@ func (f *Frames) Encoded(fields ...Field) []byte {
 
 // Ask sends the headers of a request.
 func (f *Frames) Ask(stream uint32, method, path string, end bool, more ...Field) error {
-	block := f.Encoded(append([]Field{{":method", method}, {":scheme", "http"}, {":authority", "a"}, {":path", path}}, more...)...)
+	return f.Send(stream, end, append([]Field{{":method", method}, {":scheme", "http"}, {":authority", "a"}, {":path", path}}, more...)...)
+}
+
+// Send sends headers, those that HTTP/2 writes with a colon among them.
+func (f *Frames) Send(stream uint32, end bool, fields ...Field) error {
+	block := f.Encoded(fields...)
 	first, rest := block, []byte(nil)
 	if len(block) > 16<<10 {
 		first, rest = block[:16<<10], block[16<<10:]
