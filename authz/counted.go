@@ -29,7 +29,8 @@ func (r *request) countedInEnvoy(p *Policy) bool {
 }
 
 // countingInEnvoy has the request carry what the limit counts by. What the filter that
-// verifies tokens has set is replaced, or taken away.
+// verifies tokens has set is replaced, or taken away. Whether the limit has room for it is
+// told by the access log, by which the verdict is counted then (CountCharged).
 func (v Verdict) countingInEnvoy(p *Policy, c Charge) Verdict {
 	v.headers, v.removeHeaders = slices.Clone(v.headers), slices.Clone(v.removeHeaders)
 	for i, part := range c.Limit.Key {
@@ -49,9 +50,13 @@ func (v Verdict) countingInEnvoy(p *Policy, c Charge) Verdict {
 			v.headers = append(v.headers, header{name, text})
 		}
 	}
-	v.Reason = ReasonAllowed
+	v.Reason, v.charged = ReasonAllowed, c.Limit.Name
 	return v
 }
+
+// countedAtItsEnd tells that Envoy has the last word on the request: a verdict that is
+// counted by what becomes of it.
+func (v Verdict) countedAtItsEnd() bool { return v.charged != "" && v.Reason == ReasonAllowed }
 
 // countedUser is the caller as Envoy counts callers: one by a token of the policy's only
 // JWT provider by its sub alone, as Envoy finds it there. All others are marked, so that

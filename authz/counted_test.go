@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"pgregory.net/rapid"
 
 	"github.com/gatewright/gatewright/config"
@@ -67,6 +69,43 @@ func TestCountedInEnvoy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A verdict that a limit inside Envoy comes after is counted by what becomes of it: once.
+func TestChargedVerdictsAreCountedAtTheirEnd(t *testing.T) {
+	metrics := prometheus.NewRegistry()
+	g := newGate(t, keySetsFor(t, mainJWT()), func(o *Options) { o.Registerer = metrics })
+	limit := limitBy("per-user", config.KeyUser)
+	policy := g.publish(&Policy{AnyOf: []Requirement{{JWT: mainJWT()}}, Limits: []*config.Limit{limit}})
+	ask := func(lines ...line) string {
+		return g.check(t, ask(policy, "/", lines...)).GetDynamicMetadata().GetFields()["charged"].GetStringValue()
+	}
+	counts := func(want string) {
+		t.Helper()
+		if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "gatewright_verdicts_total"); err != nil {
+			t.Error(err)
+		}
+	}
+	counted := line{config.CountedHeader, "per-user"}
+	if got := ask(counted, withToken(rsaSigner().token(nil))); got != "per-user" {
+		t.Errorf("charged is %q", got)
+	}
+	counts("")
+	if got := ask(counted, withToken("x")); got != "" {
+		t.Errorf("charged of a denial is %q", got)
+	}
+	if got := ask(withToken(rsaSigner().token(nil))); got != "" {
+		t.Errorf("charged where Check charges is %q", got)
+	}
+	g.server.CountCharged("get-users", true)
+	g.server.CountCharged("get-users", false)
+	counts(`
+		# HELP gatewright_verdicts_total Requests judged, by route, verdict (allowed or denied) and reason.
+		# TYPE gatewright_verdicts_total counter
+		gatewright_verdicts_total{reason="allowed",route="get-users",verdict="allowed"} 2
+		gatewright_verdicts_total{reason="rate-limited",route="get-users",verdict="denied"} 1
+		gatewright_verdicts_total{reason="token-malformed",route="get-users",verdict="denied"} 1
+	`)
 }
 
 // No two values are counted as one, whatever is in them, nor a caller by a token as another.

@@ -64,9 +64,9 @@ func (m *checkMetrics) count(route string, reason Reason) {
 	counter.Inc()
 }
 
-// CountLetPass counts a request that was let pass inside Envoy, by the policy of this
-// hash, as one that was judged. limited: a limit behind it was used up.
-func (s *Server) CountLetPass(route, policy string, limited bool) {
+// CountCharged counts a verdict that let a request pass to a limit inside Envoy, when the
+// request has ended. limited: the limit was used up.
+func (s *Server) CountCharged(route string, limited bool) {
 	if !s.knownRoute(route) {
 		route = unknownRoute
 	}
@@ -75,6 +75,15 @@ func (s *Server) CountLetPass(route, policy string, limited bool) {
 	} else {
 		s.metrics.count(route, ReasonAllowed)
 	}
+}
+
+// CountLetPass counts a request that was let pass inside Envoy, by the policy of this
+// hash, as one that was judged. limited: a limit behind it was used up.
+func (s *Server) CountLetPass(route, policy string, limited bool) {
+	if !s.knownRoute(route) {
+		route = unknownRoute
+	}
+	s.CountCharged(route, limited)
 	if s.policies == nil {
 		return
 	}

@@ -202,7 +202,9 @@ type datum struct {
 
 // metadataOf appends the fields of the metadata. By in_flight the access log stream
 // releases a request that has ended, by probe it tells a breaker how, and by broken a
-// rollout whose breaker was open (package outcome); no line of a log has them.
+// rollout whose breaker was open, and by charged it is counted what has become of an allowed
+// request that a limit inside Envoy was charged for (package outcome); no line of a log has
+// them.
 func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if !v.stranger || reason != ReasonAllowed { // else the reason is its Envoy's
 		fields = append(fields, datum{name: "reason", text: string(reason)})
@@ -216,6 +218,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	fields = appendDatum(fields, "route", v.Route)
 	fields = appendDatum(fields, "backend", v.Backend)
 	fields = appendDatum(fields, "probe", v.Admission.Probe)
+	if v.countedAtItsEnd() {
+		fields = append(fields, datum{name: "charged", text: v.charged})
+	}
 	if reason == ReasonCircuitOpen || reason == ReasonAllowed { // else it was denied for something else
 		fields = appendDatum(fields, "broken", v.Broken)
 	}

@@ -354,7 +354,9 @@ func (s *Server) observe(rq *request, v Verdict, took time.Duration) {
 	if reason != ReasonAllowed {
 		reason, _ = problemOf(reason)
 	}
-	s.metrics.count(s.routeLabel(rq), reason)
+	if !v.countedAtItsEnd() {
+		s.metrics.count(s.routeLabel(rq), reason)
+	}
 	s.metrics.seconds.Observe(took.Seconds())
 	if v.cause != nil && s.troubles.due(time.Now()) {
 		s.log.Error("a request could not be judged",

@@ -71,6 +71,9 @@ type Verdict struct {
 	// id that Envoy has given the request. Nil is the problem document.
 	body      *config.ErrorBody
 	requestID string
+	// charged is the limit that Envoy charges behind this verdict, see countingInEnvoy.
+	// Empty: none.
+	charged string
 	// headers are set on the request, for the backend.
 	headers []header
 	// removeHeaders and removeQuery are taken out of the request.

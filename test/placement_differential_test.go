@@ -106,9 +106,7 @@ func (form twinForm) agrees(t *testing.T, seed int) {
 		})
 	})
 	w.compareLogs()
-	if !form.limited { // one that is asked about, and denied by a limit inside Envoy, counts as allowed
-		w.compareMetrics()
-	}
+	w.compareMetrics()
 	w.needNotAsk()
 }
 

@@ -305,11 +305,15 @@ func (svc *service) ended(o outcome.Outcome) {
 	}
 }
 
-// letPass counts a request among the verdicts that nobody was asked about.
+// letPass counts a request among the verdicts that nobody was asked about, or by which it
+// was not yet decided. What denies it inside Envoy is a limit: what else does has been
+// before, or in its place.
 func (svc *service) letPass(o outcome.Outcome) {
-	if o.LetPass != "" {
-		// What else denies has been before, or in its place.
+	switch {
+	case o.LetPass != "":
 		svc.judge.CountLetPass(o.Route, o.LetPass, o.Flags.Has(outcome.Denied))
+	case o.Charged != "":
+		svc.judge.CountCharged(o.Route, o.Flags.Has(outcome.Denied))
 	}
 }
 

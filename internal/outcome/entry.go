@@ -16,6 +16,7 @@ const (
 	inFlight = "in_flight"
 	probe    = "probe"
 	broken   = "broken"
+	charged  = "charged"
 	// foundRoute and pickedBackend are names of the config, for requests of an Envoy
 	// that calls its own routes and clusters by others.
 	foundRoute    = "route"
@@ -67,6 +68,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		InFlight:   verdict[inFlight].GetStringValue(),
 		Breaker:    verdict[probe].GetStringValue(),
 		Broken:     verdict[broken].GetStringValue(),
+		Charged:    verdict[charged].GetStringValue(),
 		Trace:      common.GetCustomTags()[TraceTag],
 		LetPass:    letPassBy(place[placeResult].GetStringValue(), place[placedBy].GetStringValue()),
 	}

@@ -49,7 +49,7 @@ func someEntry() *accesslogdatav3.HTTPAccessLogEntry {
 			ResponseFlags: &accesslogdatav3.ResponseFlags{UpstreamRemoteReset: true, StreamIdleTimeout: true, UnauthorizedDetails: &accesslogdatav3.ResponseFlags_Unauthorized{Reason: 1}},
 			Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 				"envoy.filters.http.ext_authz": {Fields: map[string]*structpb.Value{
-					"in_flight": structpb.NewStringValue("a b"), "probe": structpb.NewStringValue("p"), "broken": structpb.NewStringValue("users"), "user": structpb.NewStringValue("alice"), "n": structpb.NewNumberValue(1),
+					"in_flight": structpb.NewStringValue("a b"), "probe": structpb.NewStringValue("p"), "broken": structpb.NewStringValue("users"), "charged": structpb.NewStringValue("per-user"), "user": structpb.NewStringValue("alice"), "n": structpb.NewNumberValue(1),
 				}},
 				"another": {Fields: map[string]*structpb.Value{"in_flight": structpb.NewStringValue("no")}},
 			}},

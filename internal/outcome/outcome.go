@@ -44,6 +44,9 @@ type Outcome struct {
 	// Trace is which trace the request is a part of, and whether its Envoy records it, as
 	// that has written it (TraceTag). Empty where nobody wants to know.
 	Trace string
+	// Charged is the limit inside Envoy that the request was charged to, behind the verdict
+	// that let it pass. Empty where there was none, or no verdict.
+	Charged string
 	// LetPass is the hash of the policy by which filters inside Envoy let the request
 	// pass, without anybody being asked. Empty where somebody was, or it was not judged.
 	LetPass string

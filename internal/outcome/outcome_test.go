@@ -76,6 +76,7 @@ func streamReachesSinks(t *testing.T, register func(*door.Server, *Server)) {
 							"in_flight": structpb.NewStringValue("a b"),
 							"probe":     structpb.NewStringValue("users.7"),
 							"broken":    structpb.NewStringValue("users-v3"),
+							"charged":   structpb.NewStringValue("per-user"),
 						},
 					}}},
 				},
@@ -91,7 +92,7 @@ func streamReachesSinks(t *testing.T, register func(*door.Server, *Server)) {
 	want := Outcome{
 		Route: "get-users", Backend: "users-v2", Upstream: true, Attempts: 2, Status: 503, GRPCStatus: 14,
 		Flags: ConnectFailure | RetriesExceeded, Duration: 30 * time.Millisecond, FirstByte: 20 * time.Millisecond,
-		InFlight: "a b", Breaker: "users.7", Broken: "users-v3",
+		InFlight: "a b", Breaker: "users.7", Broken: "users-v3", Charged: "per-user",
 	}
 	if o := <-got; o != want {
 		t.Errorf("got %+v, want %+v", o, want)

@@ -27,7 +27,7 @@ type scannedEntry struct {
 }
 
 // scannedVerdict is what is read of a verdict, by the names of the fields.
-type scannedVerdict struct{ inFlight, probe, broken, route, backend string }
+type scannedVerdict struct{ inFlight, probe, broken, charged, route, backend string }
 
 // scannedText is a value of a map that may have none.
 type scannedText struct {
@@ -50,7 +50,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
 		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
-		Trace: e.trace, LetPass: letPassBy(e.place.result, e.place.rule),
+		Charged: e.verdict.charged, Trace: e.trace, LetPass: letPassBy(e.place.result, e.place.rule),
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -226,6 +226,8 @@ func (v *scannedVerdict) field(name string) *string {
 		return &v.probe
 	case broken:
 		return &v.broken
+	case charged:
+		return &v.charged
 	case foundRoute:
 		return &v.route
 	case pickedBackend:
