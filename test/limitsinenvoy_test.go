@@ -219,7 +219,7 @@ func more(n *atomic.Int64, than int64) error {
 }
 
 // TestLimitsWithAnOlderBootstrap: an Envoy that cannot be told its share has its limits
-// counted by Gatewright.
+// counted by Gatewright, from its first request on.
 func TestLimitsWithAnOlderBootstrap(t *testing.T) {
 	t.Parallel()
 	p, app := idp(t), backend(t, "app")
@@ -234,6 +234,8 @@ func TestLimitsWithAnOlderBootstrap(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
+		case r.Status == http.StatusInternalServerError: // of a filter that the Envoy has refused
+			t.Fatalf("%d %s", r.Status, r.Body)
 		case g.verdicts() == before:
 			return fmt.Errorf("%d %s without a verdict", r.Status, r.Body)
 		case r.Header.Get("RateLimit-Limit") != "3":

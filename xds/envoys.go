@@ -38,6 +38,9 @@ const (
 	// envoysWait is how long the first answer to an Envoy waits for a publication that is
 	// under way: that may wait for this Envoy.
 	envoysWait = 50 * time.Millisecond
+	// unsharedWait bounds BeforeUnshared: a publication in it may wait for an Envoy that
+	// does not answer.
+	unsharedWait = ackTimeout + 2*time.Second
 	// mostEnvoys bounds what is counted and recalled.
 	mostEnvoys = 10_000
 )
@@ -54,6 +57,24 @@ type Fleet struct {
 // Fleet returns what is known now. It is a small thing to ask.
 func (s *Server) Fleet() Fleet {
 	return Fleet{Envoys: s.envoys.served(), Unshared: !s.tracker.shares()}
+}
+
+// BeforeUnshared has a function called when an Envoy connects that cannot be told its share
+// of a limit, before it gets anything: one that gets filters of limits, which it has to
+// refuse, would answer with a 500 on their routes. The function publishes what such an Envoy
+// can have, and that does not wait for it. It is given no longer than unsharedWait.
+// BeforeUnshared is called before the first Envoy can connect.
+func (s *Server) BeforeUnshared(do func(context.Context)) { s.beforeUnshared = do }
+
+// greet holds back the first answer to an Envoy that cannot be told its share.
+func (s *Server) greet(id streamID) {
+	if s.beforeUnshared == nil || !s.tracker.hold(id) {
+		return
+	}
+	defer s.tracker.release(id)
+	ctx, cancel := context.WithTimeout(s.ctx, unsharedWait)
+	defer cancel()
+	s.beforeUnshared(ctx)
 }
 
 // ExpectEnvoys is called before the first Envoy can connect, so that it has its share

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,5 +111,37 @@ func TestFleetHasShares(t *testing.T) {
 	tell(&corev3.Node{Id: "old"})
 	if !r.Fleet().Unshared {
 		t.Error("an Envoy without the cluster is taken for one that has it")
+	}
+}
+
+// An Envoy that cannot be told its share gets nothing before what is served suits it, and
+// what is published meanwhile waits for the others alone. It is greeted once.
+func TestUnsharedEnvoysGetWhatSuitsThem(t *testing.T) {
+	r := newRig(t)
+	publish(t, r, resources(t, "a"))
+	suits, greeted := make(chan struct{}), 0
+	r.BeforeUnshared(func(ctx context.Context) {
+		greeted++
+		if p := r.tracker.progress(); len(p.behind) > 0 || !r.Fleet().Unshared {
+			t.Errorf("it is waited for: %v; unshared: %t", p.behind, r.Fleet().Unshared)
+		}
+		publish(t, r, resources(t, "b"))
+		<-suits
+	})
+	e := r.connect(t, "old")
+	publish(t, r, resources(t, "c"))
+	if events := e.seen(); len(events) > 0 {
+		t.Errorf("it has got %v", events)
+	}
+	close(suits)
+	e.has("+Cluster c")
+	e.has("+RouteConfiguration routes-service")
+	if greeted != 1 {
+		t.Errorf("it was greeted %d times", greeted)
+	}
+	e.seen()
+	publish(t, r, resources(t, "c", "d"))
+	if !slices.Contains(e.seen(), "+Cluster d") {
+		t.Error("it is waited for no more")
 	}
 }

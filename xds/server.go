@@ -45,6 +45,8 @@ type Server struct {
 	pause time.Duration // defaultPause, but in tests
 
 	envoys envoyCount
+	// beforeUnshared is the function of BeforeUnshared, nil before it.
+	beforeUnshared func(context.Context)
 
 	publish chan struct{} // holds one token; guards all below
 	current Resources     // what the caches hold
@@ -175,6 +177,7 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		return err
 	}
 	c.tracker.deltaAnswered(id, req)
+	(*Server)(c).greet(streamID{id: id})
 	(*Server)(c).envoysAsked(req)
 	c.tell(streamID{id: id}, req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	return nil
@@ -199,6 +202,7 @@ func (c *callbacks) OnStreamRequest(id int64, req *discoveryv3.DiscoveryRequest)
 		return err
 	}
 	c.tracker.worldAnswered(id, req)
+	(*Server)(c).greet(streamID{world: true, id: id})
 	c.tell(streamID{world: true, id: id}, req.GetTypeUrl(), req.GetResponseNonce(), req.GetErrorDetail().GetMessage())
 	if req.GetErrorDetail() != nil && req.GetVersionInfo() == "" {
 		// An Envoy that refuses the first response has no version yet, and a

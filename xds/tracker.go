@@ -48,7 +48,10 @@ type stream struct {
 	build string // Envoy's version
 	// shares tells that its bootstrap has EnvoysCluster.
 	shares bool
-	since  time.Time
+	// greeted tells that it is known whether it shares; and held, that it gets nothing
+	// until what is served suits it.
+	greeted, held bool
+	since         time.Time
 	// last is the newest refusal, whatever was wanted.
 	last *Refusal
 	// refused are its refusals of what is wanted.
@@ -144,6 +147,7 @@ func (t *tracker) progress() progress {
 		case s.node == "":
 			// Not yet an Envoy: it has asked for nothing, so it has nothing
 			// that a new config could break.
+		case s.held: // it waits for this
 		case len(s.refused) > 0:
 			p.refused = append(p.refused, s.refused...)
 		case !t.hasAll(s):
@@ -194,6 +198,19 @@ func (t *tracker) connected() int {
 	}
 	return n
 }
+
+// hold keeps an Envoy of a new stream that lacks EnvoysCluster from being waited for,
+// until release, and tells whether it is one.
+func (t *tracker) hold(id streamID) bool {
+	hold := false
+	t.with(id, func(s *stream) {
+		hold = s.node != "" && !s.greeted && !s.shares
+		s.greeted, s.held = s.node != "", hold
+	})
+	return hold
+}
+
+func (t *tracker) release(id streamID) { t.with(id, func(s *stream) { s.held = false }) }
 
 // shares tells whether each Envoy has EnvoysCluster.
 func (t *tracker) shares() bool {

@@ -8,8 +8,9 @@ import (
 )
 
 // countedPoll is how often it is looked whether the limits that run inside Envoy are still
-// those that can: an Envoy has come that cannot be told its share, there are more of them
-// than a limit holds, or a tenant has numbers of its own.
+// those that can: there are more Envoys than a limit holds, a tenant has numbers of its own,
+// or one has gone that could not be told its share. (For one that comes it is looked at
+// once, before it gets anything.)
 const countedPoll = 500 * time.Millisecond
 
 // followCounted compiles the config that is served anew whenever other limits can run
@@ -23,9 +24,14 @@ func (svc *service) followCounted(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		p := svc.plan.Load()
-		if p != nil && !p.CountsAlike(plan.Options{Fleet: svc.xds.Fleet(), Resized: svc.customers.Resizes}) {
-			svc.compileAnew(ctx, "the limits that run inside Envoy")
-		}
+		svc.countWhereItCan(ctx)
+	}
+}
+
+// countWhereItCan serves the config anew if other limits can run inside Envoy than do.
+func (svc *service) countWhereItCan(ctx context.Context) {
+	p := svc.plan.Load()
+	if p != nil && !p.CountsAlike(plan.Options{Fleet: svc.xds.Fleet(), Resized: svc.customers.Resizes}) {
+		svc.compileAnew(ctx, "the limits that run inside Envoy")
 	}
 }

@@ -338,6 +338,7 @@ func (svc *service) readiness(beside func() error) func() error {
 func (svc *service) run(ctx context.Context) error {
 	defer heap.Raise(heap.Floor)()
 	group, ctx := errgroup.WithContext(ctx)
+	svc.xds.BeforeUnshared(svc.countWhereItCan)
 	svc.xds.ExpectEnvoys(ctx, svc.limiter.Envoys)
 	group.Go(func() error { return svc.keyCache.Run(ctx) })
 	group.Go(func() error { return svc.revoked.Run(ctx) })
