@@ -407,6 +407,7 @@ func TestIssuerOfOpaqueTokensIsDown(t *testing.T) {
 				})
 			}
 			all.Wait()
+			synctest.Wait() // what was given up is over, too
 			return passed
 		}
 		began := time.Now()
