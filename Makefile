@@ -21,9 +21,13 @@ run: build envoy ## The gateway with demo services, on 127.0.0.1:8080
 build: ## Build bin/gatewright
 	@$(GO) build -trimpath -tags grpcnotrace -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/gatewright ./examples/quickstart
 
+# The end-to-end tests come first: they wait more than they work, and meanwhile all others
+# are built and run.
+TESTED := ./test $(PACKAGES)
+
 .PHONY: test
 test: envoy redis postgres nginx prometheus etcd otlpsink ## Install what the tests need, and run them all
-	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 20m $(PACKAGES)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 20m $(TESTED)
 
 .PHONY: race
 race: envoy redis postgres nginx ## The tests of all packages but the end-to-end ones, under the race detector
@@ -81,7 +85,7 @@ placement: envoy ## Compare policies inside Envoy with asking, for hours (ROUNDS
 
 .PHONY: flakes
 flakes: envoy redis postgres nginx prometheus etcd ## The whole test suite 20 times in a row
-	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(PACKAGES) | grep -v '^ok\|no test files' || true; done
+	@for i in $$(seq 20); do echo "run $$i"; TESTENV_REQUIRE=1 $(GO) test -count=1 -timeout 15m $(TESTED) | grep -v '^ok\|no test files' || true; done
 
 .PHONY: envoy
 envoy: ## Find Envoy, or install it into .tools/
