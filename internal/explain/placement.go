@@ -21,6 +21,16 @@ type Placement struct {
 	// ThisToo is why this request is asked about where others are let pass; empty where it
 	// may be let pass, too, as far as it can be told.
 	ThisToo string `json:"thisToo,omitempty"`
+	// Limit is the limit that is counted inside Envoy, too; nil for none.
+	Limit *PlacedLimit `json:"limit,omitempty"`
+}
+
+// PlacedLimit is a limit that is counted inside Envoy as far as the config says. Whether it
+// is depends on who there is to count, too: only the running gateway knows.
+type PlacedLimit struct {
+	Name string `json:"name"`
+	// MostEnvoys is by how many Envoys at most.
+	MostEnvoys int64 `json:"mostEnvoys"`
 }
 
 // placements are those of a route, by listener in the order of the config. There are none
@@ -39,10 +49,21 @@ func placements(c *config.Config, r *config.Route, p *authz.Policy, a *Auth, ask
 		on := Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why}
 		if on.InEnvoy {
 			on.ThisToo = surelyAsked(p, a, asked)
+			on.Limit = placedLimit(p.Limits)
 		}
 		out = append(out, on)
 	}
 	return out
+}
+
+// placedLimit is what is said of a policy's limits: where it runs inside Envoy there is one
+// at most.
+func placedLimit(limits []*config.Limit) *PlacedLimit {
+	if len(limits) == 0 {
+		return nil
+	}
+	l := limits[0]
+	return &PlacedLimit{Name: l.Name, MostEnvoys: l.TokenBucket.Capacity / l.Cost.Usual()}
 }
 
 // surelyAsked is why a request is asked about though its policy runs inside Envoy, or "".
@@ -106,6 +127,10 @@ func (p Placement) write(b *page, where string) {
 		b.line(0, "judged%s: inside Envoy, which asks Gatewright about requests that do not surely pass", where)
 		if p.ThisToo != "" {
 			b.line(1, "and about this one: %s", p.ThisToo)
+		}
+		if l := p.Limit; l != nil {
+			b.line(1, "limit %s too, while there are at most %d Envoys, all with a bootstrap of this version,", l.Name, l.MostEnvoys)
+			b.line(1, "and no tenant has another size of it; gatewright status says whether that is so")
 		}
 		return
 	}

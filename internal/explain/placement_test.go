@@ -85,6 +85,23 @@ func TestWhereAPolicyRuns(t *testing.T) {
 			t.Errorf("%s: no %q in\n%s", path, want, &text)
 		}
 	}
+
+	// A limit that is counted there, too, is so for as long as it can.
+	synced := *c.Limits["per-plan"]
+	synced.Consistency, synced.Cost = config.Sync, &config.Cost{Number: 3}
+	c.Limits = map[string]*config.Limit{"per-plan": &synced}
+	routes["afar"].Limits = []string{"per-plan"}
+	r := w.ask(t, "/afar")
+	var said strings.Builder
+	if err := r.Write(&said); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n  limit per-plan too, while there are at most 6 Envoys, all with a bootstrap of this version,\n"; !strings.Contains(said.String(), want) {
+		t.Errorf("no %q in\n%s", want, &said)
+	}
+	if got := r.Placement[0].Limit; got == nil || *got != (PlacedLimit{"per-plan", 6}) {
+		t.Errorf("limits inside Envoy: %+v", r.Placement)
+	}
 }
 
 // TestWhatIsSurelyAsked: a request that shows no token that passes, or an API key beside
