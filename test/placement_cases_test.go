@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,44 @@ func (w *twins) askCases() {
 				}
 				if answer := w.compare(t, r); answer.status != c.want {
 					t.Errorf("%d, want %d\n%s\n%s\n%s", answer.status, c.want, answer.headers, answer.body, payload(c.claims))
+				}
+			}
+		})
+	}
+}
+
+// limitCases are what is asked about, one after the other, on a route each whose limit
+// has room for one request.
+func limitCases() map[string][]placementCase {
+	usual, noKID := placementCase{claims: asClaims()}, placementCase{claims: asClaims(), header: `{"alg":"RS256"}`}
+	ok := func(c placementCase) placementCase { c.want = 200; return c }
+	used := func(c placementCase) placementCase { c.want = 429; return c }
+	return map[string][]placementCase{
+		// A verdict that lets the request pass, and a limit behind it that does not.
+		"asked about and one too many": {ok(noKID), used(noKID), used(usual)},
+		"one too many after another":   {ok(usual), used(usual), used(noKID)},
+	}
+}
+
+func limitCaseRoutes() (all []object) {
+	for i := range len(limitCases()) {
+		r := routeTo(fmt.Sprint("limited", i), object{"jwt": "main"})
+		r["limits"] = []string{r["name"].(string)}
+		all = append(all, r)
+	}
+	return all
+}
+
+// askLimitCases asks both gateways about them.
+func (w *twins) askLimitCases() {
+	all := limitCases()
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		w.t.Run(name, func(t *testing.T) {
+			for n, c := range all[name] {
+				r := c.request(i)
+				r.target, r.by = fmt.Sprintf("/limited%d/1", i), n%len(w.ways)
+				if answer := w.compare(t, r); answer.status != c.want && w.askedAnew() == 0 {
+					t.Errorf("the request %d: %d, want %d\n%s\n%s", n+1, answer.status, c.want, answer.headers, answer.body)
 				}
 			}
 		})

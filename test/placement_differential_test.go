@@ -94,7 +94,9 @@ func (form twinForm) agrees(t *testing.T, seed int) {
 	w := startTwins(t, form, generatedRoutes(form).Example(seed))
 	w.waitPlaced()
 	w.askCases()
-	if !form.limited {
+	if form.limited {
+		w.askLimitCases()
+	} else {
 		w.askIdentityTokens()
 	}
 	t.Run("generated", func(t *testing.T) {
@@ -133,7 +135,9 @@ func startTwins(t *testing.T, form twinForm, generated []object) *twins {
 		w.cases = w.cases[:1]
 	}
 	w.routes = append(caseRoutes(w.cases), generated...)
-	if !form.limited {
+	if form.limited {
+		w.routes = append(w.routes, limitCaseRoutes()...)
+	} else {
 		w.routes = append(w.routes, identityRoutes()...)
 	}
 	config := w.config(t)
@@ -162,7 +166,7 @@ func (w *twins) config(t *testing.T) string {
 		b.WriteString(securedToo)
 	}
 	b.WriteString(providers)
-	limits, err := json.Marshal(generatedLimits(w.generated))
+	limits, err := json.Marshal(limitsOf(w.generated))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +414,14 @@ func (w *twins) needNotAsk() {
 	w.t.Helper()
 	all, asked := checks(w.t, w.one), checks(w.t, w.other)
 	w.t.Logf("%d pairs; one has asked about %d, the other about %d; %v", len(w.asked), all, asked, w.answers)
-	passed := bytes.Count([]byte(w.other.stdout.String()), []byte(`"reason":"allowed"`))
+	log := []byte(w.other.stdout.String())
+	if w.form.limited {
+		if denied := bytes.Count(log, []byte(`"flags":"RL"`)); denied < 4 { // those of limitCases
+			w.t.Errorf("limits inside Envoy have denied %d requests", denied)
+		}
+		return
+	}
+	passed := bytes.Count(log, []byte(`"reason":"allowed"`))
 	if saved := all - asked; saved < int64(passed)/20 {
 		w.t.Errorf("of %d that pass, %d were not asked about", passed, saved)
 	}

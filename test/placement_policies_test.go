@@ -125,7 +125,7 @@ func generatedRoutes(form twinForm) *rapid.Generator[[]object] {
 				match["hosts"] = hosts
 			}
 			all[i] = object{"name": name, "match": match, "auth": auth, "to": []object{{"backend": "app"}}}
-			if form.limited && i%4 > 0 && asksForCallers(auth) {
+			if form.limited && i%4 > 0 && (auth == "public" || asksForCallers(auth)) {
 				all[i]["limits"] = []string{name}
 			}
 		}
@@ -155,15 +155,21 @@ func takesAPIKeys(auth any) bool {
 	return false
 }
 
-// generatedLimits are the limits of generated routes, by their names.
-func generatedLimits(routes []object) map[string]object {
+// limitsOf are the limits of generated routes, and those of cases, by their names.
+func limitsOf(routes []object) map[string]object {
 	all := map[string]object{}
+	for _, r := range limitCaseRoutes() {
+		all[r["name"].(string)] = object{"key": []string{"user"}, "consistency": "sync", "tokenBucket": object{"capacity": 1, "refill": "1/d"}}
+	}
 	keys := [][]string{{"user"}, {"tenant"}, {"claim:role"}, {"user", "route"}, {"clientIP", "user"}}
 	for i, r := range routes {
 		if r["limits"] != nil {
 			key := keys[i%len(keys)]
 			if takesAPIKeys(r["auth"]) { // which have no claims
 				key = keys[0]
+			}
+			if r["auth"] == "public" {
+				key = []string{"clientIP", "route"}
 			}
 			all[r["name"].(string)] = object{
 				"key": key, "consistency": "sync", "tokenBucket": object{"capacity": 1 + i%3, "refill": "1/d"},
