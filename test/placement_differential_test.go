@@ -45,8 +45,9 @@ var twinForms = []twinForm{
 // twins are two gateways with the same config, each with an Envoy of its own: one of
 // them runs policies inside Envoy, where it can, and the other asks about each request.
 type twins struct {
-	t    *testing.T
-	form twinForm
+	t     *testing.T
+	form  twinForm
+	began time.Time
 	// cases are judged before what is generated.
 	cases     []placementCase
 	routes    []object
@@ -130,7 +131,7 @@ func startTwins(t *testing.T, form twinForm, generated []object) *twins {
 		t.Fatal(err)
 	}
 	certificates.server("first", "api.example.com")
-	w := &twins{t: t, form: form, answers: map[string]int{}, cases: placementCases(), generated: generated}
+	w := &twins{t: t, form: form, began: time.Now(), answers: map[string]int{}, cases: placementCases(), generated: generated}
 	if form.limited {
 		w.cases = w.cases[:1]
 	}
@@ -267,7 +268,7 @@ func (w *twins) same(answers [2]wireAnswer) bool {
 		}
 		a, b = a.withoutLimits(), b.withoutLimits()
 	}
-	return a.same(b)
+	return a.same(b, time.Since(w.began)+time.Second)
 }
 
 func (w *twins) askBoth(r wireRequest) (answers [2]wireAnswer, errs [2]error) {

@@ -46,7 +46,7 @@ type wireAnswer struct {
 	headers string
 	// body is the problem document of a denial, or what the backend has seen.
 	body string
-	// times are headers that count seconds, see about.
+	// times are headers that count seconds.
 	times string
 }
 
@@ -225,9 +225,19 @@ func answerOf(status int, headers http.Header, body []byte) wireAnswer {
 	return wireAnswer{status, steadyHeaders(headers), steadyBody(body), strings.Join(times, " ")}
 }
 
-// same tells whether two answers are one.
-func (a wireAnswer) same(b wireAnswer) bool {
-	return a.status == b.status && a.headers == b.headers && a.body == b.body && about(strings.Split(a.times, " "), strings.Split(b.times, " "))
+// same tells whether two answers are one, but for seconds that have passed since limits
+// began to count: Envoy says by what is left when a bucket is full, and Gatewright to the
+// second.
+func (a wireAnswer) same(b wireAnswer, passed time.Duration) bool {
+	return a.status == b.status && a.headers == b.headers && a.body == b.body &&
+		slices.EqualFunc(strings.Split(a.times, " "), strings.Split(b.times, " "), func(x, y string) bool { return x == y || noFurtherApart(x, y, passed) })
+}
+
+// noFurtherApart tells whether two texts are numbers of seconds that are no further apart.
+func noFurtherApart(x, y string, apart time.Duration) bool {
+	a, errA := strconv.Atoi(x)
+	b, errB := strconv.Atoi(y)
+	return errA == nil && errB == nil && time.Duration(max(a-b, b-a))*time.Second <= apart
 }
 
 // withoutLimits is an answer without what is left of a limit.
