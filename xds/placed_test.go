@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -103,13 +106,60 @@ func servedRules(t *testing.T, state PlacedState) (rules, providers string) {
 				t.Error("it enforces rules: it would deny by itself")
 			}
 			if name == placeFilter {
-				rules = strings.Join(sortedKeys(m.GetShadowRules().GetPolicies()), " ")
+				rules = forCommonLength(t, sortedKeys(m.GetShadowRules().GetPolicies()))
 			}
 		case *jwtauthnv3.JwtAuthentication:
 			filters = append(filters, name+":"+strings.Join(sortedKeys(m.GetProviders()), ","))
 		}
 	}
 	return rules, strings.Join(filters, " ")
+}
+
+// forCommonLength are the rules for tokens of a common length. Each has one beside it for
+// those that are longer.
+func forCommonLength(t *testing.T, names []string) string {
+	t.Helper()
+	var out []string
+	for _, name := range names {
+		if short, long := strings.CutSuffix(name, ".long"); !long {
+			out = append(out, name)
+		} else if !slices.Contains(names, short) {
+			t.Errorf("the rule %s is alone", name)
+		}
+	}
+	if 2*len(out) != len(names) {
+		t.Errorf("rules %v: not one of each length", names)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestClaimsAreLookedAt: where there are few policies each looks at the form of claims
+// itself, and where there are many one filter does it for them.
+func TestClaimsAreLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, fewCallers, fewCallers + 1} {
+		var policies []*PlacedPolicy
+		keys := map[string][]PlacedKey{"k": {{ID: "1", Algorithms: []string{"RS256"}}}}
+		for i := range n {
+			policies = append(policies, &PlacedPolicy{Hash: strconv.Itoa(i), Callers: []PlacedCaller{{Provider: &config.JWT{Name: "a"}, Key: "k"}}})
+		}
+		filter, rules := jsonFilterFor(policies), placement(policies, PlacedState{Keys: keys}).GetShadowRules().GetPolicies()
+		if one := filter.GetShadowRules() != nil; one != (n > fewCallers) {
+			t.Errorf("%d policies: a filter looks at claims for all: %v", n, one)
+		}
+		if len(rules) != 2*n {
+			t.Fatalf("%d policies have %d rules", n, len(rules))
+		}
+		for name, r := range rules {
+			itself := false
+			for _, id := range r.GetPrincipals()[0].GetAndIds().GetIds() {
+				itself = itself || proto.Equal(id, strictClaims())
+			}
+			if of := strings.Contains(r.String(), jsonResult); itself == of || itself != (n <= fewCallers) {
+				t.Errorf("%d policies: rule %s looks itself %v, and asks the filter %v", n, name, itself, of)
+			}
+		}
+	}
 }
 
 func revokedTokens(issuer string, n int) []PlacedRevocation {
@@ -120,8 +170,11 @@ func revokedTokens(issuer string, n int) []PlacedRevocation {
 func TestSpellingsOfTokens(t *testing.T) {
 	t.Parallel()
 	keys := []PlacedKey{{ID: "k.1", Algorithms: []string{"RS256", "PS256"}}}
-	plain := regexp.MustCompile("^(?:" + spellings(&config.JWT{}, keys) + ")$")
-	typed := regexp.MustCompile("^(?:" + spellings(&config.JWT{TokenType: "logout+jwt"}, keys) + ")$")
+	compiled := func(p *config.JWT, claims string) *regexp.Regexp {
+		return regexp.MustCompile("^(?:" + spellings(p, keys, claims) + ")$")
+	}
+	plain, typed := compiled(&config.JWT{}, segment), compiled(&config.JWT{TokenType: "logout+jwt"}, segment)
+	common := map[*regexp.Regexp]*regexp.Regexp{plain: compiled(&config.JWT{}, commonSegment), typed: compiled(&config.JWT{TokenType: "logout+jwt"}, commonSegment)}
 	token := func(header string) string { return base64.RawURLEncoding.EncodeToString([]byte(header)) + ".e30.c2ln" }
 	const usual = `{"alg":"RS256","kid":"k.1","typ":"JWT"}`
 	for name, c := range map[string]struct {
@@ -156,6 +209,18 @@ func TestSpellingsOfTokens(t *testing.T) {
 		if got := c.of.MatchString(c.header); got != c.want {
 			t.Errorf("%s: %q: %v, want %v", name, c.header, got, c.want)
 		}
+		if got := common[c.of].MatchString(c.header); got != c.want {
+			t.Errorf("%s: %q: %v by the expression for claims of a common length, want %v", name, c.header, got, c.want)
+		}
+	}
+	for bytes, short := range map[int]bool{700: true, 752: true, 753: false, 5000: false} {
+		h := "Bearer " + base64.RawURLEncoding.EncodeToString([]byte(usual)) + "." + base64.RawURLEncoding.EncodeToString(make([]byte, bytes)) + ".c2ln"
+		if !plain.MatchString(h) || common[plain].MatchString(h) != short {
+			t.Errorf("%d bytes of claims: found %v, and of a common length %v, want true and %v", bytes, plain.MatchString(h), !short, short)
+		}
+	}
+	if long := spellings(&config.JWT{}, []PlacedKey{{ID: strings.Repeat("k", maxHead), Algorithms: []string{"RS256"}}}, segment); len(long) > 200 {
+		t.Error("a token's header that is longer than maxHead is not left out")
 	}
 }
 

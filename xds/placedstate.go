@@ -97,7 +97,7 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 		putFilter(s, name, jwtAuthentication(byFilter[name], keys, state))
 	}
 	if len(byFilter) > 0 {
-		putFilter(s, jsonFilter, strictJSON())
+		putFilter(s, jsonFilter, jsonFilterFor(policies))
 		putFilter(s, callerFilter, keptCaller(policies))
 		putFilter(s, forgetFilter, forgottenClaims(policies))
 	}
@@ -189,11 +189,12 @@ func keySet(keys []PlacedKey) []byte {
 // and say in metadata what they would have.
 func placement(policies []*PlacedPolicy, state PlacedState) *rbacfilterv3.RBAC {
 	rules := map[string]*rbacv3.Policy{}
+	few := callersOf(policies) <= fewCallers
 	for _, p := range policies {
 		if p.Public || len(p.askedNow(state)) > 0 {
 			continue
 		}
-		maps.Copy(rules, placedRules(p, state))
+		maps.Copy(rules, placedRules(p, state, few))
 	}
 	if public := publicPolicy(policies, state); public != nil {
 		rules[publicRule] = public
