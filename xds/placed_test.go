@@ -16,7 +16,6 @@ import (
 	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatewright/gatewright/config"
