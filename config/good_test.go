@@ -356,8 +356,12 @@ func TestDecodeEveryField(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
 	}
-	// What cannot stand beside the rest: see TestProxiesOf, and the golden tracing-zipkin.
-	beside := &Config{TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}, Trust: TrustEverybody}}
+	// What cannot stand beside the rest: see TestProxiesOf, and the golden tracing-zipkin. And
+	// what is refused: see testdata/bad/experiments.yaml.
+	beside := &Config{
+		TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}, Trust: TrustEverybody},
+		Experiments: Experiments{RateLimitQuota: true},
+	}
 	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {
 		t.Errorf("no value in the test for %s", field)
 	}

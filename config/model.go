@@ -58,6 +58,8 @@ type Config struct {
 	// Tracing records requests as spans, which are sent to a collector. Nil records
 	// none.
 	Tracing *Tracing `yaml:"tracing"`
+	// Experiments are features that may change, or go again. None is on by default.
+	Experiments Experiments `yaml:"experiments"`
 	// Routes say which request goes where, and what it must show first. The
 	// most specific match wins, wherever it stands in the list.
 	Routes []*Route `yaml:"routes" required:"true"`

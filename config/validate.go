@@ -58,6 +58,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 	c.errorBodies(top.key("errors"), cfg.Errors)
 	c.accessLog(top.key("accessLog"), cfg.AccessLog)
 	c.tracing(top.key("tracing"), cfg.Tracing)
+	c.experiments(top.key("experiments"), cfg.Experiments)
 	c.routes(top.key("routes"))
 	c.placements(top.key("listeners"), top.key("routes"))
 }
