@@ -226,7 +226,7 @@ func TestDecodeEveryField(t *testing.T) {
 		AccessLog: &AccessLog{Successes: percent(12.5), OTLP: &LogSink{Backend: "users-v1", Path: "/logs"}, Stdout: new(false)},
 		Tracing: &Tracing{
 			OTLP: &SpanSink{Backend: "users-v1", Path: "/spans"}, Datadog: &SpanSink{Backend: "users-v2"},
-			Service: "edge", Percent: percent(0.25), Errors: new(false),
+			Service: "edge", Percent: percent(0.25), Errors: new(false), Exemplars: ExemplarsUser,
 		},
 		Routes: []*Route{
 			{

@@ -29,7 +29,22 @@ type Tracing struct {
 	// Trust is whose trace context goes on. The empty string means nobody. Others only
 	// where Envoy's spans go by OTLP.
 	Trust TraceTrust `yaml:"trust"`
+	// Exemplars is by what the metrics of requests name some of them, so that a latency
+	// leads to a trace. The empty string means none.
+	Exemplars Exemplars `yaml:"exemplars"`
 }
+
+// Exemplars is by what a metric names a request of whose trace there are spans. They are
+// read with the metrics, and kept as long as those are.
+type Exemplars string
+
+// What a request is named by: nothing; the id of its trace; or that and who has sent it,
+// which says of people what they do, to all who may read metrics.
+const (
+	ExemplarsNone  Exemplars = "none"
+	ExemplarsTrace Exemplars = "trace"
+	ExemplarsUser  Exemplars = "user"
+)
 
 // SpanSink is where spans are sent.
 type SpanSink struct {

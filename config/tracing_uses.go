@@ -35,6 +35,11 @@ func (t *Tracing) RecordsErrors() bool {
 	return t != nil && t.OTLP != nil && trueUnlessSaid(t.Errors)
 }
 
+// Names tells whether metrics name requests by at least that.
+func (t *Tracing) Names(by Exemplars) bool {
+	return t != nil && (t.Exemplars == by || t.Exemplars == ExemplarsUser && by == ExemplarsTrace)
+}
+
 // TrustsTraces tells whether the trace context of a peer goes on, where it is one of
 // the proxies that are believed, or is not.
 func (c *Config) TrustsTraces(believed bool) bool {

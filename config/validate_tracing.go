@@ -29,6 +29,7 @@ func (c *checker) tracing(at *place, t *Tracing) {
 		c.must(t.OTLP != nil, at.key("errors"), "needs otlp: the spans are Gatewright's own")
 	}
 	oneOf(c, at.key("trust"), t.Trust, TrustNobody, TrustProxies, TrustEverybody)
+	oneOf(c, at.key("exemplars"), t.Exemplars, ExemplarsNone, ExemplarsTrace, ExemplarsUser)
 	if t.Trust == TrustProxies || t.Trust == TrustEverybody {
 		c.must(others == 0, at.key("trust"), "needs otlp alone: Envoy's other tracers take the trace of a context, and not its word on what is recorded")
 	}

@@ -84,7 +84,9 @@ func NewHandler(o Options) http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	mux.Handle("GET /metrics", guarded(o.Token, promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
+	mux.Handle("GET /metrics", guarded(o.Token, promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+		Registry: o.Registry, EnableOpenMetrics: true, // which has exemplars, for who asks for it
+	})))
 	mux.Handle("GET /api/v1/status", guarded(o.Token, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(o.Status()) // the caller may be gone

@@ -133,11 +133,13 @@ func TestComposeConfigs(t *testing.T) {
 		return rules
 	}
 	full := rules("full.yaml")
-	for _, more := range []string{`# All requests are recorded: this is a place to look around in.
+	for _, more := range []string{`# All requests are recorded, and the metrics name some of them, and by whom they are:
+# this is a place to look around in.
 tracing:
   otlp: {backend: collector}
   service: gatewright
   percent: 100
+  exemplars: user
 
 `, `  collector:
     endpoints: ["otel-collector:4317"]

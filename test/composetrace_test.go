@@ -3,10 +3,12 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -27,7 +29,8 @@ func (s *stack) asked() reply {
 	return got
 }
 
-// isOne checks that the access log, the metrics that Prometheus has and the trace, as it
+// isOne checks that the access log, the metrics that Prometheus has with what they name
+// requests by, and the trace, as it
 // comes to Jaeger by way of the collector, say the same of a request; and that the
 // backend's span is below the one of Envoy's that went to it.
 func (s *stack) isOne(r reply, jaeger *testenv.Collector) {
@@ -54,6 +57,7 @@ func (s *stack) isOne(r reply, jaeger *testenv.Collector) {
 		s.t.Error("the query is in a span")
 	}
 	s.countedOnce()
+	s.named(id, "bob")
 }
 
 // spansOf waits for a trace: Envoy's span at the edge, Gatewright's and the backend's.
@@ -102,6 +106,39 @@ func (s *stack) loggedAs(id string) (line logLine) {
 		return fmt.Errorf("there is no line with trace %s", id)
 	})
 	return line
+}
+
+// named waits until Prometheus has the request's exemplar: the sample of its route and
+// status leads to its trace, and says whose it was.
+func (s *stack) named(id, user string) {
+	s.t.Helper()
+	query := url.Values{
+		"query": {fmt.Sprintf(`gatewright_requests_total{code="%d"}`, teapot)},
+		"start": {fmt.Sprint(time.Now().Add(-time.Hour).Unix())}, "end": {fmt.Sprint(time.Now().Add(time.Hour).Unix())},
+	}
+	eventually(s.t, "Prometheus has the request's exemplar", func() error {
+		r, err := try("GET", "http://"+s.addr("prometheus", "9090")+"/api/v1/query_exemplars?"+query.Encode())
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Data []struct {
+				SeriesLabels map[string]string
+				Exemplars    []struct{ Labels map[string]string }
+			}
+		}
+		if err := json.Unmarshal([]byte(r.Body), &answer); err != nil {
+			return fmt.Errorf("%w: %s", err, r.Body)
+		}
+		if len(answer.Data) != 1 || len(answer.Data[0].Exemplars) != 1 {
+			return fmt.Errorf("there is %s", r.Body)
+		}
+		series, labels := answer.Data[0].SeriesLabels, answer.Data[0].Exemplars[0].Labels
+		if series["route"] != "users" || series["backend"] != "users-v1" || !maps.Equal(labels, map[string]string{"trace_id": id, "user": user}) {
+			s.t.Fatalf("the exemplar is %v of %v, want trace %s of %s", labels, series, id, user)
+		}
+		return nil
+	})
 }
 
 // countedOnce waits until Prometheus has the one sample with that status.

@@ -225,11 +225,11 @@ func sameAsDefaults(b *config.Breaker) *config.Breaker {
 	return &out
 }
 
-// TestTracingDocumentsAreValid: each block that the pages on traces and the access log
+// TestTracingDocumentsAreValid: each block that the pages on traces, metrics and the access log
 // show is a part of a config.
 func TestTracingDocumentsAreValid(t *testing.T) {
 	t.Parallel()
-	for page, least := range map[string]int{"../docs/tracing.md": 3, "../docs/access-log.md": 1} {
+	for page, least := range map[string]int{"../docs/tracing.md": 3, "../docs/access-log.md": 1, "../docs/metrics.md": 1} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

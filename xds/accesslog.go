@@ -73,8 +73,11 @@ func (b builder) outcomeLog(name string) *grpclogv3.HttpGrpcAccessLogConfig {
 			Type: &tracingv3.CustomTag_Value{Value: "%UPSTREAM_CLUSTER%"},
 		}}
 	}
-	if b.config.Tracing.RecordsErrors() {
+	if t := b.config.Tracing; t.RecordsErrors() || t.Names(config.ExemplarsTrace) {
 		log.CommonConfig.CustomTags = append(log.CommonConfig.CustomTags, b.traceTag())
+	}
+	if b.config.Tracing.Names(config.ExemplarsUser) {
+		log.CommonConfig.CustomTags = append(log.CommonConfig.CustomTags, spanTag("user", b.loggedUser()))
 	}
 	if b.hasCalls() {
 		log.AdditionalResponseHeadersToLog = []string{grpcStatusHeader}

@@ -160,10 +160,23 @@ func (b builder) spanTags() []*tracingv3.CustomTag {
 		spanTag("route", "%ROUTE_NAME%"),
 		spanTag("backend", "%UPSTREAM_CLUSTER%"),
 		spanTag("reason", firstOf(reasons...)),
-		spanTag("user", verdict("user")),
-		spanTag("tenant", verdict("tenant")),
+		spanTag("user", b.loggedUser()),
+		spanTag("tenant", b.loggedTenant()),
 		spanTag("key_id", verdict("key_id")),
 	}
+}
+
+// loggedUser and loggedTenant are who a request is of, whoever has judged it.
+func (b builder) loggedUser() string   { return b.toldCaller("user", callerUserState) }
+func (b builder) loggedTenant() string { return b.toldCaller("tenant", callerTenantState) }
+
+// toldCaller is what the verdict tells of the caller, or what was kept where filters
+// inside Envoy have let the request pass.
+func (b builder) toldCaller(key, kept string) string {
+	if !b.placesSomewhere() || len(b.jwtFilters()) == 0 {
+		return "%DYNAMIC_METADATA(" + extAuthzFilter + ":" + key + ")%"
+	}
+	return firstOf("DYNAMIC_METADATA", extAuthzFilter+":"+key, "FILTER_STATE", kept+":PLAIN")
 }
 
 func spanTag(name, format string) *tracingv3.CustomTag {

@@ -225,6 +225,7 @@ func (svc *service) accept(ctx context.Context, c *config.Config, ch change) {
 	svc.keep(ch)
 	svc.acme.Want(c)
 	svc.tracer.Apply(c)
+	svc.outcomes.KeepExemplars(exemplarsOf(c))
 	svc.rollouts.Apply(ctx, c)
 }
 

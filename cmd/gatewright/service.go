@@ -227,6 +227,7 @@ func (svc *service) newGRPC() *door.Server {
 	server := svc.door.NewServer()
 	svc.xds.Register(server)
 	svc.tracer = tracing.New(svc.logs.Of("tracing"), svc.registry, server.ReadTraces)
+	svc.outcomes.Recorded = svc.tracer.Recorded
 	svc.judge = authz.New(authz.Options{
 		Policies:      &svc.judging,
 		Router:        &svc.router,
@@ -266,6 +267,18 @@ func (svc *service) newGRPC() *door.Server {
 	ends.Register(server)
 	server.HandleStream(accesslogv3.AccessLogService_StreamAccessLogs_FullMethodName, func() door.Stream { return ends.Stream() })
 	return server
+}
+
+// exemplarsOf are those that a config wants beside the metrics of requests.
+func exemplarsOf(c *config.Config) outcome.Exemplars {
+	switch {
+	case c.Tracing.Names(config.ExemplarsUser):
+		return outcome.UserExemplars
+	case c.Tracing.Names(config.ExemplarsTrace):
+		return outcome.TraceExemplars
+	default:
+		return outcome.NoExemplars
+	}
 }
 
 // configVersion is that of what is served; empty before there is anything.

@@ -41,6 +41,9 @@ const BackendTag = "backend"
 // TraceTag is the custom tag of an entry that says which trace it is of.
 const TraceTag = "trace"
 
+// UserTag is the custom tag of an entry that says who has sent the request.
+const UserTag = "user"
+
 // grpcStatus is the header or trailer by which a gRPC call ends.
 const grpcStatus = "grpc-status"
 
@@ -70,6 +73,7 @@ func fromEntry(e *accesslogdatav3.HTTPAccessLogEntry) (o Outcome, ended bool) {
 		Broken:     verdict[broken].GetStringValue(),
 		Charged:    verdict[charged].GetStringValue(),
 		Trace:      common.GetCustomTags()[TraceTag],
+		User:       common.GetCustomTags()[UserTag],
 		LetPass:    letPassBy(place[placeResult].GetStringValue(), place[placedBy].GetStringValue()),
 	}
 	if common.GetTimeToLastDownstreamTxByte() == nil {

@@ -14,13 +14,22 @@ const Other = "other"
 
 // Metrics counts requests by route, backend and status, and times them.
 type Metrics struct {
+	// Recorded is the id of the trace of an outcome, and whether there are spans of it.
+	// It must be set before KeepExemplars wants it.
+	Recorded func(Outcome) (trace string, ok bool)
+
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	known    Names
+	now      func() time.Time
 
-	mu    sync.RWMutex // guards found
-	found map[place]series
+	mu        sync.RWMutex // guards what follows
+	found     map[place]series
+	exemplars Exemplars
 }
+
+// buckets are the upper bounds of those of the latency, in seconds.
+var buckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // place is what a request is counted by.
 type place struct {
@@ -33,6 +42,7 @@ type place struct {
 type series struct {
 	requests prometheus.Counter
 	seconds  prometheus.Observer
+	gates    *gates // nil: they have no exemplars
 }
 
 // Names bound the series: only routes and backends that it has get their own.
@@ -45,6 +55,7 @@ type Names interface {
 func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 	m := &Metrics{
 		known: known,
+		now:   time.Now,
 		found: map[place]series{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewright_requests_total",
@@ -53,7 +64,7 @@ func NewMetrics(reg prometheus.Registerer, known Names) *Metrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gatewright_request_duration_seconds",
 			Help:    "Time from the first byte of a request to the last byte of its response, by route and backend.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+			Buckets: buckets[:],
 			// The same as a native histogram, for scrapers that take those: its buckets
 			// are 10 % wide at most, and there are never more than 100 of them:
 			// where times are spread wider, wider ones.
@@ -96,8 +107,19 @@ func (m *Metrics) Observe(o Outcome) {
 	if !ok {
 		found = m.find(at)
 	}
+	if found.gates != nil {
+		found.exemplify(o)
+		return
+	}
 	found.requests.Inc()
 	found.seconds.Observe(o.Duration.Seconds())
+}
+
+// exemplify counts and times an outcome which may be an exemplar.
+func (s series) exemplify(o Outcome) {
+	requests, seconds := s.gates.pass(o)
+	s.requests.(prometheus.ExemplarAdder).AddWithExemplar(1, requests)
+	s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(o.Duration.Seconds(), seconds)
 }
 
 // find looks the series of a place up, and keeps those of names that are known now:
@@ -112,11 +134,11 @@ func (m *Metrics) find(at place) series {
 	if backend != "" && !m.known.HasBackend(backend) {
 		backend = Other
 	}
-	found := series{
-		m.requests.WithLabelValues(route, backend, code(at.status)),
-		m.seconds.WithLabelValues(route, backend),
-	}
+	found := series{requests: m.requests.WithLabelValues(route, backend, code(at.status)), seconds: m.seconds.WithLabelValues(route, backend)}
 	if route == at.route && backend == at.backend && code(at.status) != noStatus {
+		if m.exemplars != NoExemplars {
+			found.gates = &gates{recorded: m.Recorded, now: m.now, users: m.exemplars == UserExemplars}
+		}
 		m.found[at] = found
 	}
 	return found

@@ -42,11 +42,15 @@ type Outcome struct {
 	// where that was not so.
 	Broken string
 	// Trace is which trace the request is a part of, and whether its Envoy records it, as
-	// that has written it (TraceTag). Empty where nobody wants to know.
+	// that has written it (TraceTag). Empty where nobody wants to know. What is kept of
+	// it, of User and of LetPass must be copied (Reader.Read).
 	Trace string
 	// Charged is the limit inside Envoy that the request was charged to, behind the verdict
 	// that let it pass. Empty where there was none, or no verdict.
 	Charged string
+	// User is who has sent the request, as the log has it. Empty where nobody has asked
+	// its Envoy for it (UserTag), or it is not known.
+	User string
 	// LetPass is the hash of the policy by which filters inside Envoy let the request
 	// pass, without anybody being asked. Empty where somebody was, or it was not judged.
 	LetPass string

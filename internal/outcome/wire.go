@@ -74,8 +74,9 @@ func nodeOf(text string) *corev3.Node {
 // Reader takes outcomes out of the messages of one stream. The zero value is ready.
 type Reader struct{ names names }
 
-// Read hands the outcomes of a StreamAccessLogsMessage to a sink, which may keep
-// them: no part of the text is in them. What cannot be read is left out, and the error says how much that was.
+// Read hands the outcomes of a StreamAccessLogsMessage to a sink. It may keep of them
+// what is no part of the text: all but Trace, User and LetPass. What cannot be read is
+// left out, and the error says how much that was.
 func (r *Reader) Read(text string, sink Sink) error {
 	s := wire.Scan(text)
 	unread := 0

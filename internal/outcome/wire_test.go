@@ -25,7 +25,7 @@ func appendField(b []byte, number protowire.Number, value []byte) []byte {
 // and read as that does.
 func TestScannerReadsWhatEnvoysSend(t *testing.T) {
 	nobody := someEntry()
-	nobody.CommonProperties.UpstreamCluster, nobody.CommonProperties.CustomTags = "", map[string]string{BackendTag: "users", TraceTag: "1 2 3"}
+	nobody.CommonProperties.UpstreamCluster, nobody.CommonProperties.CustomTags = "", map[string]string{BackendTag: "users", TraceTag: "1 2 3", UserTag: "ann"}
 	nobody.CommonProperties.ResponseFlags.NoHealthyUpstream = true
 	for name, e := range map[string]*accesslogdatav3.HTTPAccessLogEntry{"full": someEntry(), "nobody to ask": nobody, "empty": {}} {
 		scanned := scannedEntry{}

@@ -14,7 +14,7 @@ import (
 type scannedEntry struct {
 	kind                   accesslogdatav3.AccessLogType
 	route, cluster, tagged string
-	trace                  string
+	trace, user            string
 	upstream               bool
 	attempts               uint32
 	status                 uint32
@@ -50,7 +50,7 @@ func (e *scannedEntry) outcome() (o Outcome, ended bool) {
 		Status: status, GRPCStatus: e.grpcStatus(), Flags: e.groups().settle(status),
 		Duration: took.time(), FirstByte: e.firstUpstreamByte.time(),
 		InFlight: e.verdict.inFlight, Breaker: e.verdict.probe, Broken: e.verdict.broken,
-		Charged: e.verdict.charged, Trace: e.trace, LetPass: letPassBy(e.place.result, e.place.rule),
+		Charged: e.verdict.charged, Trace: e.trace, User: e.user, LetPass: letPassBy(e.place.result, e.place.rule),
 	}
 	if o.Backend == "" && o.Flags.Has(NoHealthy) {
 		o.Backend = e.tagged
@@ -127,6 +127,8 @@ func (e *scannedEntry) scanCommon(s wire.Scanner) wire.Scanner {
 				e.tagged = value
 			case TraceTag:
 				e.trace = value
+			case UserTag:
+				e.user = value
 			}
 		case wire.Tag(23, wire.Delimited):
 			s.Done(e.whole.scan(s.Message(s.Once(23))))

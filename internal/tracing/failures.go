@@ -68,29 +68,61 @@ type traced struct {
 	recorded bool
 }
 
-// parseTag reads a tag: see xds.traceTag.
-func parseTag(tag string) (out traced, ok bool) {
-	fields := strings.Split(tag, " ")
-	if len(fields) != 5 {
+// Recorded is the id of the trace of a request as the log has it, and whether there are
+// spans of it: of its Envoy, or the one that Observe makes.
+func (t *Tracer) Recorded(o outcome.Outcome) (id string, ok bool) {
+	tag, ok := splitTag(o.Trace)
+	if !ok || !isTraceID(tag.id) {
+		return "", false
+	}
+	if p := t.current.Load(); p != nil && p.errors && failed(o) {
+		return tag.id, true
+	}
+	return tag.id, tag.recorded()
+}
+
+func isTraceID(id string) bool {
+	var into trace.TraceID
+	padded := pad(id)
+	return len(padded) == 2*len(into) && hexInto(into[:], padded) && into.IsValid()
+}
+
+// tag are the parts of a tag: see xds.traceTag.
+type tag struct{ id, span, parent, request, began string }
+
+func splitTag(text string) (out tag, ok bool) {
+	rest := text
+	for _, part := range []*string{&out.id, &out.span, &out.parent, &out.request} {
+		if *part, rest, ok = strings.Cut(rest, " "); !ok {
+			return tag{}, false
+		}
+	}
+	out.began = rest
+	return out, !strings.Contains(rest, " ")
+}
+
+// recorded tells whether Envoy has sent spans of the request.
+func (t tag) recorded() bool {
+	if p, ok := parseParent(t.parent); ok {
+		return p.IsSampled()
+	}
+	return saysRecorded(t.request)
+}
+
+// parseTag reads a tag.
+func parseTag(text string) (out traced, ok bool) {
+	tag, ok := splitTag(text)
+	if !ok || !hexInto(out.trace[:], pad(tag.id)) || !out.trace.IsValid() {
 		return out, false
 	}
-	id, span, parent, request, began := fields[0], fields[1], fields[2], fields[3], fields[4]
-	if !hexInto(out.trace[:], pad(id)) || !out.trace.IsValid() {
-		return out, false
-	}
-	if !hexInto(out.span[:], span) || !out.span.IsValid() {
+	if !hexInto(out.span[:], tag.span) || !out.span.IsValid() {
 		_, _ = rand.Read(out.span[:]) // it never fails
 	}
-	seconds, err := strconv.ParseFloat(began, 64)
+	seconds, err := strconv.ParseFloat(tag.began, 64)
 	if err != nil {
 		return out, false
 	}
-	out.began = time.UnixMicro(int64(seconds * 1e6))
-	if p, ok := parseParent(parent); ok {
-		out.recorded = p.IsSampled()
-	} else {
-		out.recorded = saysRecorded(request)
-	}
+	out.began, out.recorded = time.UnixMicro(int64(seconds*1e6)), tag.recorded()
 	return out, true
 }
 

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,36 @@ func TestParseTag(t *testing.T) {
 		}
 		if ok && (!in.trace.IsValid() || !in.span.IsValid() || in.began != time.UnixMicro(1764352800123456)) {
 			t.Errorf("%q is %+v", tag, in)
+		}
+	}
+}
+
+// TestRecorded: an id leads to spans, or it is not given.
+func TestRecorded(t *testing.T) {
+	t.Parallel()
+	const sampled, not = " " + aSpan + " 00-" + aTrace + "-" + aSpan + "-01  1764352800.1", " " + aSpan + " 00-" + aTrace + "-" + aSpan + "-00  1764352800.1"
+	withErrors, without := &Tracer{}, &Tracer{}
+	withErrors.current.Store(&provider{errors: true})
+	for _, c := range []struct {
+		by     *Tracer
+		tag    string
+		status int
+		want   string
+	}{
+		{without, aTrace + sampled, 200, aTrace},
+		{without, aSpan + sampled, 200, aSpan}, // of 64 bits
+		{without, aTrace + not, 200, ""},
+		{without, aTrace + not, 500, ""},
+		{withErrors, aTrace + not, 200, ""},
+		{withErrors, aTrace + not, 500, aTrace}, // Observe makes a span
+		{without, "zz" + aTrace[2:] + sampled, 200, ""},
+		{without, strings.Repeat("a", 60) + sampled, 200, ""},
+		{without, aTrace, 200, ""},
+		{without, "", 200, ""},
+	} {
+		id, ok := c.by.Recorded(outcome.Outcome{Trace: c.tag, Status: c.status})
+		if ok != (c.want != "") || ok && id != c.want {
+			t.Errorf("%q with %d: %q, %v, want %q", c.tag, c.status, id, ok, c.want)
 		}
 	}
 }
