@@ -313,8 +313,8 @@ func (w *twins) policyOf(r wireRequest) string {
 }
 
 // passingFields are those of an access log's line that differ from one request to the
-// next, whoever judges; and the version of the config, which says where that is.
-var passingFields = []string{"config", "time", "duration_ms", "upstream_ms", "trace_id", "request_id", "bytes_out"}
+// next, whoever judges. The version of the config says where that is: see configTold.
+var passingFields = []string{"time", "duration_ms", "upstream_ms", "trace_id", "request_id", "bytes_out"}
 
 // compareLogs compares what the access logs say of each request.
 func (w *twins) compareLogs() {
@@ -349,9 +349,10 @@ func (w *twins) logged(g *gateway) map[string]string {
 		}
 		return nil
 	})
-	lines := map[string]string{}
+	lines, version := map[string]string{}, g.version()
 	for _, line := range g.accessLog() {
 		agent, _ := line["user_agent"].(string)
+		configTold(line, version)
 		for _, name := range passingFields {
 			delete(line, name)
 		}

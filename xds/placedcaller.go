@@ -23,6 +23,10 @@ const (
 const (
 	callerUserState   = "gatewright.user"
 	callerTenantState = "gatewright.tenant"
+	// configState is the version of the config. It comes with this filter, which is served
+	// beside routes and listeners: in those it would make each of them anew with every
+	// change.
+	configState = "gatewright.config"
 )
 
 // callerFilters are those filters, behind the judge, off but for routes that say so.
@@ -44,8 +48,9 @@ func providerKeys(policies []*PlacedPolicy) []string {
 	return sortedKeys(keys)
 }
 
-// keptCaller keeps who the caller is, as the token says that was verified.
-func keptCaller(policies []*PlacedPolicy) *setfilterstatev3.Config {
+// keptCaller keeps who the caller is, as the token says that was verified, and by which
+// config the request was let pass.
+func keptCaller(policies []*PlacedPolicy, version string) *setfilterstatev3.Config {
 	kept := func(state, claim string) *filterstatev3.FilterStateValue {
 		var pairs []string
 		for _, key := range providerKeys(policies) {
@@ -56,7 +61,11 @@ func keptCaller(policies []*PlacedPolicy) *setfilterstatev3.Config {
 		v.SkipIfEmpty = true
 		return v
 	}
-	return &setfilterstatev3.Config{OnRequestHeaders: []*filterstatev3.FilterStateValue{kept(callerUserState, "sub"), kept(callerTenantState, "tenant")}}
+	all := []*filterstatev3.FilterStateValue{kept(callerUserState, "sub"), kept(callerTenantState, "tenant")}
+	if version != "" {
+		all = append(all, filterState(configState, version))
+	}
+	return &setfilterstatev3.Config{OnRequestHeaders: all}
 }
 
 // forgottenClaims puts nothing in the place of the claims.

@@ -13,6 +13,7 @@ func (b builder) letPass(line map[string]string) map[string]string {
 	out := maps.Clone(line)
 	out["reason"] = placeAllows
 	out["user"], out["tenant"] = "%FILTER_STATE("+callerUserState+":PLAIN)%", "%FILTER_STATE("+callerTenantState+":PLAIN)%"
+	out["config"] = "%FILTER_STATE(" + configState + ":PLAIN)%"
 	out["policy"] = "%METADATA(ROUTE:" + routeMetadata + ":" + metadataPlace + ")%"
 	b.logCertificates(out)
 	return out

@@ -32,6 +32,9 @@ type PlacedState struct {
 	Revoked []PlacedRevocation
 	// Open are the backends whose breakers are not closed; nil where that is not known.
 	Open map[string]bool
+	// Version is that of the config, for the log. It decides nothing. Empty: the log has
+	// none.
+	Version string
 }
 
 // PlacedKey is a public key of an issuer.
@@ -98,7 +101,7 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 	}
 	if len(byFilter) > 0 {
 		putFilter(s, jsonFilter, jsonFilterFor(policies))
-		putFilter(s, callerFilter, keptCaller(policies))
+		putFilter(s, callerFilter, keptCaller(policies, state.Version))
 		putFilter(s, forgetFilter, forgottenClaims(policies))
 	}
 	putFilter(s, placeFilterOf(policies), placement(policies, state))

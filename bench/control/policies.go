@@ -89,7 +89,7 @@ func (i issuer) provider() *config.JWT {
 // served are a plan's resources as gatewright serves them: with the issuer's key in the
 // filters of policies.
 func served(p *plan.Plan) (xds.Resources, error) {
-	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Open: map[string]bool{}}
+	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Version: p.Version, Open: map[string]bool{}}
 	for _, policy := range p.Placed() {
 		for _, c := range policy.Callers {
 			state.Keys[c.Key] = []xds.PlacedKey{{ID: "k", Algorithms: []string{"ES256"}, Members: theIssuer().members}}

@@ -47,7 +47,7 @@ func (svc *service) letsTokensPass() bool {
 
 // placedState is what of the policies inside Envoy stands in no config.
 func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
-	state := xds.PlacedState{Open: svc.breakers.NotClosed(), RevocationsUnknown: !svc.letsTokensPass()}
+	state := xds.PlacedState{Open: svc.breakers.NotClosed(), RevocationsUnknown: !svc.letsTokensPass(), Version: p.Version}
 	if state.RevocationsUnknown {
 		return state
 	}

@@ -70,7 +70,7 @@ func withKeysAtHand(ctx context.Context, p *plan.Plan, r xds.Resources) (xds.Res
 	sets := authz.NewKeySets(authz.KeySetsOptions{})
 	defer sets.Close()
 	sets.Ensure(ctx, atHand(p.Config))
-	state := xds.PlacedState{Open: map[string]bool{}}
+	state := xds.PlacedState{Version: p.Version, Open: map[string]bool{}}
 	state.Keys, state.Nameless = placedKeys(p, sets, time.Now())
 	r, err := r.WithPlaced(p.Placed(), state)
 	if err != nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ var somePublicKeys = []xds.PlacedKey{
 // someState is what policies inside Envoy may meet: each provider has all kinds of keys
 // that it takes, and a token, a subject and all of an issuer have been revoked.
 func someState(p *Plan) xds.PlacedState {
-	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Open: map[string]bool{}}
+	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Version: "0123456789ab", Open: map[string]bool{}}
 	before := time.Unix(1_700_000_000, 0)
 	for _, policy := range p.Placed() {
 		for _, c := range policy.Callers {
@@ -121,6 +122,45 @@ func TestGoldenPlaced(t *testing.T) {
 			compare(t, "testdata/placed/"+name+".yaml", got)
 			validate(t, r)
 		})
+	}
+}
+
+// TestVersionsChangeOneFilter: the version of the config, which the log tells, is in one
+// small filter that is served beside routes and listeners, and in nothing else.
+func TestVersionsChangeOneFilter(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("testdata/golden/placement.in.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Compile(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(version string) xds.Resources {
+		state := someState(p)
+		state.Version = version
+		r, err := withSecrets(t, p).WithPlaced(p.Placed(), state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var changed []string
+	before, after := of("0123456789ab"), of("ba9876543210")
+	for typeURL, byName := range after {
+		for name, r := range byName {
+			if r.Version == before[typeURL][name].Version {
+				continue
+			}
+			changed = append(changed, name)
+			if size := len(r.Message.(*corev3.TypedExtensionConfig).GetTypedConfig().GetValue()); size > 1024 {
+				t.Errorf("%s has %d bytes", name, size)
+			}
+		}
+	}
+	if !slices.Equal(changed, []string{"gatewright.caller"}) {
+		t.Errorf("the version changes %q", changed)
 	}
 }
 
