@@ -42,7 +42,7 @@ routes:
 // answers in its words.
 func TestLimitsInEnvoy(t *testing.T) {
 	t.Parallel()
-	answers := map[string]map[string]reply{}
+	answers, toldLimits := map[string]map[string]reply{}, map[string][]string{}
 	for _, placement := range []string{"auto", "service"} {
 		p, app := idp(t), backend(t, "app")
 		g := start(t, setup{config: countedInEnvoy, values: map[string]string{
@@ -63,6 +63,7 @@ func TestLimitsInEnvoy(t *testing.T) {
 		all["of a tenant"] = get(t, g.url("public", "/tenant"), bearer(token(t, p, "sub=alice", "tenant=acme")))
 		all["nobody"] = get(t, g.url("public", "/user"))
 		answers[placement] = all
+		toldLimits[placement] = g.toldLimits()
 		eventually(t, "the denials are logged and counted", func() error { return saysLimited(g) })
 	}
 	for what, want := range answers["service"] {
@@ -79,9 +80,33 @@ func TestLimitsInEnvoy(t *testing.T) {
 			t.Errorf("%s: the backend sees %s", what, got.Body)
 		}
 	}
+	if got, want := toldLimits["auto"], toldLimits["service"]; !slices.Equal(got, want) {
+		t.Errorf("of what passes the log says\n%q\nwant as by Gatewright\n%q", got, want)
+	}
 	if got := answers["service"]["one too many"]; got.Status != http.StatusTooManyRequests {
 		t.Errorf("by Gatewright one too many is a %d", got.Status)
 	}
+}
+
+// toldLimits are what the log says of the limit of the requests that alice and bob had
+// passed, in any order. How much is left is a number where Gatewright has counted, and a
+// text where Envoy has.
+func (g *gateway) toldLimits() (out []string) {
+	g.t.Helper()
+	eventually(g.t, "the requests that pass are logged", func() error {
+		out = nil
+		for _, line := range g.accessLog() {
+			if line["status"] == 200.0 && (line["user"] == "alice" || line["user"] == "bob") {
+				out = append(out, fmt.Sprintf("%v of %v: %v, %v left", line["path"], line["user"], line["limit"], line["remaining"]))
+			}
+		}
+		if len(out) < 5 {
+			return fmt.Errorf("%d lines", len(out))
+		}
+		return nil
+	})
+	slices.Sort(out)
+	return out
 }
 
 // saysLimited is what is missing of the two denials in the log and in the metrics.
