@@ -32,7 +32,10 @@ func backendName(i int) string { return fmt.Sprintf("users-v%d", i) }
 // gatewayConfig is what the gatewright serves.
 func gatewayConfig() []byte {
 	var out strings.Builder
-	out.WriteString("listeners: [{name: public, address: 127.0.0.1:8080}]\nbackends:\n")
+	out.WriteString("listeners: [{name: public, address: 127.0.0.1:8080}]\n" +
+		// Nobody takes the spans: none are made of what the entries tell.
+		"tracing: {otlp: {backend: collector}, errors: false, exemplars: user}\n" +
+		"backends:\n  collector: {endpoints: [127.0.0.1:4317], protocol: grpc}\n")
 	for i := range backends {
 		fmt.Fprintf(&out, "  %s: {endpoints: [127.0.0.1:%d], breaker: {}}\n", backendName(i), 9100+i)
 	}
@@ -72,6 +75,7 @@ func rows() []*row {
 		{what: "requests with an API key", entries: entriesPerMessage, change: judged},
 		{what: "each tenth has failed, in three ways", entries: entriesPerMessage, change: failing},
 		{what: "each is counted in flight by two limits", entries: entriesPerMessage, change: inFlight},
+		{what: "each is in a trace that is recorded, and may be an exemplar", entries: entriesPerMessage, change: traced},
 		{what: "4 000 requests a second on four threads of Envoys, each sent after 50 ms", entries: 50, every: 50 * time.Millisecond, change: judged},
 	}
 }

@@ -91,3 +91,14 @@ func metadataOf(e *accesslogdatav3.HTTPAccessLogEntry) *structpb.Struct {
 	}
 	return e.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"]
 }
+
+// traced are requests of which each has spans and a user that metrics may name.
+func traced(e *accesslogdatav3.HTTPAccessLogEntry, i int) {
+	goesTo(e, i)
+	if e.CommonProperties.CustomTags == nil {
+		e.CommonProperties.CustomTags = map[string]string{}
+	}
+	trace, span := fmt.Sprintf("0af7651916cd43dd8448eb21%08x", i), fmt.Sprintf("b7ad6b71%08x", i)
+	e.CommonProperties.CustomTags["trace"] = fmt.Sprintf("%s %s 00-%s-%s-01 80f198ee-5634-9ba8-84fe-8b2a57d3eff7 1764352800.123456", trace, span, trace, span)
+	e.CommonProperties.CustomTags["user"] = fmt.Sprint("user-", i%200)
+}
