@@ -53,6 +53,11 @@ func TestIdentityComesOnlyFromUs(t *testing.T) {
 			t.Errorf("%s: the backend sees X-Trace-ID %q", route, v)
 		}
 	}
+	for _, name := range []string{"X-User-Identity", "Pre-X-User-ID", "X-Real-IPs", "Sw80", "X-Envoyed", "Baggages"} {
+		if v := get(t, g.url("public", "/public/1"), header{name, "mine"}).ok(t).echo(t).header(name); v != "mine" {
+			t.Errorf("the backend sees %s %q: that is the client's own to say", name, v)
+		}
+	}
 	for _, name := range []string{"x_user_id", "X_Tenant_ID"} {
 		r := g.raw("public", "GET /public/1 HTTP/1.1\r\nHost: a\r\n"+name+": root\r\nConnection: close\r\n\r\n")
 		if r.Status != http.StatusBadRequest {

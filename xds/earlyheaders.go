@@ -1,13 +1,13 @@
 package xds
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
-	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -21,8 +21,7 @@ import (
 // use for, as X-Forwarded-Host. Where no proxy is believed the backend is to see
 // what Envoy knows, and no more.
 func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.TypedExtensionConfig {
-	m := &earlyv3.HeaderMutation{Mutations: b.takeAway(p)}
-	m.Mutations = append(m.Mutations, setTreePath())
+	m := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{b.takeAway(p), setTreePath()}}
 	if b.form == Scoped {
 		m.Mutations = append(m.Mutations, setScope(placementOf(l)))
 	}
@@ -32,21 +31,26 @@ func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.
 	}}
 }
 
-// takeAway takes out of a message what clients may not set.
-func (b builder) takeAway(p peerKind) []*mutationv3.HeaderMutation {
-	var out []*mutationv3.HeaderMutation
-	for _, prefix := range takenPrefixes(p.believed()) {
-		out = append(out, withoutPrefix(prefix))
-	}
-	for _, name := range takenHeaders(b.config, p.believed()) {
-		out = append(out, without(name))
-	}
+// takeAway takes out of a message what clients may not set. It is one look at each header
+// that is there, and not one for each that may not be: of these there are some fifty, and
+// requests have none of them.
+func (b builder) takeAway(p peerKind) *mutationv3.HeaderMutation {
+	names := takenHeaders(b.config, p.believed())
 	if len(p.networks) > 0 && b.config.Tracing != nil && !b.config.TrustsTraces(true) {
 		// Envoy keeps the id that such a proxy has given a request, and what is recorded
 		// is decided by it. Of others it makes its own in any case.
-		out = append(out, without("x-request-id"))
+		names = append(names, "x-request-id")
 	}
-	return out
+	var each []string
+	for _, name := range names {
+		each = append(each, regexp.QuoteMeta(name))
+	}
+	for _, prefix := range takenPrefixes(p.believed()) {
+		each = append(each, regexp.QuoteMeta(prefix)+".*")
+	}
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: fits(strings.Join(each, "|"))},
+	}}
 }
 
 // Takes tells whether every listener takes a header out of the requests of
@@ -81,12 +85,4 @@ func takenPrefixes(proxies bool) []string {
 
 func without(name string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}}
-}
-
-func withoutPrefix(prefix string) *mutationv3.HeaderMutation {
-	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
-		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &typematcherv3.StringMatcher{
-			MatchPattern: &typematcherv3.StringMatcher_Prefix{Prefix: prefix},
-		}},
-	}}
 }

@@ -3,6 +3,7 @@ package xds
 import (
 	"strings"
 
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	upstreamcodecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
@@ -94,7 +95,7 @@ var misplaced = []string{"authorization", "content-encoding", "content-length", 
 // trailers take out of the trailers of requests what clients may not set in headers, nor
 // proxies in trailers, and what is no trailer: some backends make headers of them.
 func (b builder) trailers() *hcmv3.HttpFilter {
-	m := b.takeAway(peerKind{})
+	m := []*mutationv3.HeaderMutation{b.takeAway(peerKind{})}
 	for _, name := range misplaced {
 		m = append(m, without(name))
 	}
