@@ -48,5 +48,8 @@ func (b builder) underAdaptive(settings map[string]*anypb.Any, backend string) {
 	}
 }
 
+// switchedOff is that of a filter that is not made for a route's requests.
+var switchedOff = mustAny(&routev3.FilterConfig{Disabled: true})
+
 // switchedOn is a filter's settings that say no more than that it is on.
 var switchedOn = mustAny(&routev3.FilterConfig{Config: &anypb.Any{}})

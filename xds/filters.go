@@ -99,7 +99,7 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	if b.form == Scoped {
 		chain = append(chain, otherScope())
 	}
-	chain = append(chain, httpFilter(corsFilter, &corsv3.Cors{}))
+	chain = append(chain, b.corsFilter())
 	if b.rewritesPaths() {
 		chain = append(chain, httpFilter(filterStateFilter, b.clientRequest()))
 	}
@@ -117,6 +117,14 @@ func (b builder) httpFilters(l *config.Listener, p peerKind) []*hcmv3.HttpFilter
 	chain = append(chain, b.routeFilterHolders()...)
 	chain = append(chain, b.transcoders()...)
 	return append(chain, httpFilter(routerFilter, &routerv3.Router{SuppressEnvoyHeaders: true}))
+}
+
+// corsFilter is off but for routes with a policy, which switches it on. Where a request
+// may find its route in a second attempt that would be too late.
+func (b builder) corsFilter() *hcmv3.HttpFilter {
+	f := httpFilter(corsFilter, &corsv3.Cors{})
+	f.Disabled = !b.looksAgain
+	return f
 }
 
 // rewritesPaths tells whether some backend sees another path than the client's.

@@ -121,6 +121,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b.bounded, b.late = boundedBackends(c), lateBackends(c)
 	b.placeFilter, b.counted = placeFilterOf(policies.Placed), b.countedHeaders(placedLimits(policies.Placed))
 	b.everywhere = placesEverywhere(policies.Placed)
+	b.looksAgain = b.form == Scoped || slices.Contains(o.Also, Scoped)
 	b.shared = b.inSeveralTables()
 	s := set{previous: o.Previous, next: Resources{}}
 	for _, backend := range c.Backends {
@@ -223,12 +224,14 @@ type builder struct {
 	config   *config.Config
 	policies Policies
 	form     Form
-	hosts    hostRoutes
-	retried  map[string]bool // the backends that some route asks again
-	bounded  map[string]bool // those that some route bounds the bodies for
-	late     map[string]late // those that run filters of routes once more
-	adaptive string          // the names of those with a filter of their own
-	shared   map[placing]func() *placedRoute
+	// looksAgain tells that some requests may find their route in a second attempt.
+	looksAgain bool
+	hosts      hostRoutes
+	retried    map[string]bool // the backends that some route asks again
+	bounded    map[string]bool // those that some route bounds the bodies for
+	late       map[string]late // those that run filters of routes once more
+	adaptive   string          // the names of those with a filter of their own
+	shared     map[placing]func() *placedRoute
 	// affinities are the names of those that keep clients on an endpoint.
 	affinities string
 	// placeFilter is the name of the filter that lets requests pass, and counted are the

@@ -142,7 +142,7 @@ func (b builder) toSplit(route *routev3.Route, r *config.Route, d Decision, p co
 // Check is told, the picked backend where it is known already, or that it need
 // not be asked.
 func (b builder) filterSettings(r *config.Route, d Decision, backend string) map[string]*anypb.Any {
-	settings := unjudged()
+	settings := b.unjudgedRoute()
 	if d.Needed {
 		settings[extAuthzFilter] = checkSettings(r, b.checkContext(r, d, backend))
 	}
@@ -174,6 +174,21 @@ func (b builder) checkContext(r *config.Route, d Decision, backend string) map[s
 func unjudged() map[string]*anypb.Any { return map[string]*anypb.Any{extAuthzFilter: noCheck} }
 
 var noCheck = mustAny(&extauthzv3.ExtAuthzPerRoute{Override: &extauthzv3.ExtAuthzPerRoute_Disabled{Disabled: true}})
+
+// unjudgedRoute are those of a route of the config, which may have most of the requests
+// there are: the filter is not even made for one. Envoy decides on that when it knows a
+// request's first route. Of a request that finds its route in a second attempt the filter
+// is there, and has to be told what it can read.
+//
+// A route that is judged has other settings of the filter, and one that says nothing has
+// it, too; no filter in front of the judge looks for the route again where there is one.
+// So no request misses its judge by this, in whichever order config arrives.
+func (b builder) unjudgedRoute() map[string]*anypb.Any {
+	if b.looksAgain {
+		return unjudged()
+	}
+	return map[string]*anypb.Any{extAuthzFilter: switchedOff}
+}
 
 // checkSettings are what a route has Check told. r is nil where it is none of the
 // config's.
