@@ -224,6 +224,7 @@ func TestDecodeEveryField(t *testing.T) {
 			Status: []StatusRange{{401, 401}, {500, 599}}, Accept: "text/html", ContentType: "text/html; charset=utf-8", Body: "<h1>${status}</h1>\n",
 		}},
 		AccessLog: &AccessLog{Successes: percent(12.5), OTLP: &LogSink{Backend: "users-v1", Path: "/logs"}, Stdout: new(false)},
+		Metrics:   &Metrics{Requests: new(true)},
 		Tracing: &Tracing{
 			OTLP: &SpanSink{Backend: "users-v1", Path: "/spans"}, Datadog: &SpanSink{Backend: "users-v2"},
 			Service: "edge", Percent: percent(0.25), Errors: new(false), Exemplars: ExemplarsUser,
@@ -356,10 +357,10 @@ func TestDecodeEveryField(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		differ(t, "config", reflect.ValueOf(got), reflect.ValueOf(want))
 	}
-	// What cannot stand beside the rest: see TestProxiesOf, and the golden tracing-zipkin. And
+	// What cannot stand beside the rest: see TestProxiesOf, and the goldens tracing-zipkin and lean. And
 	// what is refused: see testdata/bad/experiments.yaml.
 	beside := &Config{
-		TrustedHops: 2, Tracing: &Tracing{Zipkin: &SpanSink{Backend: "zipkin"}, Trust: TrustEverybody},
+		TrustedHops: 2, Tracing: &Tracing{Off: true, Zipkin: &SpanSink{Backend: "zipkin"}, Trust: TrustEverybody},
 		Experiments: Experiments{RateLimitQuota: true},
 	}
 	for _, field := range unset(reflect.ValueOf([]*Config{want, beside})) {

@@ -55,6 +55,8 @@ type Config struct {
 	// AccessLog is where each request is logged, beside standard output, and which are.
 	// Nil is all of them, on standard output alone.
 	AccessLog *AccessLog `yaml:"accessLog"`
+	// Metrics is what is measured of requests. Nil is all.
+	Metrics *Metrics `yaml:"metrics"`
 	// Tracing records requests as spans, which are sent to a collector. Nil records
 	// none.
 	Tracing *Tracing `yaml:"tracing"`

@@ -2,11 +2,16 @@ package config
 
 // Tracing is where the spans of requests go, and of which requests there are any.
 // The trace that a request is a part of is told to its backend whether it is
-// recorded or not (traceparent), and to backend and client by its id (X-Trace-ID).
+// recorded or not (traceparent), and to backend and client by its id (X-Trace-ID),
+// unless it is Off.
 //
 // Exactly one of OTLP, Zipkin and Datadog is where Envoy sends its spans; OTLP may
 // stand beside one of the others, and is then for Gatewright's own alone.
 type Tracing struct {
+	// Off has requests be a part of no trace: no backend is told of one, neither is the
+	// client, and trace_id in the log is null. What clients say of traces is taken away all
+	// the same. All else is left out beside it.
+	Off bool `yaml:"off"`
 	// OTLP is a collector of OpenTelemetry. Gatewright's own spans (of Check and of
 	// what that waits for) and those of Errors go there, and without it there are none.
 	OTLP *SpanSink `yaml:"otlp"`

@@ -11,6 +11,9 @@ func (t *Tracing) EnvoysSink() *SpanSink {
 	return cmp.Or(t.Zipkin, t.Datadog, t.OTLP)
 }
 
+// Traces tells whether requests are a part of a trace, recorded or not.
+func (c *Config) Traces() bool { return c.Tracing == nil || !c.Tracing.Off }
+
 // ServiceName is the name of the service whose spans they are.
 func (t *Tracing) ServiceName() string {
 	if t == nil || t.Service == "" {

@@ -57,6 +57,7 @@ func validate(cfg *Config, r *report, beside Beside) {
 	c.strangers(top.key("strangers"), cfg.Strangers)
 	c.errorBodies(top.key("errors"), cfg.Errors)
 	c.accessLog(top.key("accessLog"), cfg.AccessLog)
+	c.metrics(top.key("metrics"), cfg.Metrics)
 	c.tracing(top.key("tracing"), cfg.Tracing)
 	c.experiments(top.key("experiments"), cfg.Experiments)
 	c.routes(top.key("routes"))

@@ -6,6 +6,10 @@ func (c *checker) tracing(at *place, t *Tracing) {
 	if t == nil {
 		return
 	}
+	if t.Off {
+		c.must(*t == Tracing{Off: true}, at.key("off"), "must stand alone: what is not traced is neither recorded nor sent")
+		return
+	}
 	others := 0
 	for _, other := range []*SpanSink{t.Zipkin, t.Datadog} {
 		if other != nil {
@@ -86,7 +90,7 @@ func (c *checker) routeTracing(at *place, t *RouteTracing) {
 	if t == nil {
 		return
 	}
-	c.must(c.cfg.Tracing != nil, at, "needs tracing at the top of the file: where spans are sent")
+	c.must(c.cfg.Tracing != nil && c.cfg.Traces(), at, "needs tracing at the top of the file: where spans are sent")
 	c.must(c.cfg.Tracing == nil || c.cfg.Tracing.Trust == "" || c.cfg.Tracing.Trust == TrustNobody, at,
 		"must not stand beside tracing.trust: who is trusted says what is recorded, and of the rest Envoy knows one percentage")
 	c.recorded(at.key("percent"), t.Percent)

@@ -46,12 +46,16 @@ const (
 	outcomeBuffer = 64 << 10
 )
 
-// accessLogs are the two records of every request: a line of JSON on Envoy's
+// accessLogs are the two records of every request, where the config asks for both: a line of JSON on Envoy's
 // standard output for people, and the outcome on the access log stream for
 // Gatewright's metrics, breakers and rollouts.
 // What the config says of the first is in logsinks.go.
 func (b builder) accessLogs(l *config.Listener) []*accesslogv3.AccessLog {
-	return append(b.lines(l), accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l.Name)))
+	lines := b.lines(l)
+	if !b.config.TellsOutcomes() {
+		return lines
+	}
+	return append(lines, accessLog("envoy.access_loggers.http_grpc", b.outcomeLog(l.Name)))
 }
 
 // outcomeLog is the access log stream. It has the names of backends that were asked,

@@ -36,7 +36,7 @@ func (b builder) earlyHeaderMutations(l *config.Listener, p peerKind) []*corev3.
 // requests have none of them.
 func (b builder) takeAway(p peerKind) *mutationv3.HeaderMutation {
 	names := takenHeaders(b.config, p.believed())
-	if len(p.networks) > 0 && b.config.Tracing != nil && !b.config.TrustsTraces(true) {
+	if len(p.networks) > 0 && b.config.Tracing != nil && b.config.Traces() && !b.config.TrustsTraces(true) {
 		// Envoy keeps the id that such a proxy has given a request, and what is recorded
 		// is decided by it. Of others it makes its own in any case.
 		names = append(names, "x-request-id")

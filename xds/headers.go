@@ -79,7 +79,11 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// traceHeader sets the trace's id. %TRACE_ID% equals the id in traceparent.
-func traceHeader() []*corev3.HeaderValueOption {
+// traceHeader sets the trace's id, where there is one. %TRACE_ID% equals the id in
+// traceparent.
+func (b builder) traceHeader() []*corev3.HeaderValueOption {
+	if !b.config.Traces() {
+		return nil
+	}
 	return []*corev3.HeaderValueOption{setHeader(config.TraceIDHeader, "%TRACE_ID%")}
 }

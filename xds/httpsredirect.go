@@ -46,9 +46,9 @@ func (b builder) redirectsToHTTPS(m *hcmv3.HttpConnectionManager, l *config.List
 	}
 	table := &routev3.RouteConfiguration{
 		Name:                   RedirectRoute,
-		RequestHeadersToAdd:    traceHeader(),
+		RequestHeadersToAdd:    b.traceHeader(),
 		RequestHeadersToRemove: []string{scopeHeader, pathHeader},
-		ResponseHeadersToAdd:   traceHeader(),
+		ResponseHeadersToAdd:   b.traceHeader(),
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name: everyHost, Domains: []string{everyHost},
 			Matcher: listed(first, takes(redirect)),

@@ -20,7 +20,7 @@ type table struct {
 	name      string
 	placement config.RateLimitPlacement
 	hosts     []tableHost
-	judged    any // looksAgain, Policies.Judged, which backends have filters of their own, which set cookies, and what limits count by
+	judged    any // Traces, looksAgain, Policies.Judged, which backends have filters of their own, which set cookies, and what limits count by
 }
 
 // tableHost is a virtual host of a table.
@@ -62,7 +62,7 @@ func (b builder) tables(form Form, p config.RateLimitPlacement) []*table {
 }
 
 func (b builder) tableOf(name string, p config.RateLimitPlacement, domains []string) *table {
-	t := &table{name: name, placement: p, judged: [6]any{b.looksAgain, b.policies.Judged, b.adaptive, b.affinities, b.placeFilter + strings.Join(b.counted, " "), b.placesSomewhere()}}
+	t := &table{name: name, placement: p, judged: [7]any{b.config.Traces(), b.looksAgain, b.policies.Judged, b.adaptive, b.affinities, b.placeFilter + strings.Join(b.counted, " "), b.placesSomewhere()}}
 	for _, domain := range domains {
 		t.hosts = append(t.hosts, tableHost{name: domain, domain: domain, routes: b.hosts.serving(domain)})
 	}
@@ -77,9 +77,9 @@ func routeConfigName(p config.RateLimitPlacement) string { return "routes-" + st
 func (b builder) routeConfig(t, before *table) (*routev3.RouteConfiguration, []id) {
 	out := &routev3.RouteConfiguration{
 		Name:                   t.name,
-		RequestHeadersToAdd:    traceHeader(),
+		RequestHeadersToAdd:    b.traceHeader(),
 		RequestHeadersToRemove: append([]string{scopeHeader, pathHeader}, b.counted...),
-		ResponseHeadersToAdd:   traceHeader(),
+		ResponseHeadersToAdd:   b.traceHeader(),
 	}
 	clusters, known := clusterSet{}, before.placed(t)
 	for i := range t.hosts {

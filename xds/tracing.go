@@ -29,6 +29,9 @@ const sendSpans = 5 * time.Second
 // Envoy would make no trace, and send it to the backend as it is. Whatever a client
 // asks for in Envoy's own headers, it has no say in what is recorded.
 func (b builder) tracing(p peerKind) *hcmv3.HttpConnectionManager_Tracing {
+	if !b.config.Traces() {
+		return nil
+	}
 	t := &hcmv3.HttpConnectionManager_Tracing{
 		ClientSampling:  &typev3.Percent{Value: 0},
 		RandomSampling:  &typev3.Percent{Value: 0},

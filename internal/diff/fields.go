@@ -36,6 +36,7 @@ func fields(before, after *config.Config) []Field {
 	f.value("rateLimitHeaders", reflect.ValueOf(before.RateLimitHeaders), reflect.ValueOf(after.RateLimitHeaders))
 	f.value("strangers", reflect.ValueOf(before.Strangers), reflect.ValueOf(after.Strangers))
 	f.value("accessLog", reflect.ValueOf(before.AccessLog), reflect.ValueOf(after.AccessLog))
+	f.value("metrics", reflect.ValueOf(before.Metrics), reflect.ValueOf(after.Metrics))
 	f.value("tracing", reflect.ValueOf(before.Tracing), reflect.ValueOf(after.Tracing))
 	f.lists("errors", reflect.ValueOf(before.Errors), reflect.ValueOf(after.Errors))
 	f.maps("routes", byName(before.Routes, func(r *config.Route) string { return r.Name }), byName(after.Routes, func(r *config.Route) string { return r.Name }))

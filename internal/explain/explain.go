@@ -137,6 +137,8 @@ func (r *Report) received(c *config.Config, asked Asked) (Asked, *Answer) {
 				r.Notes = append(r.Notes, "the header "+h[0]+" is taken away but from proxies that trustedHops or trustedProxies says")
 			}
 			kept = append(kept, h)
+		case slices.Contains(tracing, name) && !c.Traces():
+			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: requests are a part of no trace")
 		case slices.Contains(tracing, name):
 			r.Notes = append(r.Notes, "the header "+h[0]+" is taken away: each trace begins at the gateway")
 		case config.OfProxies(name) && xds.Takes(c, name):
