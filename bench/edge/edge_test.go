@@ -30,7 +30,8 @@ func TestEverythingIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
-	for _, want := range []string{bare, public, jwtInEnvoy, limitInEnvoy, jwtByHop, limitByHop, "ext_authz by a judge", "jwt_authn in Envoy, a limit by a counter"} {
+	for _, want := range []string{bare, public, jwtInEnvoy, limitInEnvoy, jwtByHop, limitByHop, "ext_authz by a judge", "jwt_authn in Envoy, a limit by a counter",
+		public + quietly, limitInEnvoy + quietly, limitByHop + quietly} {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
 		}

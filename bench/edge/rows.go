@@ -52,7 +52,15 @@ type kind struct {
 	what, route, limits string
 	told                func(string) string
 	redis               bool
+	// quiet: nothing is told of requests that go well.
+	quiet bool
 }
+
+// untold is a config by which nothing is told of requests that go well: no line, no trace,
+// no outcome.
+const untold = `accessLog: {successes: 0}
+tracing: {off: true}
+metrics: {requests: false}`
 
 // kinds are those. A limit is one for each user, which nobody reaches.
 func (b *bench) kinds() []kind {
@@ -72,7 +80,11 @@ func (b *bench) kinds() []kind {
 	if b.redis != nil {
 		all = append(all, kind{what: exactByHop, route: limited + asked, limits: fmt.Sprintf(limit, "exact"), told: theUser, redis: true})
 	}
-	return all
+	return append(all,
+		kind{what: public + quietly, route: "auth: public", told: noUser, quiet: true},
+		kind{what: limitInEnvoy + quietly, route: limited, limits: fmt.Sprintf(limit, "sync"), told: theUser, quiet: true},
+		kind{what: limitByHop + quietly, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), told: theUser, quiet: true},
+	)
 }
 
 // start starts the gateways.
@@ -137,6 +149,10 @@ func (b *bench) startGatewright(ctx context.Context, k kind) error {
 }
 
 func (b *bench) config(k kind, addr string) []byte {
+	tells := ""
+	if k.quiet {
+		tells = untold
+	}
 	return fmt.Appendf(nil, `listeners: [{name: public, address: %q}]
 backends: {app: {endpoints: [%q]}}
 auth:
@@ -148,9 +164,10 @@ auth:
       jwks: {inline: '%s'}
       forward: {sub: %s, role: X-User-Role, tenant: X-Tenant-ID}
 %s
+%s
 routes:
   - {name: app, match: {path: /**}, to: [{backend: app}], %s}
-`, addr, b.app.Addr(), rig.IssuerName, b.issuer.JWKS, userHeader, k.limits, k.route)
+`, addr, b.app.Addr(), rig.IssuerName, b.issuer.JWKS, userHeader, k.limits, tells, k.route)
 }
 
 // connect makes a row of a gateway: it waits until that serves, and has each token asked
