@@ -46,8 +46,12 @@ routes:
 				}
 			}
 			ask("/closed").denied(t, 401, "credential-missing")
+			hops := g.hops()
 			if e := ask("/moved/x").ok(t).echo(t); e.Path != "/there/x" || e.header("X-Side") != "a" || e.header("X-Trace-ID") == "" {
 				t.Errorf("%s: the backend got %+v", host, e)
+			}
+			if more := g.hops() - hops; more != 0 {
+				t.Errorf("%s: Gatewright was asked about a public route", host)
 			}
 			if e := ask("/made/7").ok(t).echo(t); e.header("X-Id") != "7" {
 				t.Errorf("%s: the backend got %+v", host, e)
