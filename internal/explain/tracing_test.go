@@ -16,6 +16,19 @@ func TestTracingHeadersAreTakenAway(t *testing.T) {
 	}
 }
 
+// TestWithoutTracesTheirHeadersAreTakenAway all the same.
+func TestWithoutTracesTheirHeadersAreTakenAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := *w.Options.Config
+	c.Tracing = &config.Tracing{Off: true}
+	w.Options.Config = &c
+	r := w.ask(t, "/users/7", [2]string{"B3", "1"})
+	if want := []string{"the header B3 is taken away: requests are a part of no trace"}; !slices.Equal(r.Notes, want) {
+		t.Errorf("it says %q, want %q", r.Notes, want)
+	}
+}
+
 // TestTrustedTracingHeadersGoOn, and it is said of whom.
 func TestTrustedTracingHeadersGoOn(t *testing.T) {
 	t.Parallel()
