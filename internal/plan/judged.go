@@ -54,7 +54,7 @@ func (p *Plan) judge(before *Plan, o Options) {
 	old := before.Config
 	j := judgements{config: p.Config, reroutes: p.Config.Reroutes(), routes: before.routes.edited(), policies: before.policies.edited(), placed: before.placed.edited()}
 	p.ofConfig = p.Config.Placer()
-	p.placer = placerFor(p.Config, p.ofConfig, o)
+	p.placer = placerFor(p.Config, p.ofConfig, p.Form, o)
 	j.placer = p.placer
 	reused := sameParts(old, p.Config) && old.Reroutes() == j.reroutes && sameKeys(before.placer.LimitsAsked(), p.placer.LimitsAsked())
 	p.judged = before.judged

@@ -83,12 +83,16 @@ func inOrder(placed *shards[sharedPlaced]) []*xds.PlacedPolicy {
 }
 
 // placerFor knows of the limits that Gatewright counts itself for what the config says,
-// and for who there is to count.
-func placerFor(c *config.Config, ofConfig *config.Placer, o Options) *config.Placer {
+// for the form in which routes are served, and for who there is to count. In the form
+// Scoped a host in capitals, or that no route names, finds its route too late for the
+// filters that are off but for some: its requests are asked about, whatever the route.
+func placerFor(c *config.Config, ofConfig *config.Placer, form xds.Form, o Options) *config.Placer {
 	more := map[string]string{}
 	for name, l := range c.Limits {
 		switch {
 		case ofConfig.LimitsAsked()[name] != "":
+		case form == xds.Scoped:
+			more[name] = "would be counted apart for hosts in capitals, which a gateway of so many routes asks about"
 		case o.Fleet.Unshared:
 			more[name] = "cannot be shared by an Envoy whose bootstrap is older than that"
 		case l.TokenBucket.Capacity < int64(o.Fleet.Envoys)*l.Cost.Usual():
@@ -103,5 +107,5 @@ func placerFor(c *config.Config, ofConfig *config.Placer, o Options) *config.Pla
 // CountsAlike tells whether a plan for the same config with these options would count
 // the same limits inside Envoy. To ask costs little.
 func (p *Plan) CountsAlike(o Options) bool {
-	return sameKeys(placerFor(p.Config, p.ofConfig, o).LimitsAsked(), p.placer.LimitsAsked())
+	return sameKeys(placerFor(p.Config, p.ofConfig, p.Form, o).LimitsAsked(), p.placer.LimitsAsked())
 }

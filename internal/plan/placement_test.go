@@ -209,3 +209,25 @@ func hasFilter(t *testing.T, p *Plan, listener, prefix string) bool {
 	}
 	return false
 }
+
+// TestLimitsOfManyRoutesAreCountedOnce: in the form Scoped Envoy has no limit, since it asks
+// about hosts in capitals.
+func TestLimitsOfManyRoutesAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("testdata/golden/limits-in-envoy.in.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, want := range map[xds.Form]bool{xds.Table: true, xds.Scoped: false} {
+		p, err := Compile(c, Options{Form: form})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hasFilter(t, p, "public", "gatewright.limit."); got != want {
+			t.Errorf("%s: a limit is inside Envoy: %v", form, got)
+		}
+		if !p.CountsAlike(Options{}) {
+			t.Errorf("%s: the plan would be another", form)
+		}
+	}
+}
