@@ -36,6 +36,10 @@ race: envoy redis postgres nginx ## The tests of all packages but the end-to-end
 .PHONY: check
 check: fmt-check vet lint vuln test manifests ## All that CI does
 
+.PHONY: pipelines
+pipelines: envoy ## The access log into a real Elasticsearch, as deploy/logs sends it (needs a JDK and Maven)
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" ELASTICSEARCH="$$(scripts/elasticsearch)" $(GO) test -count=1 -run "TestPipelines|TestShippers|TestLogPipelines" -v ./test
+
 .PHONY: manifests
 manifests: ## Run or judge what the documents say of docker, kubectl and Helm; judge what is deployed
 	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...
