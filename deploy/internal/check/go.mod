@@ -6,6 +6,7 @@ require (
 	github.com/compose-spec/compose-go/v2 v2.10.2
 	github.com/docker/cli v29.4.0+incompatible
 	github.com/docker/compose/v5 v5.1.2
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/moby/buildkit v0.29.0
 	github.com/spf13/cobra v1.10.2
 	helm.sh/helm/v4 v4.3.2
