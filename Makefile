@@ -40,6 +40,11 @@ check: fmt-check vet lint vuln test manifests ## All that CI does
 pipelines: envoy ## The access log into a real Elasticsearch, as deploy/logs sends it (needs a JDK and Maven)
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" ELASTICSEARCH="$$(scripts/elasticsearch)" $(GO) test -count=1 -run "TestPipelines|TestShippers|TestLogPipelines" -v ./test
 
+.PHONY: jaeger
+jaeger: envoy redis postgres prometheus etcd otlpsink ## docker-compose.yaml with a real Jaeger (builds it: minutes, once)
+	cd test/jaeger && $(GO) build -trimpath -ldflags "-s -w" -o ../../bin/jaeger github.com/jaegertracing/jaeger/cmd/jaeger
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" JAEGER=$(CURDIR)/bin/jaeger $(GO) test -count=1 -run TestComposeWithJaeger -v ./test
+
 .PHONY: manifests
 manifests: ## Run or judge what the documents say of docker, kubectl and Helm; judge what is deployed
 	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/gatewright/gatewright/internal/testenv"
@@ -29,11 +30,19 @@ func (s *stack) asked() reply {
 	return got
 }
 
+// traces is where the spans of a stack end: Jaeger, or a receiver in its place.
+type traces interface {
+	// Spans are those of a trace so far.
+	Spans(t testing.TB, trace string) []testenv.Span
+	// Text is all that it has.
+	Text() string
+}
+
 // isOne checks that the access log, the metrics that Prometheus has with what they name
 // requests by, and the trace, as it
 // comes to Jaeger by way of the collector, say the same of a request; and that the
 // backend's span is below the one of Envoy's that went to it.
-func (s *stack) isOne(r reply, jaeger *testenv.Collector) {
+func (s *stack) isOne(r reply, jaeger traces) {
 	s.t.Helper()
 	id := r.Header.Get("X-Trace-ID")
 	if id == "" || r.echo(s.t).header("X-Trace-ID") != id {
@@ -61,7 +70,7 @@ func (s *stack) isOne(r reply, jaeger *testenv.Collector) {
 }
 
 // spansOf waits for a trace: Envoy's span at the edge, Gatewright's and the backend's.
-func (s *stack) spansOf(id string, jaeger *testenv.Collector) (edge, check, work testenv.Span) {
+func (s *stack) spansOf(id string, jaeger traces) (edge, check, work testenv.Span) {
 	s.t.Helper()
 	eventually(s.t, "the whole trace comes to Jaeger", func() error {
 		// An Envoy waits some seconds for five spans.

@@ -28,9 +28,9 @@ type document struct {
 // shipper makes documents of the lines of a file: none, where a line is left out.
 type shipper func(line string) (*document, error)
 
-// alternative is a config with what stands in comments in the place of what it is an
+// uncommented is a config with what stands in comments in the place of what it is an
 // alternative to: the inputs of containers, and what they need.
-func alternative(config string) string {
+func uncommented(config string) string {
 	commented := regexp.MustCompile(`(?m)^( +)# (- (?:type|name): |  +[a-z-]|filters:)`)
 	return commented.ReplaceAllString(config, "$1$2")
 }
@@ -50,7 +50,7 @@ func shippers(t *testing.T) map[string]shipper {
 		if err != nil || len(asItStands) != 1 {
 			t.Fatalf("%s: %d inputs, %v", name, len(asItStands), err)
 		}
-		both, err := parse(alternative(string(text)))
+		both, err := parse(uncommented(string(text)))
 		if err != nil || len(both) != 2 {
 			t.Fatalf("%s with its comments: %d inputs, %v", name, len(both), err)
 		}
