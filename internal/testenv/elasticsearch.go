@@ -45,7 +45,7 @@ func StartElasticsearch(t testing.TB) *Elasticsearch {
 		t.Fatal(err)
 	}
 	output := &Output{}
-	cmd := NoOrphan(exec.Command("java", "-Xmx512m", "-cp", filepath.Join(made, "server")+":"+filepath.Join(made, "lib", "*"), "Server", home, port))
+	cmd := NoOrphan(exec.Command("java", "-Xmx512m", "-Dsun.net.httpserver.nodelay=true", "-cp", filepath.Join(made, "server")+":"+filepath.Join(made, "lib", "*"), "Server", home, port))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = home, output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting Elasticsearch: %v", err)

@@ -2,13 +2,13 @@ package gatewright;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import org.elasticsearch.common.bytes.BytesReference;
 import org.elasticsearch.common.component.AbstractLifecycleComponent;
 import org.elasticsearch.common.transport.BoundTransportAddress;
 import org.elasticsearch.common.transport.TransportAddress;
@@ -72,30 +72,33 @@ final class JdkHttp extends AbstractLifecycleComponent implements HttpServerTran
 
         @Override
         public void sendResponse(RestResponse response) {
-            try (exchange; response; var out = exchange.getResponseBody()) {
+            try (exchange; response) {
                 response.getHeaders().forEach((name, values) -> exchange.getResponseHeaders().put(name, values));
                 exchange.getResponseHeaders().set("Content-Type", response.isChunked() ? response.chunkedContent().getResponseContentTypeString() : response.contentType());
-                if (request.method() == RestRequest.Method.HEAD) {
-                    exchange.sendResponseHeaders(response.status().getStatus(), -1);
-                    return;
-                }
-                exchange.sendResponseHeaders(response.status().getStatus(), 0); // the length is not known: chunks
-                if (response.isChunked() == false) {
-                    response.content().writeTo(out);
-                    return;
-                }
-                ChunkedRestResponseBodyPart part = response.chunkedContent();
-                while (part.isPartComplete() == false) {
-                    try (var chunk = part.encodeChunk(1 << 16, BytesRefRecycler.NON_RECYCLING_INSTANCE)) {
-                        ((BytesReference) chunk).writeTo(out);
-                    }
-                }
-                if (part.isLastPart() == false) {
-                    throw new IllegalStateException("an answer of several parts is not among those that are asked for");
-                }
+                byte[] body = request.method() == RestRequest.Method.HEAD ? new byte[0] : content(response);
+                exchange.sendResponseHeaders(response.status().getStatus(), body.length == 0 ? -1 : body.length);
+                exchange.getResponseBody().write(body);
             } catch (IOException e) {
                 throw new UncheckedIOException(e); // the client is gone
             }
+        }
+
+        private static byte[] content(RestResponse response) throws IOException {
+            var out = new ByteArrayOutputStream();
+            if (response.isChunked() == false) {
+                response.content().writeTo(out);
+                return out.toByteArray();
+            }
+            ChunkedRestResponseBodyPart part = response.chunkedContent();
+            while (part.isPartComplete() == false) {
+                try (var chunk = part.encodeChunk(1 << 16, BytesRefRecycler.NON_RECYCLING_INSTANCE)) {
+                    chunk.writeTo(out);
+                }
+            }
+            if (part.isLastPart() == false) {
+                throw new IllegalStateException("an answer of several parts is not among those that are asked for");
+            }
+            return out.toByteArray();
         }
     }
 
