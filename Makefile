@@ -56,12 +56,13 @@ cluster: etcd ## Install on a real Kubernetes API server what the documents say 
 	cd deploy/internal/cluster && $(GO) build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES)" -o ../../../bin/kube-apiserver .
 	cd deploy/internal/check && KUBE_APISERVER="$(CURDIR)/bin/kube-apiserver" $(GO) test -count=1 -run TestClusterCommands ./...
 
+# Docker's plugin for builds is asked for its version.
 .PHONY: engine
 engine: envoy redis postgres prometheus ## Build the Dockerfile and run docker compose on a real Docker engine (as root; compiles much)
 	@scripts/docker
 	$(GO) mod download
 	mkdir -p bin/engine
-	cd deploy/internal/engine && $(GO) build -trimpath -o ../../../bin/engine/ tool
+	cd deploy/internal/engine && $(GO) build -ldflags "-s -w -X github.com/docker/buildx/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/docker/buildx)" -o ../../../bin/engine/ tool
 	cd test/otlpsink && $(GO) build -o ../../bin/engine/ . ./collector
 	cd deploy/internal/engine && ENGINE_PROGRAMS="$(CURDIR)/bin/engine" $(GO) test -count=1 -timeout 1h -v ./...
 

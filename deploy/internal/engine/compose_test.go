@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,20 +24,22 @@ const upWithin = 4 * time.Minute
 type stack struct {
 	t       *testing.T
 	options []string // of `docker compose`
-	up      *exec.Cmd
-	out     bytes.Buffer
+	// dir has the files that the set needs, so that one of them can be changed.
+	dir string
+	up  *exec.Cmd
+	out bytes.Buffer
 }
 
 // startStack does as docs/quickstart.md says: `docker compose up`, in a terminal that
 // stays. It returns when all is healthy and all tasks are done.
 func startStack(t *testing.T, options ...string) *stack {
 	t.Helper()
-	s := &stack{t: t, options: options}
+	s := &stack{t: t, options: options, dir: projectCopy(t)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("docker compose up:\n%s", tail(s.out.String()))
 		}
-		if out, err := docker(s.compose("down", "-v", "--remove-orphans")...).CombinedOutput(); err != nil {
+		if out, err := s.docker("down", "-v", "--remove-orphans").CombinedOutput(); err != nil {
 			t.Errorf("down: %v\n%s", err, out)
 		}
 	})
@@ -44,13 +47,42 @@ func startStack(t *testing.T, options ...string) *stack {
 	return s
 }
 
-func (s *stack) compose(args ...string) []string {
-	return slices.Concat([]string{"compose"}, s.options, args)
+// docker is a command of `docker compose` about the set.
+func (s *stack) docker(args ...string) *exec.Cmd {
+	cmd := docker(slices.Concat([]string{"compose"}, s.options, args)...)
+	cmd.Dir = s.dir
+	return cmd
+}
+
+// run runs one and returns what it says.
+func (s *stack) run(args ...string) string {
+	s.t.Helper()
+	return output(s.t, s.docker(args...))
+}
+
+// projectCopy is a folder with docker-compose.yaml and all that it mounts.
+func projectCopy(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"docker-compose.yaml", "deploy/compose", "deploy/prometheus", "deploy/grafana"} {
+		to := filepath.Join(dir, filepath.Dir(name))
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("cp", "-R", filepath.Join(root, name), to).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	// Folders of tests are their owner's; what is mounted is read by other users.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func (s *stack) start() {
 	s.t.Helper()
-	s.up = docker(s.compose("up")...)
+	s.up = s.docker("up")
 	s.up.Stdout, s.up.Stderr = &s.out, &s.out
 	if err := s.up.Start(); err != nil {
 		s.t.Fatal(err)
@@ -70,7 +102,7 @@ func (s *stack) start() {
 // down is `docker compose down`, after which the terminal is free again.
 func (s *stack) down(args ...string) {
 	s.t.Helper()
-	run(s.t, s.compose(append([]string{"down"}, args...)...)...)
+	s.run(append([]string{"down"}, args...)...)
 }
 
 // container is what the engine says of one.
@@ -95,7 +127,7 @@ func (c container) service() string { return c.Config.Labels["com.docker.compose
 
 // containers are those of the stack, by service.
 func (s *stack) containers() (map[string]container, error) {
-	ids, err := docker(s.compose("ps", "--all", "--quiet")...).Output()
+	ids, err := s.docker("ps", "--all", "--quiet").Output()
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +152,7 @@ func (s *stack) containers() (map[string]container, error) {
 // healthy tells what is wrong where not each service of the set is healthy, or has done
 // its task.
 func (s *stack) healthy() error {
-	named, err := docker(s.compose("config", "--services")...).Output()
+	named, err := s.docker("config", "--services").Output()
 	if err != nil {
 		return err
 	}
@@ -159,7 +191,7 @@ func (s *stack) mustContainers() map[string]container {
 func (s *stack) paste(block string) string {
 	s.t.Helper()
 	cmd := exec.Command("bash", "-euc", block)
-	cmd.Dir = root
+	cmd.Dir = s.dir
 	cmd.Env = append(clientEnvironment(), "PATH=/usr/bin:/bin")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -171,7 +203,7 @@ func (s *stack) paste(block string) string {
 // exec runs a command in a service, as the documents do.
 func (s *stack) exec(service string, args ...string) string {
 	s.t.Helper()
-	return run(s.t, s.compose(append([]string{"exec", "-T", service}, args...)...)...)
+	return s.run(append([]string{"exec", "-T", service}, args...)...)
 }
 
 // crash ends a service's process as a fault would, and waits until the engine has
@@ -182,7 +214,7 @@ func (s *stack) crash(service string) {
 	if err := syscall.Kill(before.State.Pid, syscall.SIGKILL); err != nil {
 		s.t.Fatalf("ending %s: %v", service, err)
 	}
-	eventually(s.t, upWithin, service+" is started again", func() error {
+	eventually(s.t, upWithin, service+" is started again and healthy", func() error {
 		found, err := s.containers()
 		if err != nil {
 			return err
@@ -198,7 +230,7 @@ func (s *stack) crash(service string) {
 // ended by itself, with what it had to do done.
 func (s *stack) stopped() {
 	s.t.Helper()
-	run(s.t, s.compose("stop")...)
+	s.run("stop")
 	for service, c := range s.mustContainers() {
 		if c.State.Status != "exited" || c.State.ExitCode != 0 {
 			s.t.Errorf("%s is %s after a stop, with exit code %d", service, c.State.Status, c.State.ExitCode)

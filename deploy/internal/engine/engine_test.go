@@ -44,11 +44,16 @@ func clientEnvironment() []string {
 // run runs a command of Docker's client and returns what it says on standard output.
 func run(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := docker(args...)
+	return output(t, docker(args...))
+}
+
+// output runs a command and returns what it says on standard output.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("docker %s: %v\n%s%s", strings.Join(args, " "), err, tail(stdout.String()), tail(stderr.String()))
+		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, tail(stdout.String()), tail(stderr.String()))
 	}
 	return stdout.String()
 }
@@ -141,8 +146,10 @@ func serveModules(t *testing.T) {
 func eventually(t *testing.T, within time.Duration, what string, check func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	from := time.Now()
+	for deadline := from.Add(within); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if err = check(); err == nil {
+			t.Logf("%.1f s until %s", time.Since(from).Seconds(), what)
 			return
 		}
 	}

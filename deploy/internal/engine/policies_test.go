@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +44,29 @@ func checkProcess(t *testing.T, c container) {
 			t.Errorf("%s can be written to", m.at)
 		}
 	}
+	checkSecrets(t, c)
 	checkLimits(t, c)
+}
+
+// checkSecrets: what is made on the first start is for its owner and its group alone.
+func checkSecrets(t *testing.T, c container) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/secrets/*", c.State.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keeps := slices.Contains([]string{"gatewright", "redis", "postgres", "etcd", "prometheus", "grafana"}, c.service()); keeps != (len(files) > 0) {
+		t.Errorf("it has the secrets %q", files)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o027 != 0 {
+			t.Errorf("%s has the mode %v", filepath.Base(file), info.Mode())
+		}
+	}
 }
 
 // engineFile tells of files that an engine puts into each container itself, which are

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,6 +38,7 @@ func TestSmallSet(t *testing.T) {
 	s.awaitKeys()
 	checkTour(t, s.paste(block))
 	s.isLogged()
+	s.reloads()
 
 	key := s.newKey()
 	s.admits(key)
@@ -67,10 +70,16 @@ func TestFullSet(t *testing.T) {
 		}
 		return nil
 	})
+	s.tellsSecrets(document(t, "docs/quickstart.md"))
 	if out := s.paste(full); !strings.Contains(out, "compose") || !strings.Contains(out, "docker compose up") {
 		t.Errorf("the history is %s", out)
 	}
-	s.tracesArrive()
+	s.tracesArrive(s.newKey())
+	for service, c := range s.mustContainers() {
+		if c.RestartCount > 0 {
+			t.Errorf("%s has been started %d times again", service, c.RestartCount)
+		}
+	}
 	s.stopped()
 }
 
@@ -78,7 +87,7 @@ func TestFullSet(t *testing.T) {
 func (s *stack) awaitKeys() {
 	s.t.Helper()
 	eventually(s.t, upWithin, "the keys of the issuer are there", func() error {
-		out, err := docker(s.compose("exec", "-T", "gatewright", "gatewright", "status")...).CombinedOutput()
+		out, err := s.docker("exec", "-T", "gatewright", "gatewright", "status").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "in use") {
 			return fmt.Errorf("%w: %s", err, out)
 		}
@@ -136,7 +145,7 @@ func (s *stack) admits(key string) {
 func (s *stack) isLogged() {
 	s.t.Helper()
 	eventually(s.t, time.Minute, "the log has the request that was one too many", func() error {
-		for line := range strings.Lines(run(s.t, s.compose("logs", "--no-log-prefix", "envoy")...)) {
+		for line := range strings.Lines(s.run("logs", "--no-log-prefix", "envoy")) {
 			var l struct {
 				Path, Reason string
 				Status       int
@@ -168,19 +177,64 @@ func checkNetworks(t *testing.T, s *stack) {
 }
 
 // tracesArrive: a request's spans come through the collector to where Jaeger stands:
-// Envoy's, Gatewright's and the backend's.
-func (s *stack) tracesArrive() {
+// Envoy's, Gatewright's and the backend's are of one trace.
+func (s *stack) tracesArrive(key string) {
 	s.t.Helper()
-	eventually(s.t, upWithin, "spans of all three come to Jaeger", func() error {
-		if _, _, err := ask("http://127.0.0.1:8080/hello", "", ""); err != nil { // an Envoy waits for five spans
+	eventually(s.t, upWithin, "spans of all three come to Jaeger, in one trace", func() error {
+		if _, _, err := ask("http://127.0.0.1:8080/users/1", "X-API-Key", key); err != nil { // an Envoy waits for five spans
 			return err
 		}
-		out := run(s.t, s.compose("logs", "--no-log-prefix", "jaeger")...)
-		for _, scope := range []string{`"envoy"`, `"gatewright"`, `"demo"`} {
-			if !strings.Contains(out, scope) {
-				return fmt.Errorf("there is no span of %s in %s", scope, tail(out))
+		scopes := map[string]string{} // by trace
+		for line := range strings.Lines(s.run("logs", "--no-log-prefix", "jaeger")) {
+			var span struct{ Trace, Scope string }
+			if json.Unmarshal([]byte(line), &span) != nil {
+				continue
 			}
+			all := scopes[span.Trace] + " " + span.Scope
+			scopes[span.Trace] = all
+			if strings.Contains(all, "envoy") && strings.Contains(all, "gatewright") && strings.Contains(all, "demo") {
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d traces: %s", len(scopes), tail(fmt.Sprint(scopes)))
+	})
+}
+
+// reloads: an edit of the config, in the way of editors that replace a file, takes effect
+// through the mount.
+func (s *stack) reloads() {
+	s.t.Helper()
+	file := filepath.Join(s.dir, "deploy/compose/gateway.yaml")
+	old := content(s.t, file)
+	edited := strings.Replace(old, `body: "hello\n"`, `body: "good day\n"`, 1)
+	if edited == old {
+		s.t.Fatal("the config does not say hello")
+	}
+	if err := os.WriteFile(file+".new", []byte(edited), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, upWithin, "the edited config is served", func() error {
+		status, body, err := ask("http://127.0.0.1:8080/hello", "", "")
+		if err != nil || body != "good day\n" {
+			return fmt.Errorf("%d %s: %w", status, body, err)
 		}
 		return nil
 	})
+}
+
+// tellsSecrets: the lines that are in the text of a document show a secret each.
+func (s *stack) tellsSecrets(page string) {
+	s.t.Helper()
+	lines := regexp.MustCompile("`(docker compose --env-file \\S+ exec \\w+ cat /run/secrets/\\w+)`").FindAllStringSubmatch(page, -1)
+	if len(lines) != 2 {
+		s.t.Errorf("docs/quickstart.md shows %d secrets", len(lines))
+	}
+	for _, line := range lines {
+		if out := strings.TrimSpace(s.paste(line[1])); len(out) < 20 {
+			s.t.Errorf("%s shows %q", line[1], out)
+		}
+	}
 }

@@ -8,4 +8,6 @@ cat "$GF_SECURITY_ADMIN_PASSWORD__FILE" /etc/grafana/provisioning/datasources/*.
 touch /var/lib/grafana/grafana.db
 mkdir -p /tmp/www/api
 echo '{"database":"ok"}' >/tmp/www/api/health
-exec httpd -f -p 3000 -h /tmp/www
+trap 'exit 0' TERM # which the kernel keeps from a first process that does not ask for it
+httpd -f -p 3000 -h /tmp/www &
+wait
