@@ -6,7 +6,8 @@
 #   docker build -t gatewright:run --target run .    with one: `gatewright run`, the whole gateway
 #   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/gatewright:VERSION --push .
 #
-# The other targets are parts of docker-compose.yaml.
+# The other targets are parts of docker-compose.yaml. The builder is that of Docker 23 or
+# newer: older ones skip folders that .dockerignore takes files of.
 
 # Compiled on the machine that builds, for the machine that runs: no emulation.
 # All is Go without cgo, so that no library is needed there.

@@ -20,7 +20,7 @@ import (
 // TestDockerCommands: each docker command of the documents is one that docker's own
 // commands take, with those flags and so many arguments, and what it names is there: the
 // services in the set that it means, the env files, the targets of the Dockerfile. None
-// is run: there is no engine.
+// is run: for that, `make engine` starts an engine.
 func TestDockerCommands(t *testing.T) {
 	seen := 0
 	for _, c := range documented(t) {
