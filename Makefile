@@ -48,6 +48,7 @@ jaeger: envoy redis postgres prometheus etcd otlpsink ## docker-compose.yaml wit
 .PHONY: manifests
 manifests: ## Run or judge what the documents say of docker, kubectl and Helm; judge what is deployed
 	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...
+	cd deploy/internal/engine && $(GO) vet ./...
 
 # Of Kubernetes' own module, in the version of deploy/internal/cluster.
 KUBERNETES := v1.37.2
