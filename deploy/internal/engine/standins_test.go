@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// goImage is what the Dockerfile compiles in.
+const goImage = "golang:1.26-bookworm"
+
 // standIns are the images that the Dockerfile and docker-compose.yaml have from a
 // registry. Owners and modes of folders are those of the images that they stand in for:
 // new volumes take them over. Their programs are the versions of this machine.
@@ -20,7 +23,7 @@ func standIns(t *testing.T) []standIn {
 			config:   []string{`ENTRYPOINT ["/bin/dockerfile-frontend"]`, `LABEL moby.buildkit.frontend.network.none=true`},
 		},
 		{
-			name:    "golang:1.26-bookworm",
+			name:    goImage,
 			busybox: true,
 			trees:   map[string]string{"/usr/local/go": said(t, "go", "env", "GOROOT")},
 			files:   map[string]string{"/etc/ssl/certs/ca-certificates.crt": content(t, "/etc/ssl/certs/ca-certificates.crt")},
