@@ -20,9 +20,8 @@ func buildImages(t *testing.T) {
 
 // image is what the engine says of one.
 type image struct {
-	Size         int64
-	Architecture string
-	Config       struct {
+	Size   int64
+	Config struct {
 		User       string
 		Entrypoint []string
 	}
