@@ -63,7 +63,7 @@ engine: envoy redis postgres prometheus ## Build the Dockerfile and run docker c
 	@scripts/docker
 	$(GO) mod download
 	mkdir -p bin/engine
-	cd deploy/internal/engine && $(GO) build -ldflags "-s -w -X github.com/docker/buildx/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/docker/buildx)" -o ../../../bin/engine/ tool
+	cd deploy/internal/engine && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/docker/buildx/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/docker/buildx)" -o ../../../bin/engine/ tool
 	cd test/otlpsink && $(GO) build -o ../../bin/engine/ . ./collector
 	cd deploy/internal/engine && ENGINE_PROGRAMS="$(CURDIR)/bin/engine" $(GO) test -count=1 -timeout 1h -v ./...
 

@@ -9,10 +9,12 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -79,7 +81,14 @@ func inside() (code int, err error) {
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	err = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	// Who interrupts this wants the engine's data removed, too.
+	interrupted, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(interrupted, func() { _ = cmd.Process.Kill() })()
+	err = cmd.Wait()
 	if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
 		return max(1, exited.ExitCode()), nil // -1 where a signal has ended it
 	}
