@@ -375,9 +375,10 @@ func (w *certificateTwins) logged(t *testing.T, g *gateway) map[string]string {
 		}
 		return nil
 	})
-	lines := map[string]string{}
+	lines, version := map[string]string{}, g.version()
 	for _, line := range g.accessLog() {
 		agent, _ := line["user_agent"].(string)
+		configTold(line, version)
 		for _, name := range passingFields {
 			delete(line, name)
 		}

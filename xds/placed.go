@@ -216,10 +216,11 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 	putMetadata(route, metadataPlace, p.Hash)
 	lettingEverybodyPass(route, p)
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
+	route.TypedPerFilterConfig[callerFilter] = switchedOn
 	underLimit(route, p)
 	underCertificates(route, p)
 	if name := p.jwtFilter(); name != "" {
-		for _, filter := range []string{name, jsonFilter, callerFilter, forgetFilter} {
+		for _, filter := range []string{name, jsonFilter, forgetFilter} {
 			route.TypedPerFilterConfig[filter] = switchedOn
 		}
 	}

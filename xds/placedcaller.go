@@ -31,10 +31,14 @@ const (
 
 // callerFilters are those filters, behind the judge, off but for routes that say so.
 func (b builder) callerFilters(l *config.Listener) []*hcmv3.HttpFilter {
-	if !b.places(l) || len(b.jwtFilters()) == 0 {
+	if !b.places(l) {
 		return nil
 	}
-	return []*hcmv3.HttpFilter{discovered(callerFilter, &setfilterstatev3.Config{}), discovered(forgetFilter, &setmetadatav3.Config{})}
+	out := []*hcmv3.HttpFilter{discovered(callerFilter, &setfilterstatev3.Config{})}
+	if len(b.jwtFilters()) > 0 {
+		out = append(out, discovered(forgetFilter, &setmetadatav3.Config{}))
+	}
+	return out
 }
 
 // providerKeys are the keys of the providers of policies, each once.
@@ -48,8 +52,8 @@ func providerKeys(policies []*PlacedPolicy) []string {
 	return sortedKeys(keys)
 }
 
-// keptCaller keeps who the caller is, as the token says that was verified, and by which
-// config the request was let pass.
+// keptCaller keeps by which config a request was let pass, and who the caller is, as the
+// token says that was verified.
 func keptCaller(policies []*PlacedPolicy, version string) *setfilterstatev3.Config {
 	kept := func(state, claim string) *filterstatev3.FilterStateValue {
 		var pairs []string
@@ -61,7 +65,10 @@ func keptCaller(policies []*PlacedPolicy, version string) *setfilterstatev3.Conf
 		v.SkipIfEmpty = true
 		return v
 	}
-	all := []*filterstatev3.FilterStateValue{kept(callerUserState, "sub"), kept(callerTenantState, "tenant")}
+	var all []*filterstatev3.FilterStateValue
+	if len(providerKeys(policies)) > 0 {
+		all = append(all, kept(callerUserState, "sub"), kept(callerTenantState, "tenant"))
+	}
 	if version != "" {
 		all = append(all, filterState(configState, version))
 	}

@@ -101,9 +101,9 @@ func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
 	}
 	if len(byFilter) > 0 {
 		putFilter(s, jsonFilter, jsonFilterFor(policies))
-		putFilter(s, callerFilter, keptCaller(policies, state.Version))
 		putFilter(s, forgetFilter, forgottenClaims(policies))
 	}
+	putFilter(s, callerFilter, keptCaller(policies, state.Version))
 	putFilter(s, placeFilterOf(policies), placement(policies, state))
 }
 
