@@ -59,17 +59,23 @@ func (s *shell) run(t *testing.T, line, input string) []byte {
 }
 
 // clusterCommands are the lines of the documents that are about a cluster, once each, but
-// for those about one in which Envoy Gateway is, from a chart that is not ours: what these
-// apply is judged by TestLimitsOfEnvoyGateway.
-func clusterCommands(t *testing.T) (lines []string) {
+// for those about one in which Envoy Gateway is: see TestEnvoyGatewayCommands.
+func clusterCommands(t *testing.T) []string {
+	t.Helper()
+	return linesOf(t, false, "kubectl create namespace", "create secret", "kubectl apply -k", "helm install")
+}
+
+// linesOf are the lines of the documents with kubectl or Helm, once each, of those about
+// Envoy Gateway or of all others. There has to be one with each of the parts.
+func linesOf(t *testing.T, envoyGateway bool, parts ...string) (lines []string) {
 	t.Helper()
 	for _, c := range documented(t) {
 		ofEnvoyGateway := c.at == "docs/meshes.md" || strings.HasPrefix(c.at, "deploy/envoy-gateway/")
-		if c.program != "docker" && !ofEnvoyGateway && !slices.Contains(lines, c.line) {
+		if c.program != "docker" && ofEnvoyGateway == envoyGateway && !slices.Contains(lines, c.line) {
 			lines = append(lines, c.line)
 		}
 	}
-	for _, part := range []string{"kubectl create namespace", "create secret", "kubectl apply -k", "helm install"} {
+	for _, part := range parts {
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, part) }) {
 			t.Fatalf("no document says %s: were they read? There are %q", part, lines)
 		}

@@ -3,7 +3,9 @@ package check
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -110,6 +112,54 @@ func TestLimitsOfEnvoyGateway(t *testing.T) {
 	for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
 		if probe.HTTPGet.Port.IntValue() != 19001 {
 			t.Errorf("a probe asks at %s", probe.HTTPGet.Port.String())
+		}
+	}
+}
+
+// chartOfEnvoyGateway is a chart in the place of Envoy Gateway's, which is not ours, as far
+// as our values meet it: what is under config.envoyGateway becomes the file of its
+// ConfigMap envoy-gateway-config, as in gateway-helm's templates/envoy-gateway-config.yaml.
+var chartOfEnvoyGateway = map[string]string{
+	"Chart.yaml":  "{apiVersion: v2, name: gateway-helm, version: 1.0.0}",
+	"values.yaml": "config: {envoyGateway: {gateway: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}, provider: {type: Kubernetes}}}",
+	"templates/config.yaml": `apiVersion: v1
+kind: ConfigMap
+metadata: {name: envoy-gateway-config, namespace: {{.Release.Namespace}}}
+data:
+  envoy-gateway.yaml: |
+    apiVersion: gateway.envoyproxy.io/v1alpha1
+    kind: EnvoyGateway
+    {{- toYaml .Values.config.envoyGateway | nindent 4}}
+`,
+}
+
+// TestEnvoyGatewayCommands runs the lines of the documents about a cluster with Envoy
+// Gateway as they stand there, beside a chart in the place of its own: the Secret and the
+// objects that they make, and the EnvoyGateway that our values come to.
+func TestEnvoyGatewayCommands(t *testing.T) {
+	kubeconfig := startCluster(t)
+	s := newShell(t, kubeconfig)
+	for name, text := range chartOfEnvoyGateway {
+		path := filepath.Join(s.dir, "eg", "gateway-helm", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, []byte(text))
+	}
+	if kubeconfig != "" {
+		s.run(t, "kubectl create namespace envoy-gateway-system && helm install eg eg/gateway-helm -n envoy-gateway-system", "")
+	}
+	var made []byte
+	for _, line := range linesOf(t, true, "create secret", "kubectl apply -f", "helm upgrade") {
+		t.Log(line)
+		made = append(append(made, "\n---\n"...), s.run(t, line, "")...)
+	}
+	if kubeconfig != "" {
+		made = s.run(t, "kubectl -n envoy-gateway-system get secrets,configmaps -o json", "")
+	}
+	for _, want := range []string{"admin-token", "gatewright-config", "failClosed: true", "GATEWRIGHT_RATELIMIT_CONFIG_GRPC_XDS_SERVER_URL", "gateway.envoyproxy.io/gatewayclass-controller"} {
+		if !strings.Contains(string(made), want) {
+			t.Errorf("%s is nowhere in what was made:\n%s", want, made)
 		}
 	}
 }

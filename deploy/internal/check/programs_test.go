@@ -52,18 +52,22 @@ func withoutCluster(program string, args []string) []string {
 	case program == "kubectl" && slices.Contains(args, "create"):
 		return append(args, "--dry-run=client", "-o", "yaml")
 	case program == "kubectl" && slices.Contains(args, "apply"):
-		i := slices.Index(args, "-k")
-		if i < 0 || i+1 == len(args) {
-			return args // it will look for its cluster, and say so
+		if i := slices.Index(args, "-k"); i > 0 && i+1 < len(args) {
+			return []string{args[0], "kustomize", args[i+1]}
 		}
-		return []string{args[0], "kustomize", args[i+1]}
-	case program == "helm" && slices.Contains(args, "install"):
-		args = slices.Clone(args)
-		args[slices.Index(args, "install")] = "template"
+		if i := slices.Index(args, "-f"); i > 0 && i+1 < len(args) { // what is in the file, with a label that says so
+			return []string{args[0], "label", "--local", "-f", args[i+1], "-o", "yaml", "applied=yes"}
+		}
+		return args // it will look for its cluster, and say so
+	case program == "helm" && slices.ContainsFunc(args, isInstall):
+		args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--reuse-values" }) // there are none but the chart's
+		args[slices.IndexFunc(args, isInstall)] = "template"
 		return append(args, "--kube-version=1.37") // there is none to ask
 	}
 	return args
 }
+
+func isInstall(arg string) bool { return arg == "install" || arg == "upgrade" }
 
 // programs makes a folder with kubectl and Helm in it.
 func programs(t *testing.T) string {
@@ -86,7 +90,10 @@ func TestWithoutCluster(t *testing.T) {
 	for line, want := range map[string]string{
 		"kubectl -n a create namespace b": "kubectl -n a create namespace b --dry-run=client -o yaml",
 		"kubectl apply -k a/b":            "kubectl kustomize a/b",
+		"kubectl apply -f a.yaml":         "kubectl label --local -f a.yaml -o yaml applied=yes",
+		"kubectl apply a":                 "kubectl apply a",
 		"helm install a b -n c":           "helm template a b -n c --kube-version=1.37",
+		"helm upgrade a b --reuse-values": "helm template a b --kube-version=1.37",
 		"helm template a b":               "helm template a b",
 		"kubectl get pods":                "kubectl get pods",
 	} {
