@@ -219,7 +219,7 @@ func TestWhatEnvoyRefusesIsSetAside(t *testing.T) {
 		return strings.Replace(withMore(app.Addr(), more...), "backends:",
 			"  - {name: second, address: \""+taken.Addr().String()+"\"}\nbackends:", 1)
 	}
-	before := g.xdsAnswers()
+	before, _ := g.xdsAnswers()
 	for i := range 4 {
 		var more []string
 		for k := range i + 1 {
@@ -248,7 +248,8 @@ func TestWhatEnvoyRefusesIsSetAside(t *testing.T) {
 	}
 	// Four changes, each with a cluster, its endpoints and a table; one refusal,
 	// and the listener that is taken back.
-	if n := g.xdsAnswers() - before; n > 4*3+2*2 {
+	if after, _ := g.xdsAnswers(); after-before > 4*3+2*2 {
+		n := after - before
 		t.Errorf("Envoy has answered %d times", n)
 	}
 	g.replace(withMore(app.Addr(), "extra-0"))
@@ -260,18 +261,22 @@ func TestWhatEnvoyRefusesIsSetAside(t *testing.T) {
 	})
 }
 
-// xdsAnswers is how many responses Envoys have accepted or refused.
-func (g *gateway) xdsAnswers() int {
+// xdsAnswers is how many responses Envoys have accepted or refused, and beside them those
+// with what filters ask for beside listeners, as the version of the config for the log.
+func (g *gateway) xdsAnswers() (answers, beside int) {
 	g.t.Helper()
-	total := 0
-	for _, m := range regexp.MustCompile(`(?m)^gatewright_xds_(?:acks|nacks)_total\{.*\} (\d+)$`).FindAllStringSubmatch(g.metrics(), -1) {
-		n, err := strconv.Atoi(m[1])
+	for _, m := range regexp.MustCompile(`(?m)^gatewright_xds_(?:acks|nacks)_total\{type="(.*)"\} (\d+)$`).FindAllStringSubmatch(g.metrics(), -1) {
+		n, err := strconv.Atoi(m[2])
 		if err != nil {
 			g.t.Fatal(err)
 		}
-		total += n
+		if m[1] == "TypedExtensionConfig" {
+			beside += n
+		} else {
+			answers += n
+		}
 	}
-	return total
+	return answers, beside
 }
 
 // TestWaysToWriteTheFile: in place in pieces, and by turning a symbolic link, as
