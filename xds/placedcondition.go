@@ -15,26 +15,20 @@ import (
 	"github.com/gatewright/gatewright/internal/rule"
 )
 
-// condition is what no matcher can say of a token: that it was not issued in what is the
-// future, by the provider's clock, and the rule that it has to satisfy.
-func condition(c PlacedCaller) *exprv1alpha1.Expr { return expressionOf(conditionText(c)) }
-
-// conditionOfLong is the same of a token that may be too long.
-func conditionOfLong(c PlacedCaller) *exprv1alpha1.Expr {
-	return expressionOf(fmt.Sprintf(`size(request.headers["authorization"]) <= %d && %s`, len(bearerPrefix)+maxToken, conditionText(c)))
-}
-
-func conditionText(c PlacedCaller) string {
+// condition is the condition of a token that no matcher can say: how long its header is,
+// that it was not issued in what is the future, by the provider's clock, and its rule.
+func condition(c PlacedCaller) *exprv1alpha1.Expr {
 	claims := fmt.Sprintf("metadata.filter_metadata[%s][%s]", strconv.Quote(jwtMetadata), strconv.Quote(c.Key))
-	text := fmt.Sprintf(`(!has(%s.iat) || %s.iat <= double(int(request.time)) + %d.0)`, claims, claims, skewOf(c.Provider)/time.Second)
-	if c.Rule == "" {
-		return text
+	text := fmt.Sprintf(`size(request.headers["authorization"]) <= %d && (!has(%s.iat) || %s.iat <= double(int(request.time)) + %d.0)`,
+		len(bearerPrefix)+maxToken, claims, claims, skewOf(c.Provider)/time.Second)
+	if c.Rule != "" {
+		asked, ok := rule.InEnvoy(c.Rule, claims)
+		if !ok {
+			asked = "false" // a policy with such a rule is not placed
+		}
+		text += " && " + asked
 	}
-	asked, ok := rule.InEnvoy(c.Rule, claims)
-	if !ok {
-		asked = "false" // a policy with such a rule is not placed
-	}
-	return text + " && " + asked
+	return expressionOf(text)
 }
 
 var plainCEL = sync.OnceValues(func() (*cel.Env, error) { return cel.NewEnv() })

@@ -16,7 +16,6 @@ import (
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	exprv1alpha1 "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/laxjson"
@@ -29,8 +28,6 @@ const (
 	// maxForwarded is less than Check's: a text of as many ASCII characters.
 	maxForwarded = 256
 	maxDate      = 253402300799 // the last second of the year 9999
-	// maxHead is how long a token's header may be, in bytes, that is known to the byte.
-	maxHead = 1 << 10
 )
 
 // fewCallers is how many callers policies may have in all for each to look at a token's
@@ -47,10 +44,8 @@ func callersOf(policies []*PlacedPolicy) int {
 	return n
 }
 
-// placedRules are the rules by which a policy lets requests pass: for each caller that it
-// takes, of whom Envoy knows the keys, one for tokens of a common length, and one for
-// those that are longer. Each names the policy. Envoy tries them in the order of their
-// names, up to the first that holds.
+// placedRules are the rules by which a policy lets requests pass: one for each caller
+// that it takes, of whom Envoy knows the keys. Each names the policy.
 func placedRules(p *PlacedPolicy, state PlacedState, few bool) map[string]*rbacv3.Policy {
 	out := map[string]*rbacv3.Policy{}
 	maps.Copy(out, certificateRules(p))
@@ -60,69 +55,49 @@ func placedRules(p *PlacedPolicy, state PlacedState, few bool) map[string]*rbacv
 		if reason != "" {
 			continue
 		}
-		rule := func(shape []*rbacv3.Principal, condition *exprv1alpha1.Expr) *rbacv3.Policy {
-			all := shape
-			for _, name := range p.Absent {
-				all = append(all, isNot(ofHeader(present(name))))
-			}
-			all = append(all, strict(few))
-			all = append(all, judged(c)...)
-			all = append(all, required(c)...)
-			all = append(all, countable(c, p.Limit)...)
-			all = append(all, revoked.none(c.Key)...)
-			all = append(all, c.withoutCertificate()...)
-			return &rbacv3.Policy{
-				Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
-				Principals:  []*rbacv3.Principal{allPrincipals(all)},
-				Condition:   condition,
-			}
+		var all []*rbacv3.Principal
+		for _, name := range p.Absent {
+			all = append(all, isNot(ofHeader(present(name))))
 		}
+		all = append(all, ofHeader(header("authorization", fits(spellings(c.Provider, keys)))))
+		all = append(all, strict(few))
+		all = append(all, judged(c)...)
+		all = append(all, required(c)...)
+		all = append(all, countable(c, p.Limit)...)
+		all = append(all, revoked.none(c.Key)...)
+		all = append(all, c.withoutCertificate()...)
 		name := p.Hash
 		if i > 0 {
 			name += "." + strconv.Itoa(i)
 		}
-		common, whole := spelt(c.Provider, keys, commonSegment), spelt(c.Provider, keys, segment)
-		out[name] = rule([]*rbacv3.Principal{common}, condition(c))
-		out[name+".long"] = rule([]*rbacv3.Principal{isNot(common), whole}, conditionOfLong(c))
+		out[name] = &rbacv3.Policy{
+			Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
+			Principals:  []*rbacv3.Principal{allPrincipals(all)},
+			Condition:   condition(c),
+		}
 	}
 	return out
 }
 
-const (
-	// segment is base64url without padding, of which the last character has no bits that
-	// belong to no byte: each token has one spelling.
-	segment = fourCharacters + `*` + lastCharacters
-	// commonSegment is the same of at most 1 003 characters, which are 752 bytes of claims. It
-	// is the longest of which RE2 counts the groups. A signature that verifies is as long as
-	// its key has it, of RSA 2 731 characters at most, and a header has no more than maxHead:
-	// so a token whose claims are so short is shorter than maxToken.
-	commonSegment  = fourCharacters + `{0,250}` + lastCharacters
-	fourCharacters = `(?:[\w-]{4})`
-	lastCharacters = `(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
-)
-
-// spelt is the condition that the Authorization header is one of those spellings.
-func spelt(p *config.JWT, keys []PlacedKey, claims string) *rbacv3.Principal {
-	return ofHeader(header("authorization", fits(spellings(p, keys, claims))))
-}
+// segment is base64url without padding, of which the last character has no bits that
+// belong to no byte: each token has one spelling.
+const segment = `(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
 
 // spellings is the expression for an Authorization header with a token whose own header is
-// spelt in one of the ways in which issuers spell it, and whose claims are spelt so. What
-// is in the header is thereby known, to the byte: an algorithm and a key that are the
-// provider's, a type that may be, and nothing that would change what the signature means.
-func spellings(p *config.JWT, keys []PlacedKey, claims string) string {
+// spelt in one of the ways in which issuers spell it. What is in it is thereby known, to
+// the byte: an algorithm and a key that are the provider's, a type that may be, and
+// nothing that would change what the signature means.
+func spellings(p *config.JWT, keys []PlacedKey) string {
 	var heads []string
 	for _, k := range keys {
 		for _, alg := range k.Algorithms {
 			for _, h := range joseHeaders(p, alg, k.ID) {
-				if len(h) <= maxHead {
-					heads = append(heads, base64.RawURLEncoding.EncodeToString([]byte(h)))
-				}
+				heads = append(heads, base64.RawURLEncoding.EncodeToString([]byte(h)))
 			}
 		}
 	}
 	slices.Sort(heads)
-	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + claims + `\.` + segment
+	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + segment + `\.` + segment
 }
 
 // strict is the condition that a token's claims are JSON as Check reads it. Envoy takes
