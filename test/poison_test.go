@@ -148,9 +148,9 @@ func TestPoisonChangesNothing(t *testing.T) {
 		}
 	}
 	// A good change of one route is one response, the table; and no more than one with the
-	// version, for the log.
+	// version, for the log. (Once in five minutes there is one that says that time passes.)
 	now, told := p.xdsAnswers()
-	if n, m, good := now-answers, told-beside, p.steps-steps; n != good || m > good {
+	if n, m, good := now-answers, told-beside, p.steps-steps; n != good || m > good+1 {
 		t.Errorf("Envoy has answered %d times, and %d times to a version, to %d good changes and %d bad ones", n, m, good, len(poisons))
 	}
 	p.envoyStays()

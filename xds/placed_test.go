@@ -151,8 +151,11 @@ func revokedTokens(issuer string, n int) []PlacedRevocation {
 func TestSpellingsOfTokens(t *testing.T) {
 	t.Parallel()
 	keys := []PlacedKey{{ID: "k.1", Algorithms: []string{"RS256", "PS256"}}}
-	plain := regexp.MustCompile("^(?:" + spellings(&config.JWT{}, keys) + ")$")
-	typed := regexp.MustCompile("^(?:" + spellings(&config.JWT{TokenType: "logout+jwt"}, keys) + ")$")
+	compiled := func(p *config.JWT, claims string) *regexp.Regexp {
+		return regexp.MustCompile("^(?:" + spellings(p, keys, claims) + ")$")
+	}
+	plain, typed := compiled(&config.JWT{}, segment), compiled(&config.JWT{TokenType: "logout+jwt"}, segment)
+	common := map[*regexp.Regexp]*regexp.Regexp{plain: compiled(&config.JWT{}, commonSegment), typed: compiled(&config.JWT{TokenType: "logout+jwt"}, commonSegment)}
 	token := func(header string) string { return base64.RawURLEncoding.EncodeToString([]byte(header)) + ".e30.c2ln" }
 	const usual = `{"alg":"RS256","kid":"k.1","typ":"JWT"}`
 	for name, c := range map[string]struct {
@@ -186,6 +189,39 @@ func TestSpellingsOfTokens(t *testing.T) {
 	} {
 		if got := c.of.MatchString(c.header); got != c.want {
 			t.Errorf("%s: %q: %v, want %v", name, c.header, got, c.want)
+		}
+		if got := common[c.of].MatchString(c.header); got != c.want {
+			t.Errorf("%s: %q: %v by the expression for claims of a common length, want %v", name, c.header, got, c.want)
+		}
+	}
+	for bytes, short := range map[int]bool{700: true, 752: true, 753: false, 5000: false} {
+		h := "Bearer " + base64.RawURLEncoding.EncodeToString([]byte(usual)) + "." + base64.RawURLEncoding.EncodeToString(make([]byte, bytes)) + ".c2ln"
+		if !plain.MatchString(h) || common[plain].MatchString(h) != short {
+			t.Errorf("%d bytes of claims: found %v, and of a common length %v, want true and %v", bytes, plain.MatchString(h), !short, short)
+		}
+	}
+	if long := spellings(&config.JWT{}, []PlacedKey{{ID: strings.Repeat("k", maxHead), Algorithms: []string{"RS256"}}}, segment); len(long) > 200 {
+		t.Error("a token's header that is longer than maxHead is not left out")
+	}
+}
+
+// TestRulesOfOldTokens: where it is known that time has passed there is a rule for tokens
+// that were issued before, in front of the one for all, and without CEL; but for policies
+// whose own rule needs it.
+func TestRulesOfOldTokens(t *testing.T) {
+	t.Parallel()
+	keys := map[string][]PlacedKey{"k": {{ID: "1", Algorithms: []string{"RS256"}}}}
+	plain := &PlacedPolicy{Hash: "a", Callers: []PlacedCaller{{Provider: &config.JWT{Name: "a"}, Key: "k"}}}
+	ruled := &PlacedPolicy{Hash: "b", Callers: []PlacedCaller{{Provider: &config.JWT{Name: "a"}, Key: "k", Rule: `claims.tier == "gold"`}}}
+	for issued, want := range map[time.Time]string{{}: "a b", time.Unix(1_700_000_000, 0): "a a.any b"} {
+		rules := placement([]*PlacedPolicy{plain, ruled}, PlacedState{Keys: keys, IssuedBefore: issued}).GetShadowRules().GetPolicies()
+		if got := strings.Join(sortedKeys(rules), " "); got != want {
+			t.Errorf("issued before %v: rules %s, want %s", issued, got, want)
+		}
+		for name, r := range rules {
+			if needs := r.GetCondition() != nil; needs != (name != "a" || issued.IsZero()) {
+				t.Errorf("issued before %v: rule %s needs CEL: %v", issued, name, needs)
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	typematcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	exprv1alpha1 "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 
 	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/laxjson"
@@ -28,6 +29,8 @@ const (
 	// maxForwarded is less than Check's: a text of as many ASCII characters.
 	maxForwarded = 256
 	maxDate      = 253402300799 // the last second of the year 9999
+	// maxHead is how long a token's header may be, in bytes, that is known to the byte.
+	maxHead = 1 << 10
 )
 
 // fewCallers is how many callers policies may have in all for each to look at a token's
@@ -44,8 +47,10 @@ func callersOf(policies []*PlacedPolicy) int {
 	return n
 }
 
-// placedRules are the rules by which a policy lets requests pass: one for each caller
-// that it takes, of whom Envoy knows the keys. Each names the policy.
+// placedRules are the rules by which a policy lets requests pass: for each caller that it
+// takes, of whom Envoy knows the keys, one for tokens that are neither young nor long, which
+// needs no CEL, and one for all. Each names the policy. Envoy tries them in the order of
+// their names, up to the first that holds.
 func placedRules(p *PlacedPolicy, state PlacedState, few bool) map[string]*rbacv3.Policy {
 	out := map[string]*rbacv3.Policy{}
 	maps.Copy(out, certificateRules(p))
@@ -55,49 +60,74 @@ func placedRules(p *PlacedPolicy, state PlacedState, few bool) map[string]*rbacv
 		if reason != "" {
 			continue
 		}
-		var all []*rbacv3.Principal
-		for _, name := range p.Absent {
-			all = append(all, isNot(ofHeader(present(name))))
+		rule := func(condition *exprv1alpha1.Expr, all ...*rbacv3.Principal) *rbacv3.Policy {
+			for _, name := range p.Absent {
+				all = append(all, isNot(ofHeader(present(name))))
+			}
+			all = append(all, strict(few))
+			all = append(all, judged(c)...)
+			all = append(all, required(c)...)
+			all = append(all, countable(c, p.Limit)...)
+			all = append(all, revoked.none(c.Key)...)
+			all = append(all, c.withoutCertificate()...)
+			return &rbacv3.Policy{
+				Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
+				Principals:  []*rbacv3.Principal{allPrincipals(all)},
+				Condition:   condition,
+			}
 		}
-		all = append(all, ofHeader(header("authorization", fits(spellings(c.Provider, keys)))))
-		all = append(all, strict(few))
-		all = append(all, judged(c)...)
-		all = append(all, required(c)...)
-		all = append(all, countable(c, p.Limit)...)
-		all = append(all, revoked.none(c.Key)...)
-		all = append(all, c.withoutCertificate()...)
 		name := p.Hash
 		if i > 0 {
 			name += "." + strconv.Itoa(i)
 		}
-		out[name] = &rbacv3.Policy{
-			Permissions: []*rbacv3.Permission{ofRoute(metadataMatcher(exactValue(p.Hash), routeMetadata, metadataPlace))},
-			Principals:  []*rbacv3.Principal{allPrincipals(all)},
-			Condition:   condition(c),
+		if c.Rule == "" && !state.IssuedBefore.IsZero() {
+			past := absentOr(c, "iat", claim(c, "iat", inRange(0, float64(state.IssuedBefore.Unix()))))
+			out[name] = rule(nil, past, spelt(c.Provider, keys, commonSegment))
+			name += anyAge
 		}
+		out[name] = rule(condition(c), spelt(c.Provider, keys, segment))
 	}
 	return out
 }
 
-// segment is base64url without padding, of which the last character has no bits that
-// belong to no byte: each token has one spelling.
-const segment = `(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
+// anyAge ends the name of a rule that has one for old tokens beside it.
+const anyAge = ".any"
+
+const (
+	// segment is base64url without padding, of which the last character has no bits that
+	// belong to no byte: each token has one spelling.
+	segment = fourCharacters + `*` + lastCharacters
+	// commonSegment is the same of at most 1 003 characters, which are 752 bytes of claims. It
+	// is the longest of which RE2 counts the groups. A signature that verifies is as long as
+	// its key has it, of RSA 2 731 characters at most, and a header has no more than maxHead:
+	// so a token whose claims are so short is shorter than maxToken.
+	commonSegment  = fourCharacters + `{0,250}` + lastCharacters
+	fourCharacters = `(?:[\w-]{4})`
+	lastCharacters = `(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
+)
+
+// spelt is the condition that the Authorization header is one of those spellings.
+func spelt(p *config.JWT, keys []PlacedKey, claims string) *rbacv3.Principal {
+	return ofHeader(header("authorization", fits(spellings(p, keys, claims))))
+}
 
 // spellings is the expression for an Authorization header with a token whose own header is
-// spelt in one of the ways in which issuers spell it. What is in it is thereby known, to
-// the byte: an algorithm and a key that are the provider's, a type that may be, and
-// nothing that would change what the signature means.
-func spellings(p *config.JWT, keys []PlacedKey) string {
+// spelt in one of the ways in which issuers spell it, and whose claims are spelt so. What
+// is in the header is thereby known, to the byte: an algorithm and a key that are the
+// provider's, a type that may be, and nothing that would change what the signature means.
+func spellings(p *config.JWT, keys []PlacedKey, claims string) string {
 	var heads []string
 	for _, k := range keys {
 		for _, alg := range k.Algorithms {
 			for _, h := range joseHeaders(p, alg, k.ID) {
-				heads = append(heads, base64.RawURLEncoding.EncodeToString([]byte(h)))
+				if len(h) <= maxHead {
+					heads = append(heads, base64.RawURLEncoding.EncodeToString([]byte(h)))
+				}
 			}
 		}
 	}
 	slices.Sort(heads)
-	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + segment + `\.` + segment
+	return bearerPrefix + `(?:` + strings.Join(slices.Compact(heads), "|") + `)\.` + claims + `\.` + segment
 }
 
 // strict is the condition that a token's claims are JSON as Check reads it. Envoy takes

@@ -32,6 +32,9 @@ type PlacedState struct {
 	Revoked []PlacedRevocation
 	// Open are the backends whose breakers are not closed; nil where that is not known.
 	Open map[string]bool
+	// IssuedBefore is a time that is over: a token that was issued before is not of the
+	// future, so that nobody has to look at a clock for it. Zero: for each token one has to.
+	IssuedBefore time.Time
 	// Version is that of the config, for the log. It decides nothing. Empty: the log has
 	// none.
 	Version string

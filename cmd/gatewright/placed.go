@@ -18,22 +18,29 @@ import (
 // comparisons.
 const placedPoll = 50 * time.Millisecond
 
+// issuedEvery is how often Envoys are told that time has passed. Tokens that were issued
+// since are let pass as well, at a higher price (xds.PlacedState.IssuedBefore). Each time
+// every Envoy makes the rules of its policies anew.
+const issuedEvery = 5 * time.Minute
+
 // placedSeen is what policies inside Envoy were made of.
 type placedSeen struct {
 	keys    []any
 	revoked int64
 	known   bool
 	open    []string
+	issued  time.Time
 }
 
 func (s placedSeen) equal(o placedSeen) bool {
-	return slices.Equal(s.keys, o.keys) && s.revoked == o.revoked && s.known == o.known && slices.Equal(s.open, o.open)
+	return slices.Equal(s.keys, o.keys) && s.revoked == o.revoked && s.known == o.known && slices.Equal(s.open, o.open) && s.issued.Equal(o.issued)
 }
 
 // placedNow is what policies inside Envoy would be made of now.
 func (svc *service) placedNow(p *plan.Plan) placedSeen {
 	seen := placedSeen{revoked: svc.revoked.Changes(), known: svc.letsTokensPass(), open: slices.Sorted(maps.Keys(svc.breakers.NotClosed()))}
 	now := time.Now()
+	seen.issued = now.Truncate(issuedEvery)
 	for _, name := range slices.Sorted(maps.Keys(p.Config.Auth.JWT)) {
 		seen.keys = append(seen.keys, svc.keySets.Using(p.Config.Auth.JWT[name], now))
 	}
@@ -51,7 +58,9 @@ func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
 	if state.RevocationsUnknown {
 		return state
 	}
-	state.Keys, state.Nameless = placedKeys(p, svc.keySets, time.Now())
+	now := time.Now()
+	state.IssuedBefore = now.Truncate(issuedEvery)
+	state.Keys, state.Nameless = placedKeys(p, svc.keySets, now)
 	for _, r := range svc.revoked.InForce() {
 		state.Revoked = append(state.Revoked, placedRevocation(r))
 	}

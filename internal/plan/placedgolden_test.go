@@ -35,7 +35,7 @@ var somePublicKeys = []xds.PlacedKey{
 // someState is what policies inside Envoy may meet: each provider has all kinds of keys
 // that it takes, and a token, a subject and all of an issuer have been revoked.
 func someState(p *Plan) xds.PlacedState {
-	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Version: "0123456789ab", Open: map[string]bool{}}
+	state := xds.PlacedState{Keys: map[string][]xds.PlacedKey{}, Version: "0123456789ab", IssuedBefore: time.Unix(1_700_000_000, 0), Open: map[string]bool{}}
 	before := time.Unix(1_700_000_000, 0)
 	for _, policy := range p.Placed() {
 		for _, c := range policy.Callers {
