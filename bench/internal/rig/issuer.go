@@ -74,12 +74,15 @@ func (i *Issuer) Token(alg string, number int) (string, error) {
 	return input + "." + Base64(signature), nil
 }
 
+// tokenAge is how old tokens are: as most are that are used for an hour.
+const tokenAge = 10 * time.Minute
+
 // Payload is that of a token, with its issuer's name.
 func Payload(number int, name string) ([]byte, error) {
 	now := time.Now()
 	payload, err := json.Marshal(map[string]any{
 		"iss": name, "aud": "api", "sub": fmt.Sprintf("user-%d", number), "jti": fmt.Sprintf("%032d", number),
-		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "scope": "openid users:read orders:write", "role": "buyer", "tenant": "acme",
+		"iat": now.Add(-tokenAge).Unix(), "exp": now.Add(time.Hour).Unix(), "scope": "openid users:read orders:write", "role": "buyer", "tenant": "acme",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a token: %w", err)
