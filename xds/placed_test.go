@@ -213,6 +213,10 @@ func TestRulesOfOldTokens(t *testing.T) {
 	keys := map[string][]PlacedKey{"k": {{ID: "1", Algorithms: []string{"RS256"}}}}
 	plain := &PlacedPolicy{Hash: "a", Callers: []PlacedCaller{{Provider: &config.JWT{Name: "a"}, Key: "k"}}}
 	ruled := &PlacedPolicy{Hash: "b", Callers: []PlacedCaller{{Provider: &config.JWT{Name: "a"}, Key: "k", Rule: `claims.tier == "gold"`}}}
+	many := slices.Repeat([]*PlacedPolicy{plain}, someCallers+1)
+	if rules := placement(many, PlacedState{Keys: keys, IssuedBefore: time.Unix(1, 0)}).GetShadowRules().GetPolicies(); len(rules) != 1 || rules["a"].GetCondition() == nil {
+		t.Errorf("%d policies have rules for old tokens", len(many))
+	}
 	for issued, want := range map[time.Time]string{{}: "a b", time.Unix(1_700_000_000, 0): "a a.any b"} {
 		rules := placement([]*PlacedPolicy{plain, ruled}, PlacedState{Keys: keys, IssuedBefore: issued}).GetShadowRules().GetPolicies()
 		if got := strings.Join(sortedKeys(rules), " "); got != want {

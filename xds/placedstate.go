@@ -195,12 +195,12 @@ func keySet(keys []PlacedKey) []byte {
 // and say in metadata what they would have.
 func placement(policies []*PlacedPolicy, state PlacedState) *rbacfilterv3.RBAC {
 	rules := map[string]*rbacv3.Policy{}
-	few := callersOf(policies) <= fewCallers
+	callers := callersOf(policies)
 	for _, p := range policies {
 		if p.Public || len(p.askedNow(state)) > 0 {
 			continue
 		}
-		maps.Copy(rules, placedRules(p, state, few))
+		maps.Copy(rules, placedRules(p, state, callers))
 	}
 	if public := publicPolicy(policies, state); public != nil {
 		rules[publicRule] = public
