@@ -67,28 +67,27 @@ func (m *checkMetrics) count(route string, reason Reason) {
 // CountCharged counts a verdict that let a request pass to a limit inside Envoy, when the
 // request has ended. limited: the limit was used up.
 func (s *Server) CountCharged(route string, limited bool) {
-	if !s.knownRoute(route) {
-		route = unknownRoute
-	}
-	if limited {
-		s.metrics.count(route, ReasonRateLimited)
-	} else {
-		s.metrics.count(route, ReasonAllowed)
-	}
+	s.metrics.countEnd(s.routeLabel(route), limited)
 }
 
 // CountLetPass counts a request that was let pass inside Envoy, by the policy of this
 // hash, as one that was judged. limited: a limit behind it was used up.
 func (s *Server) CountLetPass(route, policy string, limited bool) {
-	if !s.knownRoute(route) {
-		route = unknownRoute
-	}
-	s.CountCharged(route, limited)
+	route = s.routeLabel(route)
+	s.metrics.countEnd(route, limited)
 	if s.policies == nil {
 		return
 	}
 	if p := s.policies.Policy(policy); p != nil && len(p.Shadow) > 0 {
 		s.shadow.add(route, true, ReasonAllowed) // or else it would have been asked about
+	}
+}
+
+func (m *checkMetrics) countEnd(route string, limited bool) {
+	if limited {
+		m.count(route, ReasonRateLimited)
+	} else {
+		m.count(route, ReasonAllowed)
 	}
 }
 

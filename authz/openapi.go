@@ -44,7 +44,7 @@ func (s *Server) validate(ctx context.Context, rq *request, p *Policy, v Verdict
 		return v
 	}
 	refused := s.invalid(ctx, rq, p.Validation)
-	count := func(result string) { s.metrics.validations.WithLabelValues(kept(s.routeLabel(rq)), result).Inc() }
+	count := func(result string) { s.metrics.validations.WithLabelValues(kept(s.routeLabel(rq.route)), result).Inc() }
 	switch {
 	case refused == nil:
 		count("valid")

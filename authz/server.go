@@ -309,7 +309,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	found, none := s.callerBy(ctx, shown, p, s.clock())
 	if shadow.policy != nil {
 		who, result := s.judgeInShadow(ctx, rq, shadow)
-		s.shadow.add(s.routeLabel(rq), none == nil, result)
+		s.shadow.add(s.routeLabel(rq.route), none == nil, result)
 		v.shadow = result
 		if p.Public() && who != nil {
 			found = who
@@ -341,10 +341,10 @@ func (s *Server) callerBy(ctx context.Context, c *credentials, p *Policy, now ti
 	return s.identify(ctx, c, p, now)
 }
 
-// routeLabel is the route as metrics name it.
-func (s *Server) routeLabel(rq *request) string {
-	if s.knownRoute(rq.route) {
-		return rq.route
+// routeLabel is a route as metrics name it.
+func (s *Server) routeLabel(route string) string {
+	if s.knownRoute(route) {
+		return route
 	}
 	return unknownRoute
 }
@@ -355,7 +355,7 @@ func (s *Server) observe(rq *request, v Verdict, took time.Duration) {
 		reason, _ = problemOf(reason)
 	}
 	if !v.countedAtItsEnd() {
-		s.metrics.count(s.routeLabel(rq), reason)
+		s.metrics.count(s.routeLabel(rq.route), reason)
 	}
 	s.metrics.seconds.Observe(took.Seconds())
 	if v.cause != nil && s.troubles.due(time.Now()) {

@@ -4,8 +4,9 @@ package config
 type Metrics struct {
 	// Requests is whether Envoys tell Gatewright how each request has ended. If not,
 	// gatewright_requests_total and gatewright_request_duration_seconds know of none, and
-	// what is let pass inside Envoy is not counted among the verdicts. What goes by the end of requests (breakers, rollouts, limits of requests in
-	// flight, spans of failures) needs it. Left out, it is true.
+	// what is let pass inside Envoy is not counted among the verdicts. What goes by the end
+	// of requests (breakers, rollouts, limits of requests in flight, spans of failures)
+	// needs it. Left out, it is true.
 	Requests *bool `yaml:"requests"`
 }
 

@@ -368,20 +368,8 @@ func (w *certificateTwins) compareLogs(t *testing.T) {
 // once the last request is there. Of a request that was asked anew the last one counts.
 func (w *certificateTwins) logged(t *testing.T, g *gateway) map[string]string {
 	t.Helper()
-	last := fmt.Sprintf(`"pair/%d"`, len(w.asked)-1)
-	eventually(t, "the last request is logged", func() error {
-		if !strings.Contains(g.stdout.String(), last) {
-			return fmt.Errorf("%s is not there yet", last)
-		}
-		return nil
-	})
-	lines, version := map[string]string{}, g.version()
-	for _, line := range g.accessLog() {
-		agent, _ := line["user_agent"].(string)
-		configTold(line, version)
-		for _, name := range passingFields {
-			delete(line, name)
-		}
+	lines := map[string]string{}
+	for agent, line := range pairLines(t, g, len(w.asked)) {
 		text, err := json.Marshal(line)
 		if err != nil {
 			t.Fatal(err)

@@ -342,20 +342,8 @@ func (w *twins) compareLogs() {
 // ended, is there more than once, and counts as the last.
 func (w *twins) logged(g *gateway) map[string]string {
 	w.t.Helper()
-	last := fmt.Sprintf(`"pair/%d"`, len(w.asked)-1)
-	eventually(w.t, "the last request is logged", func() error {
-		if !strings.Contains(g.stdout.String(), last) {
-			return fmt.Errorf("%s is not there yet", last)
-		}
-		return nil
-	})
-	lines, version := map[string]string{}, g.version()
-	for _, line := range g.accessLog() {
-		agent, _ := line["user_agent"].(string)
-		configTold(line, version)
-		for _, name := range passingFields {
-			delete(line, name)
-		}
+	lines := map[string]string{}
+	for agent, line := range pairLines(w.t, g, len(w.asked)) {
 		if line["status"] == 429.0 {
 			delete(line, "flags") // Envoy's own of who has denied
 		} else { // what is left is told by verdicts alone
@@ -367,6 +355,29 @@ func (w *twins) logged(g *gateway) map[string]string {
 			fmt.Fprintf(&text, "%s: %v\n", name, line[name])
 		}
 		lines[agent] = text.String()
+	}
+	return lines
+}
+
+// pairLines are the last lines of a gateway's log of each of so many requests, by their
+// user agents and without what is passing, once the last request is there.
+func pairLines(t testing.TB, g *gateway, asked int) map[string]logLine {
+	t.Helper()
+	last := fmt.Sprintf(`"pair/%d"`, asked-1)
+	eventually(t, "the last request is logged", func() error {
+		if !strings.Contains(g.stdout.String(), last) {
+			return fmt.Errorf("%s is not there yet", last)
+		}
+		return nil
+	})
+	lines, version := map[string]logLine{}, g.version()
+	for _, line := range g.accessLog() {
+		agent, _ := line["user_agent"].(string)
+		configTold(line, version)
+		for _, name := range passingFields {
+			delete(line, name)
+		}
+		lines[agent] = line
 	}
 	return lines
 }
