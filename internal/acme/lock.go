@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -45,14 +47,20 @@ func (f folder) lock(name string) (release func(), err error) {
 	}, nil
 }
 
-// takeOver takes a lock whose holder has gone. Of several that find it so, one moves
-// it away.
+// takeOver takes a lock whose holder has gone, unless another was faster. Those who find
+// it so at once look again one after the other: what the first has put there is not stale
+// any more, and must not be taken from it. Where the folder's system has no such order
+// (flock(2)) two may have the lock, as is said above.
 func takeOver(path, mine string) bool {
-	aside := path + "." + mine
-	if os.Rename(path, aside) != nil {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
 		return false
 	}
-	_ = os.Remove(aside) // what is left is in nobody's way
+	defer folder.Close()
+	_ = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX)
+	if !stale(path) || os.Remove(path) != nil {
+		return false
+	}
 	made, err := create(path, mine)
 	return made && err == nil
 }

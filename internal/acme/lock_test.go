@@ -72,3 +72,29 @@ func TestLockNowhere(t *testing.T) {
 		t.Error("a lock was taken")
 	}
 }
+
+// TestLockIsTakenOverOnce: who found a lock stale, and comes to take it over when another
+// has done so, leaves it.
+func TestLockIsTakenOverOnce(t *testing.T) {
+	f := folder(t.TempDir())
+	if err := f.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	path := f.path(locks, "a")
+	if err := os.WriteFile(path, []byte("a gateway that died"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * lockStale)
+	if err := os.Chtimes(path, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if !takeOver(path, "first") {
+		t.Error("nobody has it")
+	}
+	if takeOver(path, "second") {
+		t.Error("two have it")
+	}
+	if holder, err := os.ReadFile(path); err != nil || string(holder) != "first" {
+		t.Errorf("it is %q's: %v", holder, err)
+	}
+}
