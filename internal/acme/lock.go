@@ -52,12 +52,12 @@ func (f folder) lock(name string) (release func(), err error) {
 // any more, and must not be taken from it. Where the folder's system has no such order
 // (flock(2)) two may have the lock, as is said above.
 func takeOver(path, mine string) bool {
-	folder, err := os.Open(filepath.Dir(path))
+	all, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return false
 	}
-	defer folder.Close()
-	_ = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX)
+	defer all.Close()
+	_ = syscall.Flock(int(all.Fd()), syscall.LOCK_EX)
 	if !stale(path) || os.Remove(path) != nil {
 		return false
 	}

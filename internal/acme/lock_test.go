@@ -15,14 +15,7 @@ func TestLock(t *testing.T) {
 	f := folder(t.TempDir())
 	for _, before := range []string{"free", "stale"} {
 		if before == "stale" {
-			long := time.Now().Add(-2 * lockStale)
-			path := f.path(locks, "a")
-			if err := os.WriteFile(path, []byte("a gateway that died"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(path, long, long); err != nil {
-				t.Fatal(err)
-			}
+			leaveStale(t, f.path(locks, "a"))
 		}
 		var held, most atomic.Int64
 		var wanting sync.WaitGroup
@@ -81,13 +74,7 @@ func TestLockIsTakenOverOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := f.path(locks, "a")
-	if err := os.WriteFile(path, []byte("a gateway that died"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	long := time.Now().Add(-2 * lockStale)
-	if err := os.Chtimes(path, long, long); err != nil {
-		t.Fatal(err)
-	}
+	leaveStale(t, path)
 	if !takeOver(path, "first") {
 		t.Error("nobody has it")
 	}
@@ -96,5 +83,17 @@ func TestLockIsTakenOverOnce(t *testing.T) {
 	}
 	if holder, err := os.ReadFile(path); err != nil || string(holder) != "first" {
 		t.Errorf("it is %q's: %v", holder, err)
+	}
+}
+
+// leaveStale leaves a lock as a gateway does that has died.
+func leaveStale(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("a gateway that died"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * lockStale)
+	if err := os.Chtimes(path, long, long); err != nil {
+		t.Fatal(err)
 	}
 }
