@@ -26,8 +26,16 @@ build: ## Build bin/gatewright
 TESTED := ./test $(PACKAGES)
 
 .PHONY: test
-test: envoy redis postgres nginx prometheus etcd otlpsink ## Install what the tests need, and run them all
-	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -timeout 20m $(TESTED)
+test: envoy redis postgres nginx prometheus etcd otlpsink test-module ## Install what the tests need, and run them all
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" GATEWRIGHT_ENVOY_MODULE="$$(scripts/module)" $(GO) test -timeout 20m $(TESTED)
+
+.PHONY: module
+module: ## Build Envoy's dynamic module, which remembers verdicts (needs Rust's cargo, or installs it)
+	@scripts/module
+
+.PHONY: test-module
+test-module:
+	@"$$(scripts/cargo)" test --quiet --offline --manifest-path envoy/module/Cargo.toml --target-dir bin/module
 
 .PHONY: race
 race: envoy redis postgres nginx ## The tests of all packages but the end-to-end ones, under the race detector

@@ -346,8 +346,9 @@ func TestDecodeEveryField(t *testing.T) {
 				OpenAPI: &RouteOpenAPI{Document: "orders", Validate: ValidateRequest, Mode: ValidateShadow, MaxBody: 65536},
 			},
 		},
-		OpenAPI:  map[string]*OpenAPI{"orders": {Name: "orders", Document: "testdata/api.yaml"}},
-		Contents: []Content{{Path: "testdata/api.yaml", Data: read(t, "testdata/api.yaml")}, {Path: "testdata/orders.pb", Data: read(t, "testdata/orders.pb")}},
+		Experiments: Experiments{EnvoyModule: "/usr/lib/gatewright/libgatewright.so"},
+		OpenAPI:     map[string]*OpenAPI{"orders": {Name: "orders", Document: "testdata/api.yaml"}},
+		Contents:    []Content{{Path: "testdata/api.yaml", Data: read(t, "testdata/api.yaml")}, {Path: "testdata/orders.pb", Data: read(t, "testdata/orders.pb")}},
 	}
 	if d := got.OpenAPI["orders"]; d.Validator == nil || len(d.Sum) != 64 {
 		t.Errorf("nothing is read of the document: %+v", d)
