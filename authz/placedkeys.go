@@ -1,8 +1,11 @@
 package authz
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -49,6 +52,30 @@ func (k *KeySets) usableSet(provider *config.JWT, now time.Time) *keySet {
 		return s.usable(now)
 	}
 	return nil
+}
+
+// Digest stands for all keys by which a provider's tokens are verified at a time, and for
+// what each is taken for, whatever order they come in. Empty: there are none.
+func (k *KeySets) Digest(provider *config.JWT, now time.Time) string {
+	set := k.usableSet(provider, now)
+	if set == nil {
+		return ""
+	}
+	var all []string
+	for i := range set.keys {
+		key := &set.keys[i]
+		text, err := json.Marshal([]any{key.kid, slices.Sorted(slices.Values(key.algs)), membersOf(key)})
+		if err != nil {
+			return ""
+		}
+		all = append(all, string(text))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
+	return hex.EncodeToString(sum[:12])
 }
 
 // Nameless is how many keys a provider's tokens are verified by at a time that have no id.

@@ -240,6 +240,9 @@ func metadataOf(fields []datum, v Verdict, reason Reason) []datum {
 	if reason == ReasonAllowed && len(v.certificate) > 0 {
 		fields = append(fields, datum{name: "certificate", within: v.certificate})
 	}
+	if reason == ReasonAllowed {
+		fields = appendDatum(fields, "remember", v.remember)
+	}
 	if v.LimitKeys != nil {
 		fields = append(fields, datum{name: "limit_keys", within: texts(v.LimitKeys)})
 	}

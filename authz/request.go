@@ -22,8 +22,9 @@ type request struct {
 	route, policy, backend string
 	// pinned: a pin has picked it.
 	pinned bool
-	// remembers: its Envoy remembers what is told of certificates.
-	remembers bool
+	// remembers: its Envoy remembers what is told of certificates; remembersVerdicts: and
+	// what is told of verdicts.
+	remembers, remembersVerdicts bool
 	// unrouted: its Envoy names neither. They are then found by a Router, and own
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
@@ -57,11 +58,14 @@ func newRequest(m *authv3.CheckRequest) *request {
 	route, hasRoute := extensions["route"]
 	policy, hasPolicy := extensions["policy"]
 	return &request{
-		route:       route,
-		policy:      policy,
-		backend:     extensions["backend"],
-		pinned:      extensions["pinned"] != "",
-		remembers:   extensions["remembers"] != "",
+		route:     route,
+		policy:    policy,
+		backend:   extensions["backend"],
+		pinned:    extensions["pinned"] != "",
+		remembers: extensions["remembers"] == "true",
+
+		remembersVerdicts: extensions["remembers"] == "verdicts",
+
 		unrouted:    !hasRoute && !hasPolicy,
 		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),

@@ -67,6 +67,12 @@ type Options struct {
 	// Trace begins a span of a Check whose request is recorded, below that of the
 	// context. The span is nil where it is not. Nil begins none.
 	Trace func(ctx context.Context, name string) (context.Context, trace.Span)
+	// Epoch is what stands for the keys and revocations that a policy's verdicts depend
+	// on now, by the policy's hash: an Envoy that has the same from Gatewright's config may
+	// remember such a verdict. Two answers with one generation say that none of them has
+	// changed between. It must not block. Empty: nothing is to be remembered. Nil is always
+	// empty.
+	Epoch func(policy string) (epoch string, generation uint64)
 	// Version is that of the config that is served, for the log. Nil is not known.
 	Version func() string
 	// Clock is the time that tokens are judged at. Nil is time.Now.
@@ -98,6 +104,7 @@ type Server struct {
 	challenge     func(string) (string, bool)
 	knownRoute    func(string) bool
 	trace         func(context.Context, string) (context.Context, trace.Span)
+	epoch         func(string) (string, uint64)
 	version       func() string
 	clock         func() time.Time
 	log           *slog.Logger
@@ -125,6 +132,7 @@ func New(o Options) *Server {
 		challenge:     o.Challenge,
 		knownRoute:    o.KnownRoute,
 		trace:         o.Trace,
+		epoch:         o.Epoch,
 		version:       o.Version,
 		clock:         o.Clock,
 		log:           o.Log,
@@ -161,6 +169,9 @@ func (s *Server) fillAbsent() {
 	if s.trace == nil {
 		s.trace = func(ctx context.Context, _ string) (context.Context, trace.Span) { return ctx, nil }
 	}
+	if s.epoch == nil {
+		s.epoch = func(string) (string, uint64) { return "", 0 }
+	}
 	if s.version == nil {
 		s.version = func() string { return "" }
 	}
@@ -188,7 +199,7 @@ func (s *Server) Check(ctx context.Context, m *authv3.CheckRequest) (response *a
 // verdict judges a request and tells metrics and log of it.
 func (s *Server) verdict(ctx context.Context, rq *request, began time.Time) Verdict {
 	ctx, span := s.trace(ctx, "Check")
-	v := s.judge(ctx, rq)
+	v := s.told(rq, func() Verdict { return s.judge(ctx, rq) })
 	if span != nil {
 		tellSpan(span, rq, v)
 	}
@@ -325,7 +336,7 @@ func (s *Server) authenticate(ctx context.Context, rq *request, p *Policy, v Ver
 	all := p.Reads()
 	v.Identity = found.Identity
 	v.headers = found.headers
-	v.certificate = certificateTold(rq, found)
+	v.certificate, v.expires = certificateTold(rq, found), tokenAlone(p, found)
 	v.removeHeaders = removedHeaders(all, found)
 	v.removeQuery = removedQuery(all, found)
 	v.told, refused = told(&found.Identity, p.Tells)

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/gatewright/gatewright/config"
 )
@@ -52,6 +53,11 @@ type Verdict struct {
 	told []datum
 	// certificate is what Envoy may remember of the client's: see certificateTold.
 	certificate []datum
+	// expires is when the token expires that names the caller, where all that the verdict
+	// depends on of the request is that token; zero elsewhere. remember is what Envoy may
+	// then remember: see rememberTold.
+	expires  time.Time
+	remember string
 	// limitHeaders are those that tell of Limits.
 	limitHeaders config.RateLimitHeaders
 	// plan is the one that the caller is in; empty is none.

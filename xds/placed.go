@@ -41,6 +41,9 @@ type PlacedPolicy struct {
 	Absent []string
 	// Certificates tells that the policy takes client certificates.
 	Certificates bool
+	// Module is the file of the dynamic module that remembers the policy's verdicts: see
+	// memory.go. Empty: Envoy's own filters judge.
+	Module string
 	// Limit is the limit that requests are charged to, inside Envoy as well; nil charges
 	// none.
 	Limit *config.Limit
@@ -86,8 +89,11 @@ const (
 	credentialFilter = "gatewright.credential"
 )
 
-// jwtFilter is the name of the filter for a policy's providers.
+// jwtFilter is the name of the filter for a policy's providers; empty where there is none.
 func (p *PlacedPolicy) jwtFilter() string {
+	if p.remembersVerdicts() {
+		return ""
+	}
 	var names []string
 	for _, c := range p.providers() {
 		names = append(names, c.Provider.Name)
@@ -154,8 +160,11 @@ func (b builder) placedFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	}
 	// Behind those of tokens, which take away the headers that they would set.
 	out = append(out, b.certificateFilters(l)...)
-	out = append(out, discovered(b.placeFilter, &rbacfilterv3.RBAC{}))
-	return append(out, b.countedFilters(l)...)
+	if len(judgedInEnvoy(b.policies.Placed)) > 0 {
+		out = append(out, discovered(b.placeFilter, &rbacfilterv3.RBAC{}))
+	}
+	out = append(out, b.countedFilters(l)...)
+	return append(out, b.memoryFilters()...)
 }
 
 // jwtFilters are the names of those filters, sorted.
@@ -214,6 +223,11 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 		return
 	}
 	putMetadata(route, metadataPlace, p.Hash)
+	if p.remembersVerdicts() {
+		route.TypedPerFilterConfig[memoryFilter] = switchedOn
+		underLimit(route, p)
+		return
+	}
 	lettingEverybodyPass(route, p)
 	route.TypedPerFilterConfig[b.placeFilter] = switchedOn
 	route.TypedPerFilterConfig[callerFilter] = switchedOn
@@ -230,9 +244,10 @@ func (b builder) withPlacement(route *routev3.Route, r *config.Route, d Decision
 }
 
 // takesTokenAway tells whether the backend is to see no token. The providers of a policy
-// that runs inside Envoy are of one mind.
+// that runs inside Envoy are of one mind. Where verdicts are remembered, that is a part of
+// them.
 func (p *PlacedPolicy) takesTokenAway() bool {
-	return slices.ContainsFunc(p.Callers, func(c PlacedCaller) bool { return !c.Provider.ForwardCredential })
+	return !p.remembersVerdicts() && slices.ContainsFunc(p.Callers, func(c PlacedCaller) bool { return !c.Provider.ForwardCredential })
 }
 
 // exactValue is the condition that a value is this text.

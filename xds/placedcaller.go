@@ -31,7 +31,7 @@ const (
 
 // callerFilters are those filters, behind the judge, off but for routes that say so.
 func (b builder) callerFilters(l *config.Listener) []*hcmv3.HttpFilter {
-	if !b.places(l) {
+	if !b.places(l) || len(judgedInEnvoy(b.policies.Placed)) == 0 {
 		return nil
 	}
 	out := []*hcmv3.HttpFilter{discovered(callerFilter, &setfilterstatev3.Config{})}

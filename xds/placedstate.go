@@ -25,6 +25,9 @@ type PlacedState struct {
 	Keys map[string][]PlacedKey
 	// Nameless is how many keys of a provider have no kid, by the same.
 	Nameless map[string]int
+	// Digests stand each for all keys of a provider, those without a kid too, by the same.
+	// A provider of which none are known has none.
+	Digests map[string]string
 	// RevocationsUnknown tells that no token may be taken, since nobody knows which have
 	// been revoked.
 	RevocationsUnknown bool
@@ -92,6 +95,10 @@ func (b builder) addPlaced(s *set) {
 }
 
 func addPlaced(s *set, policies []*PlacedPolicy, state PlacedState) {
+	addMemory(s, policies, state)
+	if policies = judgedInEnvoy(policies); len(policies) == 0 {
+		return
+	}
 	byFilter := map[string][]PlacedCaller{}
 	for _, p := range policies {
 		if name := p.jwtFilter(); name != "" {

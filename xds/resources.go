@@ -119,7 +119,7 @@ func Build(c *config.Config, policies Policies, o Options) (Resources, error) {
 	b := builder{config: c, policies: policies, form: cmp.Or(o.Form, Table), hosts: routesByHost(c)}
 	b.retried, b.adaptive, b.affinities = retriedBackends(c), adaptiveBackends(c), affinities(c)
 	b.bounded, b.late = boundedBackends(c), lateBackends(c)
-	b.placeFilter, b.counted = placeFilterOf(policies.Placed), b.countedHeaders(placedLimits(policies.Placed))
+	b.placeFilter, b.counted = placeFilterOf(judgedInEnvoy(policies.Placed)), b.countedHeaders(placedLimits(policies.Placed))
 	b.everywhere = placesEverywhere(policies.Placed)
 	b.looksAgain = b.form == Scoped || slices.Contains(o.Also, Scoped)
 	b.shared = b.inSeveralTables()

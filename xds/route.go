@@ -25,8 +25,10 @@ const (
 	contextPolicy  = "policy"
 	// contextPinned: a pin has picked the backend.
 	contextPinned = "pinned"
-	// contextRemembers: Envoy remembers what is told of certificates.
+	// contextRemembers: Envoy remembers what is told of certificates, or of verdicts.
 	contextRemembers = "remembers"
+	ofCertificates   = "true"
+	ofVerdicts       = "verdicts"
 )
 
 // routes are Envoy's routes for one of ours: one for each value of its pin,
@@ -163,8 +165,11 @@ func (b builder) checkContext(r *config.Route, d Decision, backend string) map[s
 	if backend != "" {
 		context[contextBackend] = backend
 	}
-	if b.placed(r, d).remembersCertificates() {
-		context[contextRemembers] = "true"
+	switch p := b.placed(r, d); {
+	case p.remembersCertificates():
+		context[contextRemembers] = ofCertificates
+	case p.remembersVerdicts():
+		context[contextRemembers] = ofVerdicts
 	}
 	return context
 }

@@ -61,6 +61,7 @@ func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
 	now := time.Now()
 	state.IssuedBefore = now.Truncate(issuedEvery)
 	state.Keys, state.Nameless = placedKeys(p, svc.keySets, now)
+	state.Digests = keyDigests(p, svc.keySets, now)
 	for _, r := range svc.revoked.InForce() {
 		state.Revoked = append(state.Revoked, placedRevocation(r))
 	}
@@ -83,6 +84,19 @@ func placedKeys(p *plan.Plan, sets *authz.KeySets, now time.Time) (keys map[stri
 		}
 	}
 	return keys, nameless
+}
+
+// keyDigests stand for the keys of the same providers.
+func keyDigests(p *plan.Plan, sets *authz.KeySets, now time.Time) map[string]string {
+	digests := map[string]string{}
+	for _, policy := range p.Placed() {
+		for _, c := range policy.Callers {
+			if _, known := digests[c.Key]; !known {
+				digests[c.Key] = sets.Digest(c.Provider, now)
+			}
+		}
+	}
+	return digests
 }
 
 func placedRevocation(r keys.Revocation) xds.PlacedRevocation {

@@ -96,6 +96,8 @@ type service struct {
 	applying chan struct{}
 	// plan is what is served. It is nil only before the first apply.
 	plan atomic.Pointer[plan.Plan]
+	// epochs are those of what plan has inside Envoy.
+	epochs epochs
 	// base is the config that is served, as it was read: the plan's has other weights
 	// where there are rollouts. Only apply and reweigh touch it.
 	base *config.Config
@@ -240,6 +242,7 @@ func (svc *service) newGRPC() *door.Server {
 		TokenRevoked:  tokenRevoked(svc.revoked, svc.settings.keys.RevocationsRequired),
 		ClientIPKey:   ratelimit.ClientIPKey,
 		Trace:         svc.tracer.Join,
+		Epoch:         svc.epoch,
 		Version:       svc.configVersion,
 		Clock:         time.Now,
 		Log:           svc.logs.Of("authz"),

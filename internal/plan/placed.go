@@ -58,6 +58,9 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 			})
 		}
 	}
+	if p.Rememberable() {
+		out.Module = c.Experiments.EnvoyModule
+	}
 	if len(p.Limits) > 0 {
 		out.Limit = p.Limits[0] // there is no more than one
 	}
