@@ -75,6 +75,8 @@ type setup struct {
 	values map[string]string
 	env    []string
 	serve  bool
+	// module has Envoy remember verdicts by Gatewright's dynamic module.
+	module bool
 	// location is where the config is kept. Empty: in a file.
 	location string
 }
@@ -132,6 +134,9 @@ func prepared(t testing.TB, s setup) *gateway {
 		stdout: &testenv.Output{}, stderr: &testenv.Output{},
 	}
 	g.file = filepath.Join(g.dir, "gateway.yaml")
+	if s.module {
+		s.config += moduleLine(t)
+	}
 	g.write(s.config)
 	g.env = append(cleanEnvironment(),
 		"GATEWRIGHT_GRPC_ADDR=unix:"+filepath.Join(testenv.ShortDir(t), "grpc"),

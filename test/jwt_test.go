@@ -33,8 +33,14 @@ routes:
 
 func startTokens(t *testing.T) (*gateway, *demo.IDP, service) {
 	t.Helper()
+	return startTokensIn(t, false)
+}
+
+// startTokensIn is the same with Envoy's dynamic module, or without.
+func startTokensIn(t *testing.T, module bool) (*gateway, *demo.IDP, service) {
+	t.Helper()
 	p, users := idp(t), backend(t, "users")
-	g := start(t, setup{config: tokens, values: map[string]string{"issuer": p.Issuer(), "users": users.Addr()}})
+	g := start(t, setup{config: tokens, module: module, values: map[string]string{"issuer": p.Issuer(), "users": users.Addr()}})
 	return g, p, users
 }
 

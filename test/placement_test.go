@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 // hops is how many requests the gateway was asked about.
@@ -28,6 +30,24 @@ func (g *gateway) hops() int {
 // askedAbout is a config whose public listener has Check asked about every request.
 func askedAbout(config string) string {
 	return strings.Replace(config, `"{{listen "public"}}"}`, `"{{listen "public"}}", placement: service}`, 1)
+}
+
+// moduleLine has Envoy remember verdicts, in a config that says nothing else of experiments.
+func moduleLine(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("\nexperiments: {envoyModule: %q}\n", testenv.EnvoyModule(t))
+}
+
+// insideEnvoy tests both ways in which Envoy lets tokens pass by itself: by its own filters,
+// and by what the dynamic module remembers.
+func insideEnvoy(t *testing.T, test func(t *testing.T, module bool)) {
+	t.Helper()
+	for name, module := range map[string]bool{"filters": false, "module": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, module)
+		})
+	}
 }
 
 // letsPass waits until a request is let pass inside Envoy.
@@ -49,7 +69,11 @@ func (g *gateway) letsPass(ask func() reply) {
 // backend, log and metrics learn the same as from Check; about all others Check is asked.
 func TestTokensAreJudgedInsideEnvoy(t *testing.T) {
 	t.Parallel()
-	g, p, _ := startTokens(t)
+	insideEnvoy(t, testTokensAreJudgedInsideEnvoy)
+}
+
+func testTokensAreJudgedInsideEnvoy(t *testing.T, module bool) {
+	g, p, _ := startTokensIn(t, module)
 	alice := bearer(token(t, p, "sub=alice", "role=admin", "tenant=acme", "scope=users:read profile"))
 	g.letsPass(func() reply { return get(t, g.url("public", "/users/0"), alice) })
 	asked := g.hops()
@@ -59,7 +83,12 @@ func TestTokensAreJudgedInsideEnvoy(t *testing.T) {
 			t.Errorf("the backend sees %s %q, want %q", name, v, want)
 		}
 	}
-	get(t, g.url("public", "/admin/1"), alice).ok(t)
+	admin := func() reply { return get(t, g.url("public", "/admin/1"), alice) }
+	admin().ok(t) // by filters nobody is asked, and by the module once
+	if module {
+		asked++
+		admin().ok(t)
+	}
 	if n := g.hops(); n != asked {
 		t.Errorf("the gateway was asked about %d good requests", n-asked)
 	}
@@ -70,7 +99,7 @@ func TestTokensAreJudgedInsideEnvoy(t *testing.T) {
 		}
 	}
 	eventually(t, "they are counted among the verdicts", func() error {
-		m := regexp.MustCompile(`gatewright_verdicts_total\{reason="allowed",route="admins",verdict="allowed"\} 1\b`)
+		m := regexp.MustCompile(`gatewright_verdicts_total\{reason="allowed",route="admins",verdict="allowed"\} [12]\b`)
 		if !m.MatchString(g.metrics()) {
 			return errors.New("not yet")
 		}
@@ -87,7 +116,11 @@ func TestTokensAreJudgedInsideEnvoy(t *testing.T) {
 // TestTheGatewayIsGone: what Envoy surely lets pass goes on, and nothing else does.
 func TestTheGatewayIsGone(t *testing.T) {
 	t.Parallel()
-	g, p, _ := startTokens(t)
+	insideEnvoy(t, testTheGatewayIsGone)
+}
+
+func testTheGatewayIsGone(t *testing.T, module bool) {
+	g, p, _ := startTokensIn(t, module)
 	good := bearer(token(t, p, "sub=alice", "scope=users:read"))
 	g.letsPass(func() reply { return get(t, g.url("public", "/users/0"), good) })
 	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -102,7 +135,11 @@ func TestTheGatewayIsGone(t *testing.T) {
 // tokens by the new key are soon let pass.
 func TestKeysRotateInsideEnvoy(t *testing.T) {
 	t.Parallel()
-	g, p, _ := startTokens(t)
+	insideEnvoy(t, testKeysRotateInsideEnvoy)
+}
+
+func testKeysRotateInsideEnvoy(t *testing.T, module bool) {
+	g, p, _ := startTokensIn(t, module)
 	var current atomic.Pointer[string]
 	take := func() { raw := token(t, p, "sub=alice", "scope=users:read"); current.Store(&raw) }
 	take()
@@ -158,11 +195,11 @@ const readers = "{anyOf: [{jwt: main, scopes: [users:read]}]}"
 // and then nobody is. Who may use the route does not matter.
 func TestABreakerBringsTheHopBack(t *testing.T) {
 	t.Parallel()
-	for name, auth := range map[string]string{"tokens": readers, "public": "public"} {
+	for name, auth := range map[string]string{"tokens": readers, "module": readers, "public": "public"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, app := idp(t), newScripted(t, good)
-			g := start(t, setup{config: guarded, values: map[string]string{"issuer": p.Issuer(), "app": app.addr, "auth": auth}})
+			g := start(t, setup{config: guarded, module: name == "module", values: map[string]string{"issuer": p.Issuer(), "app": app.addr, "auth": auth}})
 			caller := bearer(token(t, p, "sub=alice", "scope=users:read"))
 			ask := func() reply { return get(t, g.url("public", "/app/1"), caller) }
 			g.letsPass(ask)

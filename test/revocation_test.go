@@ -28,7 +28,11 @@ func (g *gateway) revoke(args ...string) revocation {
 // those that have been seen before; and after a restart.
 func TestRevokedTokens(t *testing.T) {
 	t.Parallel()
-	g, p, _ := startTokens(t)
+	insideEnvoy(t, testRevokedTokens)
+}
+
+func testRevokedTokens(t *testing.T, module bool) {
+	g, p, _ := startTokensIn(t, module)
 	asks := func(token string) func() reply {
 		return func() reply { return get(t, g.url("public", "/users/1"), bearer(token)) }
 	}
