@@ -29,6 +29,9 @@ type twinForm struct {
 	// limited has a limit on each of its generated routes, and one listener alone: where
 	// there are two, limits are counted by Gatewright. The others have one with TLS, too.
 	limited bool
+	// module has the one that need not ask remember verdicts, and each request is made
+	// twice: the second time there may be one.
+	module bool
 	// policies is how many are generated.
 	policies int
 	// pairs is how many requests one check of rapid makes to both gateways. By default
@@ -40,6 +43,8 @@ var twinForms = []twinForm{
 	{name: "table", policies: 60, pairs: 35},
 	{name: "scoped", scoped: true, policies: 60, pairs: 10},
 	{name: "limited", limited: true, policies: 16, pairs: 10},
+	{name: "module", module: true, policies: 40, pairs: 5},
+	{name: "limited by module", module: true, limited: true, policies: 16, pairs: 2},
 }
 
 // twins are two gateways with the same config, each with an Envoy of its own: one of
@@ -104,7 +109,11 @@ func (form twinForm) agrees(t *testing.T, seed int) {
 		requests := requestsTo(w.generated, w.key, len(w.ways))
 		rapid.Check(t, func(t *rapid.T) {
 			for range form.pairs {
-				w.compare(t, requests.Draw(t, "request"))
+				request := requests.Draw(t, "request")
+				w.compare(t, request)
+				if form.module {
+					w.compare(t, request)
+				}
 			}
 		})
 	})
@@ -144,7 +153,7 @@ func startTwins(t *testing.T, form twinForm, generated []object) *twins {
 	config := w.config(t)
 	placed := func(placement string) *gateway {
 		return start(t, setup{
-			config: config,
+			config: config, module: form.module && placement == "auto",
 			values: map[string]string{"app": app.Addr(), "keys": keys, "placement": placement, "certs": certificates.folder},
 			env:    []string{"GATEWRIGHT_DATABASE_URL=sqlite:" + filepath.Join(folder, "keys.db")},
 		})
