@@ -7,8 +7,16 @@ import (
 	"net"
 )
 
-// nobody is what the backend answers to a request that names no user.
+// nobody is what the backend answers of a header that it was not sent, as of the user.
 const nobody = "-"
+
+// toldPath is the path of requests that are answered with all that the backend was
+// told.
+const toldPath = "/told"
+
+// tells are the headers that it answers with to those, with a space between their
+// values; the first is all that it answers with to others.
+var tells = []string{userHeader, roleHeader, tenantHeader, "Authorization"}
 
 // backend answers every request with the user that it was told of, so that a client
 // sees whether the gateway has told it. It knows no more of HTTP than requests without
@@ -40,25 +48,53 @@ func (b backend) serve() {
 func answer(conn net.Conn) {
 	defer func() { _ = conn.Close() }() // nobody is left to be told
 	in := bufio.NewReaderSize(conn, 16<<10)
-	var user, out []byte
+	values := make([][]byte, len(tells))
+	var body, out []byte
 	for {
-		user = append(user[:0], nobody...)
-		for {
-			line, err := in.ReadSlice('\n')
-			if err != nil {
-				return
-			}
-			line = bytes.TrimRight(line, "\r\n")
-			if len(line) == 0 {
-				break
-			}
-			if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte(userHeader)) {
-				user = append(user[:0], bytes.TrimSpace(value)...)
-			}
+		n, err := told(in, values)
+		if err != nil {
+			return
 		}
-		out = fmt.Appendf(out[:0], "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(user), user)
+		body = append(body[:0], bytes.Join(values[:n], []byte(" "))...)
+		out = fmt.Appendf(out[:0], "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		if _, err := conn.Write(out); err != nil {
 			return
+		}
+	}
+}
+
+// told reads a request, and sets the first n of the values to those of its headers:
+// one that is there twice has both.
+func told(in *bufio.Reader, values [][]byte) (n int, err error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return 0, err
+	}
+	n = 1
+	if bytes.HasPrefix(line, []byte("GET "+toldPath+" ")) {
+		n = len(tells)
+	}
+	for i := range n {
+		values[i] = append(values[i][:0], nobody...)
+	}
+	for {
+		if line, err = in.ReadSlice('\n'); err != nil {
+			return 0, err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			return n, nil
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		for i, header := range tells[:n] {
+			if !bytes.EqualFold(name, []byte(header)) {
+				continue
+			}
+			if string(values[i]) == nobody {
+				values[i] = values[i][:0]
+			} else {
+				values[i] = append(values[i], ',')
+			}
+			values[i] = append(values[i], bytes.TrimSpace(value)...)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type bench struct {
 	started  time.Time
 	issuer   *rig.Issuer
 	signed   []string // the tokens
+	probes   []probe
 	app      backend
 	redis    *rig.Redis
 	built    *rig.Gatewright
@@ -46,6 +47,9 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ string, err 
 		if err := r.warm(ctx); err != nil {
 			return "", err
 		}
+		if err := b.judge(r); err != nil {
+			return "", err
+		}
 	}
 	for i := range o.rounds {
 		b.say("round %d of %d", i+1, o.rounds)
@@ -64,7 +68,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.built, err = rig.Build(ctx, b.dir); err != nil {
 		return err
 	}
-	if b.issuer, err = rig.NewIssuer(); err != nil {
+	if b.issuer, err = b.options.issuer(); err != nil {
 		return err
 	}
 	b.say("signing %d tokens", b.tokens)
@@ -74,6 +78,9 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		b.signed = append(b.signed, token)
+	}
+	if b.probes, err = probes(b.issuer); err != nil {
+		return err
 	}
 	if b.options.redis {
 		if b.redis, err = rig.StartRedis(ctx, b.dir); err != nil {

@@ -14,8 +14,7 @@ import (
 // patience is how long an answer may take, and a gateway until it serves.
 const patience = time.Minute
 
-// request is one, as bytes, and the user that the backend must be told of; where that
-// is empty it may be told of anybody.
+// request is one, as bytes, and the user that the backend must be told of, or nobody.
 type request struct {
 	bytes []byte
 	user  string
@@ -23,9 +22,18 @@ type request struct {
 
 // newRequest is one with a token, as browsers send it.
 func newRequest(token, user string) request {
-	return request{user: user, bytes: fmt.Appendf(nil, "GET /orders/17?page=2 HTTP/1.1\r\nHost: api.example.com\r\n"+
+	return request{user: user, bytes: get("/orders/17?page=2", "Authorization: Bearer "+token)}
+}
+
+// get is a request with a browser's headers and some more.
+func get(path string, headers ...string) []byte {
+	out := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: api.example.com\r\n"+
 		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: application/json\r\n"+
-		"Accept-Language: en-GB,en;q=0.5\r\nAuthorization: Bearer %s\r\n\r\n", token)}
+		"Accept-Language: en-GB,en;q=0.5\r\n", path)
+	for _, header := range headers {
+		out = append(append(out, header...), "\r\n"...)
+	}
+	return append(out, "\r\n"...)
 }
 
 // client is a connection on which one request is made after the other.
@@ -45,20 +53,28 @@ func dial(addr string) (*client, error) {
 
 // ask makes a request. An error is an answer that is not the one that is wanted, too.
 func (c *client) ask(r request) error {
-	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return fmt.Errorf("asking: %w", err)
-	}
-	if _, err := c.conn.Write(r.bytes); err != nil {
-		return fmt.Errorf("asking: %w", err)
-	}
-	status, err := c.answer()
+	status, err := c.exchange(r.bytes)
 	if err != nil {
-		return fmt.Errorf("reading an answer: %w", err)
+		return err
 	}
-	if status != 200 || r.user != "" && string(c.body) != r.user {
+	if status != 200 || string(c.body) != r.user {
 		return fmt.Errorf("answered with %d and %q, not for user %q", status, c.body, r.user)
 	}
 	return nil
+}
+
+// exchange makes a request and reads its answer.
+func (c *client) exchange(request []byte) (status int, err error) {
+	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, fmt.Errorf("asking: %w", err)
+	}
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, fmt.Errorf("asking: %w", err)
+	}
+	if status, err = c.answer(); err != nil {
+		return 0, fmt.Errorf("reading an answer: %w", err)
+	}
+	return status, nil
 }
 
 // answer reads one, of which the body is kept until the next.

@@ -19,6 +19,11 @@ type plain struct {
 	clusters string
 }
 
+// and is one with the filters of both, in this order.
+func (p plain) and(q plain) plain {
+	return plain{filters: p.filters + q.filters, limits: p.limits + q.limits, clusters: p.clusters + q.clusters}
+}
+
 // start starts one, with one thread that serves.
 func (p plain) start(program, dir, backend string) (_ *rig.Process, addr string, err error) {
 	if addr, err = testenv.FreeAddr(); err != nil {
@@ -80,61 +85,3 @@ static_resources:
       endpoints: [{lb_endpoints: [{endpoint: {address: %s}}]}]
   %s
 `
-
-// grpcCluster is one of a server that is called by gRPC.
-func grpcCluster(name, addr string) string {
-	return fmt.Sprintf(`
-  - name: %s
-    type: STATIC
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-    load_assignment:
-      cluster_name: %s
-      endpoints: [{lb_endpoints: [{endpoint: {address: %s}}]}]
-`, name, name, address(addr))
-}
-
-// askedOf is an Envoy that asks a server of ext_authz.
-func askedOf(addr string) plain {
-	return plain{clusters: grpcCluster("authz", addr), filters: `
-          - name: envoy.filters.http.ext_authz
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-              transport_api_version: V3
-              grpc_service: {envoy_grpc: {cluster_name: authz}, timeout: 1s}
-`}
-}
-
-// countedBy is an Envoy that verifies tokens itself, with a cache of them, and has an
-// envoyproxy/ratelimit count the requests of each user.
-func countedBy(addr string, jwks []byte) plain {
-	return plain{
-		clusters: grpcCluster("ratelimit", addr),
-		limits:   `rate_limits: [{actions: [{request_headers: {header_name: x-user-id, descriptor_key: user}}]}]`,
-		filters: fmt.Sprintf(`
-          - name: envoy.filters.http.jwt_authn
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-              providers:
-                main:
-                  issuer: %s
-                  audiences: [api]
-                  forward: true
-                  local_jwks: {inline_string: '%s'}
-                  claim_to_headers: [{header_name: x-user-id, claim_name: sub}]
-                  jwt_cache_config: {jwt_cache_size: 10000}
-              rules: [{match: {prefix: /}, requires: {provider_name: main}}]
-          - name: envoy.filters.http.ratelimit
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
-              domain: bench
-              failure_mode_deny: true
-              timeout: 1s
-              rate_limit_service:
-                transport_api_version: V3
-                grpc_service: {envoy_grpc: {cluster_name: ratelimit}}
-`, rig.IssuerName, jwks),
-	}
-}

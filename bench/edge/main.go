@@ -25,6 +25,8 @@ type options struct {
 	time        time.Duration
 	connections int
 	tokens      int
+	key         string
+	print       string
 	authz       rig.Rivals
 	ratelimit   rig.Rivals
 	output      string
@@ -41,8 +43,10 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.DurationVar(&o.time, "time", o.time, "how long a row is loaded in one round")
 	flags.IntVar(&o.connections, "connections", o.connections, "connections to Envoy, with one request at a time on each")
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "tokens in rotation, each of another user")
-	flags.Var(&o.authz, "authz", "`NAME=ADDRESS/PID` of a server of Envoy's ext_authz (gRPC) that is to let the requests pass; there may be several")
-	flags.Var(&o.ratelimit, "ratelimit", "`NAME=ADDRESS/PID` of an envoyproxy/ratelimit with a limit for each \"user\" of the domain \"bench\" that is not reached; there may be several")
+	flags.StringVar(&o.key, "key", "", "the `file` with the keys that sign the tokens, which is made where there is none: for rivals, which must know them before (default: new keys)")
+	flags.StringVar(&o.print, "print", "", "print `what` a rival must be told, and do nothing else: jwks, opa (the policy, in Rego) or ratelimit (the limits)")
+	flags.Var(&o.authz, "authz", "`NAME=ADDRESS/PID` of a server of Envoy's ext_authz (gRPC) that has this policy; after the PID may stand those of what it works with, each after a comma; there may be several rivals")
+	flags.Var(&o.ratelimit, "ratelimit", "`NAME=ADDRESS/PID` of an envoyproxy/ratelimit with these limits, likewise; its Redis is to be among the PIDs")
 	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to (default: standard output)")
 }
 
@@ -54,7 +58,7 @@ func (o options) validate() error {
 	if o.time <= 0 || o.rounds < 1 || o.connections < 1 || o.tokens < 1 {
 		errs = append(errs, errors.New("-rounds, -time, -connections and -tokens must be more than 0"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.validateRivals())...)
 }
 
 func main() {
@@ -66,6 +70,14 @@ func main() {
 }
 
 func report(ctx context.Context, o options, stdout, progress io.Writer) error {
+	if o.print != "" {
+		text, err := o.printed()
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(stdout, text)
+		return err
+	}
 	text, err := measure(ctx, o, progress)
 	if err != nil {
 		return err

@@ -12,8 +12,12 @@ import (
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
-// userHeader is the header in which the backend is told who asks.
-const userHeader = "X-User-ID"
+// The headers in which the backend is told who asks.
+const (
+	userHeader   = "X-User-ID"
+	roleHeader   = "X-User-Role"
+	tenantHeader = "X-Tenant-ID"
+)
 
 // row is one gateway.
 type row struct {
@@ -21,9 +25,11 @@ type row struct {
 	envoy  rig.PID
 	beside []rig.PID   // what Envoy asks: Gatewright, Redis, a rival
 	judge  *rig.Server // the Gatewright, to be asked how often it was; nil where there is none
-	// told is what the backend is to be told of a token's user: the user, nobody, or
-	// what the rival's policy says.
-	told func(user string) string
+	// identity tells whether there is the policy of tokens: the backend is to be told
+	// of the token's user, and of nobody where there is none.
+	identity bool
+	// counted tells whether there is the limit that rivals are told of.
+	counted bool
 	// inEnvoy tells whether nobody is to be asked once all is there.
 	inEnvoy bool
 
@@ -43,15 +49,10 @@ type round struct {
 
 func (r round) cpu() float64 { return r.envoy + r.beside }
 
-func theUser(user string) string { return user }
-func noUser(string) string       { return nobody }
-func anybody(string) string      { return "" }
-
 // kind is a row of Gatewright's, by its route and its limits.
 type kind struct {
 	what, route, limits string
-	told                func(string) string
-	redis               bool
+	identity, redis     bool
 	// quiet: nothing is told of requests that go well.
 	quiet bool
 }
@@ -71,25 +72,25 @@ func (b *bench) kinds() []kind {
 		limit    = "limits: {per-user: {key: [user], tokenBucket: {capacity: 100000, refill: 100000/s}, consistency: %s}}"
 	)
 	all := []kind{
-		{what: public, route: "auth: public", told: noUser},
-		{what: jwtInEnvoy, route: identity, told: theUser},
-		{what: limitInEnvoy, route: limited, limits: fmt.Sprintf(limit, "sync"), told: theUser},
-		{what: jwtByHop, route: identity + asked, told: theUser},
-		{what: limitByHop, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), told: theUser},
+		{what: public, route: "auth: public"},
+		{what: jwtInEnvoy, route: identity, identity: true},
+		{what: limitInEnvoy, route: limited, limits: fmt.Sprintf(limit, "sync"), identity: true},
+		{what: jwtByHop, route: identity + asked, identity: true},
+		{what: limitByHop, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), identity: true},
 	}
 	if b.redis != nil {
-		all = append(all, kind{what: exactByHop, route: limited + asked, limits: fmt.Sprintf(limit, "exact"), told: theUser, redis: true})
+		all = append(all, kind{what: exactByHop, route: limited + asked, limits: fmt.Sprintf(limit, "exact"), identity: true, redis: true})
 	}
 	return append(all,
-		kind{what: public + quietly, route: "auth: public", told: noUser, quiet: true},
-		kind{what: limitInEnvoy + quietly, route: limited, limits: fmt.Sprintf(limit, "sync"), told: theUser, quiet: true},
-		kind{what: limitByHop + quietly, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), told: theUser, quiet: true},
+		kind{what: public + quietly, route: "auth: public", quiet: true},
+		kind{what: limitInEnvoy + quietly, route: limited, limits: fmt.Sprintf(limit, "sync"), identity: true, quiet: true},
+		kind{what: limitByHop + quietly, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), identity: true, quiet: true},
 	)
 }
 
 // start starts the gateways.
 func (b *bench) start(ctx context.Context) error {
-	if err := b.startPlain(bare, plain{}, noUser); err != nil {
+	if err := b.startPlain(plain{}, &row{what: bare}); err != nil {
 		return err
 	}
 	for _, k := range b.kinds() {
@@ -97,26 +98,18 @@ func (b *bench) start(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", k.what, err)
 		}
 	}
-	for _, rival := range b.authz {
-		if err := b.startPlain("ext_authz by "+rival.Name, askedOf(rival.Addr), anybody, rival.PID); err != nil {
-			return err
-		}
-	}
-	for _, rival := range b.ratelimit {
-		if err := b.startPlain("jwt_authn in Envoy, a limit by "+rival.Name, countedBy(rival.Addr, b.issuer.JWKS), theUser, rival.PID); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.startRivals()
 }
 
-func (b *bench) startPlain(what string, p plain, told func(string) string, beside ...rig.PID) error {
+// startPlain starts a row of an Envoy that knows nothing of Gatewright.
+func (b *bench) startPlain(p plain, r *row) error {
 	process, addr, err := p.start(b.envoy, b.dir, b.app.Addr().String())
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", r.what, err)
 	}
 	b.stops = append(b.stops, process.Stop)
-	return b.connect(&row{what: what, envoy: process.PID, beside: beside, told: told}, addr)
+	r.envoy = process.PID
+	return b.connect(r, addr)
 }
 
 func (b *bench) startGatewright(ctx context.Context, k kind) error {
@@ -138,7 +131,7 @@ func (b *bench) startGatewright(ctx context.Context, k kind) error {
 		return err
 	}
 	b.stops = append(b.stops, server.Stop)
-	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, told: k.told, inEnvoy: c.Placer().Runs(c.Routes[0])}
+	r := &row{what: k.what, judge: server, beside: []rig.PID{server.PID}, identity: k.identity, inEnvoy: c.Placer().Runs(c.Routes[0])}
 	if k.redis {
 		r.beside = append(r.beside, b.redis.PID)
 	}
@@ -162,19 +155,23 @@ auth:
       audiences: [api]
       algorithms: [RS256]
       jwks: {inline: '%s'}
-      forward: {sub: %s, role: X-User-Role, tenant: X-Tenant-ID}
+      forward: {sub: %s, role: %s, tenant: %s}
 %s
 %s
 routes:
   - {name: app, match: {path: /**}, to: [{backend: app}], %s}
-`, addr, b.app.Addr(), rig.IssuerName, b.issuer.JWKS, userHeader, k.limits, tells, k.route)
+`, addr, b.app.Addr(), rig.IssuerName, b.issuer.JWKS, userHeader, roleHeader, tenantHeader, k.limits, tells, k.route)
 }
 
 // connect makes a row of a gateway: it waits until that serves, and has each token asked
 // once.
 func (b *bench) connect(r *row, addr string) error {
 	for i, token := range b.signed {
-		r.requests = append(r.requests, newRequest(token, r.told(userOf(i))))
+		user := nobody
+		if r.identity {
+			user = userOf(i)
+		}
+		r.requests = append(r.requests, newRequest(token, user))
 	}
 	until := time.Now().Add(patience)
 	for {

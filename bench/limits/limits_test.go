@@ -37,9 +37,9 @@ func TestOptionsAreValidated(t *testing.T) {
 	if err := fullSize().validate(); err != nil {
 		t.Error(err)
 	}
-	o := options{rounds: -1, rivals: rig.Rivals{{}}}
+	o := options{rounds: -1, rivals: rig.Rivals{{With: []rig.PID{17}}}}
 	err := o.validate()
-	for _, want := range []string{"-rounds", "-time", "-streams", "-users", "-redis"} {
+	for _, want := range []string{"-rounds", "-time", "-streams", "-users", "-redis", "one process"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/gatewright/gatewright/bench/internal/rig"
@@ -88,6 +89,9 @@ func (o options) validate() error {
 	}
 	if len(o.rivals) > 0 && o.redis == "" {
 		errs = append(errs, errors.New("-rival needs -redis, the one that they count in"))
+	}
+	if slices.ContainsFunc(o.rivals, func(r rig.Rival) bool { return len(r.With) > 0 }) {
+		errs = append(errs, errors.New("-rival takes one process: the Redis that it counts in is -redis"))
 	}
 	return errors.Join(errs...)
 }

@@ -31,15 +31,21 @@ type Issuer struct {
 
 // NewIssuer returns one with keys of its own.
 func NewIssuer() (*Issuer, error) {
-	i := &Issuer{}
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	return issuerOf(private, edwards)
+}
+
+func issuerOf(private *rsa.PrivateKey, edwards ed25519.PrivateKey) (*Issuer, error) {
+	i := &Issuer{RSA: private, Ed25519: edwards}
+	public, _ := edwards.Public().(ed25519.PublicKey) // it is one
 	var err error
-	if i.RSA, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
-	}
-	var public ed25519.PublicKey
-	if public, i.Ed25519, err = ed25519.GenerateKey(rand.Reader); err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
-	}
 	i.JWKS, err = json.Marshal(map[string]any{"keys": []any{
 		map[string]any{"kty": "RSA", "kid": "rsa", "use": "sig", "alg": "RS256", "n": Base64(i.RSA.N.Bytes()), "e": Base64(big.NewInt(int64(i.RSA.E)).Bytes())},
 		map[string]any{"kty": "OKP", "kid": "ed", "use": "sig", "alg": "EdDSA", "crv": "Ed25519", "x": Base64(public)},
@@ -60,6 +66,11 @@ func (i *Issuer) Token(alg string, number int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return i.Sign(alg, payload)
+}
+
+// Sign is the token of a payload. The algorithm is RS256 or EdDSA.
+func (i *Issuer) Sign(alg string, payload []byte) (string, error) {
 	kid := map[string]string{"RS256": "rsa", "EdDSA": "ed"}[alg]
 	input := Base64(fmt.Appendf(nil, `{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, kid)) + "." + Base64(payload)
 	var signature []byte
@@ -67,6 +78,7 @@ func (i *Issuer) Token(alg string, number int) (string, error) {
 		signature = ed25519.Sign(i.Ed25519, []byte(input))
 	} else {
 		digest := sha256.Sum256([]byte(input))
+		var err error
 		if signature, err = rsa.SignPKCS1v15(nil, i.RSA, crypto.SHA256, digest[:]); err != nil {
 			return "", fmt.Errorf("signing a token: %w", err)
 		}
