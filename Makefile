@@ -173,7 +173,7 @@ bench-floods: envoy ## Measure what others feel of attacks on a listener (ARGS="
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/floods $(ARGS)
 
 .PHONY: bench-edge
-bench-edge: envoy redis ## Measure what a policy costs inside Envoy, and by a call (ARGS="-authz NAME=ADDRESS/PID -ratelimit NAME=ADDRESS/PID -o FILE")
+bench-edge: envoy redis ## Measure what a policy costs inside Envoy, and by a call (ARGS="-key FILE -authz NAME=ADDRESS/PID -ratelimit NAME=ADDRESS/PID,PID -o FILE"; -print says what rivals must have)
 	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/edge $(ARGS)
 
 .PHONY: bench-quic

@@ -33,7 +33,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
 	for _, want := range []string{bare, public, jwtInEnvoy, limitInEnvoy, jwtByHop, limitByHop, public + quietly, limitInEnvoy + quietly, limitByHop + quietly,
-		"JWT, scope and claims by a judge", "JWT, scope and claims by filters of Envoy, a limit of each user by a counter",
+		byFilters, limitByFilters, "JWT, scope and claims by a judge", byFilters + ", a limit of each user by a counter",
 		"JWT, scope and claims by a judge, a limit of each user by a counter"} {
 		if !strings.Contains(got, "| "+want+" |") {
 			t.Errorf("no row %q in the report:\n%s", want, got)
@@ -86,10 +86,7 @@ func TestAnAnswerThatIsNotWantedEndsTheRun(t *testing.T) {
 		{nobody, ""},
 		{"user-1", `answered with 200 and "-", not for user "user-1"`},
 	} {
-		c1, err := dial(app.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c1 := dialed(t, app.Addr().String())
 		asked := 0
 		_, err = load(t.Context(), []*client{c1}, func() request { asked++; return newRequest("T", c.user) }, func(n int64) bool { return n <= 3 })
 		if c.want == "" && (err != nil || asked != 3) {

@@ -21,37 +21,49 @@ type probe struct {
 	told    string // with 200: what the backend is to have been told
 }
 
-// probes are what a policy of tokens, a scope and forwarded claims comes to. Who is
+// bearer is a request with a token.
+type bearer struct {
+	what    string
+	forged  bool           // another has signed it, with the same name and the same key ID
+	claims  map[string]any // those that differ from a good token's
+	headers []string       // of the client's own
+	want    []int
+}
+
+// bearers are what a policy of tokens, a scope and forwarded claims comes to. Who is
 // nobody may be told so with either status: Envoy's filters have 403 for an audience.
+func bearers() []bearer {
+	passes, nobodys, lacks := []int{http.StatusOK}, []int{http.StatusUnauthorized, http.StatusForbidden}, []int{http.StatusForbidden}
+	return []bearer{
+		{what: "a good token", want: passes},
+		{what: "a good token, and headers of the client's own", want: passes,
+			headers: []string{userHeader + ": root", roleHeader + ": admin", tenantHeader + ": other"}},
+		{what: "another's signature", forged: true, want: nobodys},
+		{what: "another issuer", claims: map[string]any{"iss": "https://other.example.com/"}, want: nobodys},
+		{what: "another audience", claims: map[string]any{"aud": "other"}, want: nobodys},
+		{what: "an expired token", claims: map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}, want: nobodys},
+		{what: "another scope", claims: map[string]any{"scope": "openid users:reading orders:write"}, want: lacks},
+	}
+}
+
+// probes are the bearers' requests, and one without a token.
 func probes(issuer *rig.Issuer) ([]probe, error) {
 	stranger, err := rig.NewIssuer()
 	if err != nil {
 		return nil, err
 	}
-	const told = "user-0 buyer acme " + nobody
-	passes, nobodys, lacks := []int{http.StatusOK}, []int{http.StatusUnauthorized, http.StatusForbidden}, []int{http.StatusForbidden}
-	all := []probe{{what: "no token", request: get(toldPath), want: nobodys}}
-	for _, one := range []struct {
-		what    string
-		issuer  *rig.Issuer
-		changed map[string]any
-		headers []string
-		want    []int
-	}{
-		{what: "a good token", issuer: issuer, want: passes},
-		{what: "a good token, and headers of the client's own", issuer: issuer, want: passes,
-			headers: []string{userHeader + ": root", roleHeader + ": admin", tenantHeader + ": other"}},
-		{what: "another's signature", issuer: stranger, want: nobodys},
-		{what: "another issuer", issuer: issuer, changed: map[string]any{"iss": "https://other.example.com/"}, want: nobodys},
-		{what: "another audience", issuer: issuer, changed: map[string]any{"aud": "other"}, want: nobodys},
-		{what: "an expired token", issuer: issuer, changed: map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}, want: nobodys},
-		{what: "another scope", issuer: issuer, changed: map[string]any{"scope": "openid users:reading orders:write"}, want: lacks},
-	} {
-		token, err := tokenWith(one.issuer, one.changed)
+	all := []probe{{what: "no token", request: get(toldPath), want: []int{http.StatusUnauthorized, http.StatusForbidden}}}
+	for _, one := range bearers() {
+		signer := issuer
+		if one.forged {
+			signer = stranger
+		}
+		token, err := tokenWith(signer, one.claims)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, probe{what: one.what, request: get(toldPath, append(one.headers, "Authorization: Bearer "+token)...), want: one.want, told: told})
+		all = append(all, probe{what: one.what, request: get(toldPath, append(one.headers, "Authorization: Bearer "+token)...), want: one.want,
+			told: userOf(0) + " buyer acme " + nobody})
 	}
 	return all, nil
 }

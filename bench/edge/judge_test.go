@@ -30,10 +30,7 @@ func TestWhoeverDoesNotHoldToThePolicyIsNotMeasured(t *testing.T) {
 			answered[string(p.request)] = fmt.Sprint(p.want[0], " ", p.told)
 		}
 		row := func(limited string) *row {
-			c, err := dial(scripted(t, answered, limited))
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := dialed(t, scripted(t, answered, limited))
 			return &row{what: "a gateway", clients: []*client{c}, identity: true, counted: true}
 		}
 		if err := b.judge(row("429 no")); err != nil {
@@ -47,6 +44,17 @@ func TestWhoeverDoesNotHoldToThePolicyIsNotMeasured(t *testing.T) {
 			t.Errorf("%s: passes as somebody, and it is said: %v", lax.what, err)
 		}
 	}
+}
+
+// dialed is a connection that is closed with the test.
+func dialed(t *testing.T, addr string) *client {
+	t.Helper()
+	c, err := dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.conn.Close() })
+	return c
 }
 
 // scripted is the address of a server with answers, as "STATUS BODY", to some requests
@@ -95,10 +103,7 @@ func TestTheBackendTellsAllThatItWasTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = app.Close() }()
-	c, err := dial(app.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := dialed(t, app.Addr().String())
 	headers := []string{"x-user-id: u", userHeader + ": v", roleHeader + ": r"}
 	for path, want := range map[string]string{toldPath: "u,v r - -", "/orders": "u,v"} {
 		status, err := c.exchange(get(path, headers...))

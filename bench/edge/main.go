@@ -45,9 +45,9 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "tokens in rotation, each of another user")
 	flags.StringVar(&o.key, "key", "", "the `file` with the keys that sign the tokens, which is made where there is none: for rivals, which must know them before (default: new keys)")
 	flags.StringVar(&o.print, "print", "", "print `what` a rival must be told, and do nothing else: jwks, opa (the policy, in Rego) or ratelimit (the limits)")
-	flags.Var(&o.authz, "authz", "`NAME=ADDRESS/PID` of a server of Envoy's ext_authz (gRPC) that has this policy; after the PID may stand those of what it works with, each after a comma; there may be several rivals")
-	flags.Var(&o.ratelimit, "ratelimit", "`NAME=ADDRESS/PID` of an envoyproxy/ratelimit with these limits, likewise; its Redis is to be among the PIDs")
-	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to (default: standard output)")
+	flags.Var(&o.authz, "authz", "`NAME=ADDRESS/PID[,PID...]` of a server of Envoy's ext_authz (gRPC) that has this policy, and of what it works with; may be given several times")
+	flags.Var(&o.ratelimit, "ratelimit", "`NAME=ADDRESS/PID,PID` of an envoyproxy/ratelimit that has these limits, and of its Redis; may be given several times")
+	flags.StringVar(&o.output, "o", "", "the `file` that the table is written to, or what -print says (default: standard output)")
 }
 
 func (o options) validate() error {
@@ -75,8 +75,7 @@ func report(ctx context.Context, o options, stdout, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(stdout, text)
-		return err
+		return rig.Write(text, o.output, stdout)
 	}
 	text, err := measure(ctx, o, progress)
 	if err != nil {

@@ -12,13 +12,15 @@ import (
 
 // The rows, by their names in the report; those of rivals have names of their own.
 const (
-	bare         = "bare Envoy"
-	public       = "Gatewright: a public route"
-	jwtInEnvoy   = "JWT, scope and claims in Envoy"
-	limitInEnvoy = "the same and a limit of each user in Envoy"
-	jwtByHop     = "JWT, scope and claims by a call"
-	limitByHop   = "the same and a limit of each user by a call"
-	exactByHop   = "the same, the limit exact, in Redis"
+	bare           = "bare Envoy"
+	public         = "Gatewright: a public route"
+	jwtInEnvoy     = "JWT, scope and claims in Envoy"
+	limitInEnvoy   = "the same and a limit of each user in Envoy"
+	jwtByHop       = "JWT, scope and claims by a call"
+	limitByHop     = "the same and a limit of each user by a call"
+	exactByHop     = "the same, the limit exact, in Redis"
+	byFilters      = "JWT, scope and claims by filters of an Envoy without Gatewright"
+	limitByFilters = byFilters + ", a limit of each user by one more"
 
 	// quietly is what the name of a row adds where nothing is told of requests.
 	quietly = ", nothing told"

@@ -18,4 +18,7 @@ allow := {
 	"request_headers_to_remove": ["authorization"],
 } if "users:read" in split(claims.scope, " ")
 
-allow := {"allowed": false, "http_status": 403} if not "users:read" in split(claims.scope, " ")
+allow := {"allowed": false, "http_status": 403} if {
+	claims
+	not "users:read" in split(claims.scope, " ")
+}

@@ -34,7 +34,7 @@ func (l *Rivals) Set(text string) error {
 	addr, list, ok := strings.Cut(where, "/")
 	pids, err := pidsOf(list)
 	if !named || !ok || err != nil || name == "" || addr == "" {
-		return fmt.Errorf("%q, must be NAME=ADDRESS/PID", text)
+		return fmt.Errorf("%q, must be NAME=ADDRESS/PID[,PID...]", text)
 	}
 	*l = append(*l, Rival{PID: pids[0], With: pids[1:], Name: name, Addr: addr})
 	return nil
