@@ -307,7 +307,7 @@ func (s *stack) waitHealthy(service string) {
 		if _, err := exec.LookPath(args[0]); err != nil {
 			return // as pg_isready is; it has answered already
 		}
-	case "prometheus": // wget is its image's
+	case "prometheus", "grafana": // wget is their images'
 		args = []string{"firststart", "health", args[len(args)-1]}
 	case "redis":
 		args[2] = strings.ReplaceAll(args[2], "redis-cli", "redis-cli -p "+portOfAddr(s.addr("redis", "6379")))

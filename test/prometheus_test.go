@@ -57,6 +57,12 @@ routes:
 // and keeps the rules.
 func startSeen(t *testing.T) (*gateway, *testenv.Prometheus, func()) {
 	t.Helper()
+	return seenAt(t, testenv.Addr(t))
+}
+
+// seenAt is startSeen with the Prometheus at an address that others are told.
+func seenAt(t *testing.T, addr string) (*gateway, *testenv.Prometheus, func()) {
+	t.Helper()
 	p, failing := idp(t), backend(t, "failing")
 	failing.SetStatus(500)
 	g := start(t, setup{
@@ -67,7 +73,7 @@ func startSeen(t *testing.T) (*gateway, *testenv.Prometheus, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prometheus := testenv.StartPrometheus(t, fmt.Sprintf(`
+	prometheus := testenv.StartPrometheusAt(t, addr, fmt.Sprintf(`
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%s/rules.yml, %s/alerts.yml]
 scrape_configs:

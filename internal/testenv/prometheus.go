@@ -20,12 +20,18 @@ type Prometheus struct {
 // a prometheus on PATH the test is skipped, or fails, as Envoy says.
 func StartPrometheus(t testing.TB, config string, args ...string) *Prometheus {
 	t.Helper()
+	return StartPrometheusAt(t, Addr(t), config, args...)
+}
+
+// StartPrometheusAt is StartPrometheus at an address that others are told before.
+func StartPrometheusAt(t testing.TB, addr, config string, args ...string) *Prometheus {
+	t.Helper()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
 		missing(t, "no prometheus found: apt-get install prometheus, or run `make test`")
 	}
 	dir := t.TempDir()
-	p := &Prometheus{addr: Addr(t)}
+	p := &Prometheus{addr: addr}
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
