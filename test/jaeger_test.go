@@ -50,7 +50,7 @@ func (s *stack) datasource(service, port string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if want := "http://" + s.addr(service, port); !strings.Contains(string(text), `url: "`+want+`"`) {
+	if want := "http://" + s.addr(service, port); !strings.Contains(strings.ReplaceAll(string(text), `"`, ""), "url: "+want) {
 		s.t.Errorf("%s answers at %s, and Grafana is told %s", service, want, text)
 	}
 }
@@ -63,6 +63,7 @@ var jaegerPorts = map[string]string{
 	"extensions.remote_sampling.http.endpoint":           "5778",
 	"extensions.remote_sampling.grpc.endpoint":           "5779",
 	"extensions.healthcheckv2.http.endpoint":             "13133",
+	"extensions.healthcheckv2.grpc.endpoint":             "13132",
 	"extensions.expvar.endpoint":                         "27777",
 	"extensions.zpages.endpoint":                         "27778",
 	"receivers.otlp.protocols.grpc.endpoint":             "4317",
