@@ -162,7 +162,13 @@ func prepared(t testing.TB, s setup) *gateway {
 // launch starts the process, and may do so again when it has ended.
 func (g *gateway) launch(command string) {
 	g.t.Helper()
-	g.cmd, g.exited = g.command(command), make(chan struct{})
+	g.launchAs(g.command(command))
+}
+
+// launchAs is launch of what may be another command that becomes a gateway.
+func (g *gateway) launchAs(process *exec.Cmd) {
+	g.t.Helper()
+	g.cmd, g.exited = process, make(chan struct{})
 	g.cmd.Stdout, g.cmd.Stderr = g.stdout, g.stderr
 	if err := g.cmd.Start(); err != nil {
 		g.t.Fatal(err)

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatewright/gatewright/config"
 	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 // TestMigrationDocuments: what the pages on other gateways show in their language is
-// in it where this machine can tell, and what it becomes is a config of ours.
+// in it where this machine can tell, and a config of ours comes after it (which
+// TestDocumentBlocks has judged).
 func TestMigrationDocuments(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../docs/migrate/*.md")
@@ -31,9 +31,6 @@ func TestMigrationDocuments(t *testing.T) {
 			switch kind, shown := m[1], m[2]; {
 			case strings.HasPrefix(shown, "# gateway.yaml"):
 				ours++
-				if _, err := config.Parse("gateway.yaml", []byte(shown)); err != nil {
-					t.Errorf("%s: %v", page, err)
-				}
 			case strings.HasPrefix(shown, "# api.yaml"):
 				imports(t, shown)
 			case kind == "nginx":

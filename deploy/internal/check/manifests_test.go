@@ -1,6 +1,9 @@
 package check
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -256,6 +259,34 @@ func TestChartRefuses(t *testing.T) {
 	} {
 		if _, err := templated(values); err == nil {
 			t.Errorf("%s is installed", name)
+		}
+	}
+}
+
+// TestServiceOfMeshes: the service that docs/meshes.md shows is one for Kubernetes, and its
+// ports lead to the one that Gatewright's pods have for Envoys.
+func TestServiceOfMeshes(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs/meshes.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+	if shown == nil {
+		t.Fatal("docs/meshes.md shows no service")
+	}
+	service := installed(t, shown[1]).service
+	ports := map[int32]string{}
+	for _, c := range installed(t, kustomized(t, "../../kubernetes/overlays/judge")).deployment.Spec.Template.Spec.Containers {
+		for _, p := range c.Ports {
+			ports[p.ContainerPort] = p.Name
+		}
+	}
+	if service == nil || len(service.Spec.Ports) != 2 {
+		t.Fatalf("it is %+v", service)
+	}
+	for _, p := range service.Spec.Ports {
+		if p.AppProtocol == nil || *p.AppProtocol != "kubernetes.io/h2c" || ports[p.TargetPort.IntVal] != "grpc" {
+			t.Errorf("%s leads to port %v, of %v", p.Name, p.TargetPort, ports)
 		}
 	}
 }
