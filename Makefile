@@ -53,6 +53,11 @@ jaeger: envoy redis postgres prometheus etcd otlpsink ## docker-compose.yaml wit
 	cd test/jaeger && $(GO) build -trimpath -ldflags "-s -w" -o ../../bin/jaeger github.com/jaegertracing/jaeger/cmd/jaeger
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" JAEGER=$(CURDIR)/bin/jaeger $(GO) test -count=1 -run TestComposeWithJaeger -v ./test
 
+.PHONY: step
+step: envoy ## What docs/control-plane-tls.md says of step, by step itself (builds it: minutes, once)
+	cd test/step && $(GO) build -trimpath -ldflags "-s -w" -o ../../bin/step github.com/smallstep/cli/cmd/step
+	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" STEP=$(CURDIR)/bin/step $(GO) test -count=1 -run TestControlPlaneTLSDocument -v ./test
+
 .PHONY: manifests
 manifests: ## Run or judge what the documents say of docker, kubectl and Helm; judge what is deployed
 	cd deploy/internal/check && $(GO) vet ./... && $(GO) test ./...

@@ -402,14 +402,31 @@ func validated(t *testing.T, content string) {
 	}
 }
 
-// TestControlPlaneTLSDocument: the certificates that the page makes, and the two commands
-// that use them, are a gateway over mTLS.
+// TestControlPlaneTLSDocument: the certificates that the page makes, by either program, and
+// the two commands that use them, are a gateway over mTLS.
 func TestControlPlaneTLSDocument(t *testing.T) {
 	t.Parallel()
 	blocks := blocksOf(t, "docs/control-plane-tls.md")
 	if len(blocks) != 4 {
 		t.Fatalf("it shows %d blocks", len(blocks))
 	}
+	t.Run("openssl", func(t *testing.T) {
+		t.Parallel()
+		controlledOverTLS(t, blocks[0].text, blocks[2].text, blocks[3].text)
+	})
+	t.Run("step", func(t *testing.T) {
+		t.Parallel()
+		step := os.Getenv("STEP")
+		if step == "" {
+			t.Skip("STEP names no program: `make step` builds it")
+		}
+		controlledOverTLS(t, "step() { "+step+" \"$@\" </dev/null; }\n"+blocks[1].text, blocks[2].text, blocks[3].text)
+	})
+}
+
+// controlledOverTLS makes certificates and starts a gateway and an Envoy with them, by scripts.
+func controlledOverTLS(t *testing.T, makeThem, serve, bootstrap string) {
+	t.Helper()
 	app, addr, out := backend(t, "app"), testenv.Addr(t), t.TempDir()
 	g := prepared(t, setup{config: `
 listeners: [{name: public, address: "{{listen "public"}}"}]
@@ -417,8 +434,8 @@ backends: {app: {endpoints: ["{{.app}}"]}}
 routes: [{name: all, match: {path: /**}, auth: public, to: [{backend: app}]}]
 `, values: map[string]string{"app": app.Addr()}})
 	tls := t.TempDir()
-	g.paste("cd " + tls + "\n" + blocks[0].text)
-	g.serveBy(strings.NewReplacer("0.0.0.0:9001", addr, "/etc/gatewright/tls", tls).Replace(blocks[2].text))
+	g.paste("cd " + tls + "\n" + makeThem)
+	g.serveBy(strings.NewReplacer("0.0.0.0:9001", addr, "/etc/gatewright/tls", tls).Replace(serve))
 
 	if err := os.Symlink(testenv.Envoy(t), filepath.Join(out, "envoy")); err != nil {
 		t.Fatal(err)
@@ -427,8 +444,8 @@ routes: [{name: all, match: {path: /**}, auth: public, to: [{backend: app}]}]
 	envoy := g.script("PATH=$PATH:" + out + "\n" + strings.NewReplacer(
 		// The host has another name here, and ports are others'.
 		"gatewright.internal:9001", addr+" --control-server-name gatewright.internal --admin unix:"+admin,
-		"/etc/envoy", out, "/etc/envoy/tls", tls, "envoy -c", "exec envoy --use-dynamic-base-id --concurrency 1 -l error -c",
-	).Replace(strings.ReplaceAll(blocks[3].text, "/etc/envoy/tls", tls)))
+		"/etc/envoy", out, "envoy -c", "exec envoy --use-dynamic-base-id --concurrency 1 -l error -c",
+	).Replace(strings.ReplaceAll(bootstrap, "/etc/envoy/tls", tls)))
 	envoy.Stdout, envoy.Stderr = g.stdout, g.stderr
 	if err := envoy.Start(); err != nil {
 		t.Fatal(err)
