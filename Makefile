@@ -179,7 +179,7 @@ bench-floods: envoy ## Measure what others feel of attacks on a listener (ARGS="
 
 .PHONY: bench-edge
 bench-edge: envoy redis ## Measure what a policy costs inside Envoy, and by a call (ARGS="-key FILE -authz NAME=ADDRESS/PID -ratelimit NAME=ADDRESS/PID,PID -o FILE"; -print says what rivals must have)
-	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) run ./bench/edge $(ARGS)
+	@GATEWRIGHT_ENVOY="$$(scripts/envoy)" GATEWRIGHT_ENVOY_MODULE="$$(scripts/module)" $(GO) run ./bench/edge $(ARGS)
 
 .PHONY: bench-quic
 bench-quic: envoy ## Show what becomes of handshakes by QUIC while a plain Envoy's certificate is replaced (ARGS="-time 1m -o FILE")

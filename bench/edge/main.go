@@ -20,6 +20,7 @@ import (
 // options are how much is measured. Each is a flag.
 type options struct {
 	envoy       string
+	module      string
 	redis       bool
 	rounds      int
 	time        time.Duration
@@ -33,11 +34,12 @@ type options struct {
 }
 
 func fullSize() options {
-	return options{envoy: os.Getenv("GATEWRIGHT_ENVOY"), redis: true, rounds: 9, time: time.Second, connections: 64, tokens: 1000}
+	return options{envoy: os.Getenv("GATEWRIGHT_ENVOY"), module: os.Getenv("GATEWRIGHT_ENVOY_MODULE"), redis: true, rounds: 9, time: time.Second, connections: 64, tokens: 1000}
 }
 
 func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.envoy, "envoy", o.envoy, "Envoy's `program` ($GATEWRIGHT_ENVOY)")
+	flags.StringVar(&o.module, "module", o.module, "the `file` of Gatewright's dynamic module, for the rows of what it remembers ($GATEWRIGHT_ENVOY_MODULE; empty: no such rows)")
 	flags.BoolVar(&o.redis, "redis", o.redis, "start a redis-server, for the row with an exact limit")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "how many times each row is measured, in turn")
 	flags.DurationVar(&o.time, "time", o.time, "how long a row is loaded in one round")

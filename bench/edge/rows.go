@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,8 @@ func (r round) cpu() float64 { return r.envoy + r.beside }
 type kind struct {
 	what, route, limits string
 	identity, redis     bool
+	// module: verdicts are remembered by the dynamic module.
+	module bool
 	// quiet: nothing is told of requests that go well.
 	quiet bool
 }
@@ -78,8 +81,16 @@ func (b *bench) kinds() []kind {
 		{what: jwtByHop, route: identity + asked, identity: true},
 		{what: limitByHop, route: limited + asked, limits: fmt.Sprintf(limit, "sync"), identity: true},
 	}
+	if b.module != "" {
+		all = slices.Insert(all, 3,
+			kind{what: jwtByModule, route: identity, identity: true, module: true},
+			kind{what: limitByModule, route: limited, limits: fmt.Sprintf(limit, "sync"), identity: true, module: true})
+	}
 	if b.redis != nil {
 		all = append(all, kind{what: exactByHop, route: limited + asked, limits: fmt.Sprintf(limit, "exact"), identity: true, redis: true})
+	}
+	if b.module != "" {
+		all = append(all, kind{what: limitByModule + quietly, route: limited, limits: fmt.Sprintf(limit, "sync"), identity: true, module: true, quiet: true})
 	}
 	return append(all,
 		kind{what: public + quietly, route: "auth: public", quiet: true},
@@ -145,6 +156,9 @@ func (b *bench) config(k kind, addr string) []byte {
 	tells := ""
 	if k.quiet {
 		tells = untold
+	}
+	if k.module {
+		tells += fmt.Sprintf("\nexperiments: {envoyModule: %q}", b.module)
 	}
 	return fmt.Appendf(nil, `listeners: [{name: public, address: %q}]
 backends: {app: {endpoints: [%q]}}

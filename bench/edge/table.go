@@ -16,6 +16,8 @@ const (
 	public         = "Gatewright: a public route"
 	jwtInEnvoy     = "JWT, scope and claims in Envoy"
 	limitInEnvoy   = "the same and a limit of each user in Envoy"
+	jwtByModule    = "JWT, scope and claims, remembered by the module in Envoy"
+	limitByModule  = "the same and a limit of each user in Envoy, beside the module"
 	jwtByHop       = "JWT, scope and claims by a call"
 	limitByHop     = "the same and a limit of each user by a call"
 	exactByHop     = "the same, the limit exact, in Redis"
@@ -43,9 +45,9 @@ func (b *bench) table(ctx context.Context) string {
 	for _, r := range b.rows {
 		goal, met := "–", "–"
 		switch r.what {
-		case limitInEnvoy:
+		case limitInEnvoy, limitByModule:
 			goal, met = b.judged(r, b.row(limitByHop))
-		case limitInEnvoy + quietly:
+		case limitInEnvoy + quietly, limitByModule + quietly:
 			goal, met = b.judged(r, b.row(limitByHop+quietly))
 		}
 		var all []time.Duration
