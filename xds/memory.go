@@ -115,7 +115,7 @@ func Epochs(policies []*PlacedPolicy, state PlacedState) map[string]string {
 // policy: whoever has the same keys and revocations, on whichever machine, has the same.
 // Empty: nothing that is remembered holds now.
 func (p *PlacedPolicy) epoch(state PlacedState) string {
-	if len(p.askedNow(state)) > 0 || state.RevocationsUnknown {
+	if len(p.askedNow(state)) > 0 || len(p.forgottenNow(state)) > 0 {
 		return ""
 	}
 	type issuer struct {
@@ -124,11 +124,7 @@ func (p *PlacedPolicy) epoch(state PlacedState) string {
 	}
 	var all []issuer
 	for _, c := range p.providers() {
-		keys := state.Digests[c.Key]
-		if keys == "" {
-			return "" // of some of its tokens nothing can be said
-		}
-		i := issuer{Keys: keys}
+		i := issuer{Keys: state.Digests[c.Key]}
 		for _, r := range state.Revoked {
 			if r.Issuer == c.Provider.Issuer {
 				r.IssuedBefore = r.IssuedBefore.UTC().Round(0)
@@ -143,4 +139,18 @@ func (p *PlacedPolicy) epoch(state PlacedState) string {
 	text, _ := json.Marshal(all) // texts and times of years that have four digits: cannot fail
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:12])
+}
+
+// forgottenNow is why nothing holds that is remembered of a policy's tokens: of some of
+// them nothing can be said.
+func (p *PlacedPolicy) forgottenNow(state PlacedState) (reasons []string) {
+	if state.RevocationsUnknown {
+		return []string{revocationsUnknown}
+	}
+	for _, c := range p.providers() {
+		if state.Digests[c.Key] == "" {
+			reasons = append(reasons, noKeysOf(c.Provider))
+		}
+	}
+	return reasons
 }

@@ -88,8 +88,13 @@ func TestWhatIsLetPass(t *testing.T) {
 // servedRules are the names of the rules, and by filter the providers, that are served.
 func servedRules(t *testing.T, state PlacedState) (rules, providers string) {
 	t.Helper()
+	return servedRulesOf(t, somePolicies(), state)
+}
+
+func servedRulesOf(t *testing.T, policies []*PlacedPolicy, state PlacedState) (rules, providers string) {
+	t.Helper()
 	s := set{next: Resources{}}
-	addPlaced(&s, somePolicies(), state)
+	addPlaced(&s, policies, state)
 	if len(s.errs) > 0 {
 		t.Fatal(s.errs)
 	}

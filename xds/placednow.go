@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/gatewright/gatewright/config"
 )
 
 // AskedNow is why requests are asked about that a policy would let pass inside Envoy were
@@ -21,8 +23,12 @@ func WhyAskedNow(policies []*PlacedPolicy, state PlacedState) []AskedNow {
 	byReason := map[string][]string{}
 	for _, p := range policies {
 		reasons := p.askedNow(state)
-		for _, c := range p.providers() {
-			reasons = append(reasons, c.askedNow(state)...)
+		if p.remembersVerdicts() {
+			reasons = append(reasons, p.forgottenNow(state)...)
+		} else {
+			for _, c := range p.providers() {
+				reasons = append(reasons, c.askedNow(state)...)
+			}
 		}
 		for _, reason := range reasons {
 			if !slices.Contains(byReason[reason], p.Hash) {
@@ -38,6 +44,10 @@ func WhyAskedNow(policies []*PlacedPolicy, state PlacedState) []AskedNow {
 	slices.SortFunc(out, func(a, b AskedNow) int { return cmp.Compare(a.Reason, b.Reason) })
 	return out
 }
+
+const revocationsUnknown = "it is not known which tokens have been revoked"
+
+func noKeysOf(p *config.JWT) string { return fmt.Sprintf("no keys of jwt %s are known", p.Name) }
 
 // askedNow is why all requests of a policy are asked about. None: some may be let pass.
 func (p *PlacedPolicy) askedNow(state PlacedState) []string {
@@ -69,13 +79,13 @@ func (c PlacedCaller) askedNow(state PlacedState) []string {
 // of its issuer that have been revoked.
 func (c PlacedCaller) letsNonePass(state PlacedState) (reason string, revoked revocations) {
 	if state.RevocationsUnknown {
-		return "it is not known which tokens have been revoked", nil
+		return revocationsUnknown, nil
 	}
 	if len(state.Keys[c.Key]) == 0 {
 		if state.Nameless[c.Key] > 0 {
 			return fmt.Sprintf("the keys of jwt %s have no kid", c.Provider.Name), nil
 		}
-		return fmt.Sprintf("no keys of jwt %s are known", c.Provider.Name), nil
+		return noKeysOf(c.Provider), nil
 	}
 	revoked, few := revokedOf(c.Provider.Issuer, state.Revoked)
 	if !few {

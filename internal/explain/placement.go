@@ -16,6 +16,9 @@ type Placement struct {
 	// InEnvoy tells that requests that surely pass are let pass inside Envoy, and all
 	// others are asked about. Else all are.
 	InEnvoy bool `json:"inEnvoy"`
+	// Remembered tells that Envoy's dynamic module remembers whom a token names: of those that
+	// surely pass, the first request with each token is asked about.
+	Remembered bool `json:"remembered,omitempty"`
 	// WhyAsked is why all are, in words.
 	WhyAsked []string `json:"whyAsked,omitempty"`
 	// ThisToo is why this request is asked about where others are let pass; empty where it
@@ -49,6 +52,7 @@ func placements(c *config.Config, r *config.Route, p *authz.Policy, a *Auth, ask
 		on := Placement{Listener: l.Name, InEnvoy: len(why) == 0, WhyAsked: why}
 		if on.InEnvoy {
 			on.ThisToo = surelyAsked(p, a, asked)
+			on.Remembered = c.Experiments.EnvoyModule != "" && p.Rememberable()
 			on.Limit = placedLimit(p.Limits)
 		}
 		out = append(out, on)
@@ -125,6 +129,9 @@ func writePlacements(b *page, all []Placement) {
 func (p Placement) write(b *page, where string) {
 	if p.InEnvoy {
 		b.line(0, "judged%s: inside Envoy, which asks Gatewright about requests that do not surely pass", where)
+		if p.Remembered {
+			b.line(1, "and about the first with each token, whose verdict the dynamic module remembers")
+		}
 		if p.ThisToo != "" {
 			b.line(1, "and about this one: %s", p.ThisToo)
 		}
