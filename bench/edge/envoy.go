@@ -50,8 +50,7 @@ func address(hostPort string) string {
 	return fmt.Sprintf("{socket_address: {address: %q, port_value: %s}}", host, port)
 }
 
-// envoyConfig has the bounds of connections and requests that Gatewright's own has, and
-// nothing else that a plain Envoy would not have.
+// envoyConfig has what an Envoy cannot do without, with Envoy's own defaults.
 const envoyConfig = `
 node: {id: bench, cluster: bench}
 static_resources:
