@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,22 +97,12 @@ func foreignEnvoy(t testing.TB, name string, values map[string]any, listeners ..
 	if err := template.Must(template.New("envoy").Parse(string(text))).Execute(&config, values); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, config.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := &testenv.Output{}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(t, "the other Envoy listens", func() error {
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: config.Bytes()})
+	eventually(t, "the Envoy listens", func() error {
 		for _, addr := range listeners {
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {
-				return fmt.Errorf("%w\n%s", err, log)
+				return err
 			}
 			conn.Close()
 		}

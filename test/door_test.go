@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,13 +95,7 @@ func (k doorKeys) envoyWithTLS(g *gateway, node string) (admin string) {
 	g.run("bootstrap", "--out", out, "--node", node, "--admin", "unix:"+admin,
 		"--control-cert", filepath.Join(k.envoy, "tls.crt"), "--control-key", filepath.Join(k.envoy, "tls.key"),
 		"--control-ca", filepath.Join(k.trust, "ca.crt"), "--control-server-name", "gatewright.internal")
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(k.t), "-c", filepath.Join(out, "envoy.yaml"),
-		"--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
-	if err := cmd.Start(); err != nil {
-		k.t.Fatal(err)
-	}
-	k.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	testenv.StartEnvoy(k.t, testenv.EnvoyRun{File: filepath.Join(out, "envoy.yaml"), Stdout: g.stdout, Stderr: g.stderr})
 	return admin
 }
 

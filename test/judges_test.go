@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +37,7 @@ func TestRollingRestartOfJudges(t *testing.T) {
 	}
 	control, admin := testenv.Addr(t), testenv.Addr(t)
 	foreignEnvoy(t, "testdata/judges.yaml", map[string]any{"port": portOf(t, control), "admin": portOf(t, admin), "judges": behind}, control)
-	elsewhere(t, judges[0].run("bootstrap", "--admin", "127.0.0.1:0", "--control", control))
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: judges[0].run("bootstrap", "--admin", "127.0.0.1:0", "--control", control)})
 	kept := bothClients(t)
 	fresh := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var sends []func() error
@@ -77,26 +74,4 @@ func TestRollingRestartOfJudges(t *testing.T) {
 	if !strings.Contains(judges[0].metrics(), `gatewright_verdicts_total{`) {
 		t.Error("the one that was restarted first has judged nothing since")
 	}
-}
-
-// elsewhere starts an Envoy with a bootstrap, for as long as the test.
-func elsewhere(t *testing.T, bootstrap []byte) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	log := &testenv.Output{}
-	cmd.Stdout, cmd.Stderr = io.Discard, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("standard error of Envoy:\n%s", log)
-		}
-	})
 }

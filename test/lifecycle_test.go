@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -165,16 +162,7 @@ routes:
 // `gatewright serve`.
 func ownEnvoy(t *testing.T, g *gateway) {
 	t.Helper()
-	file := filepath.Join(g.dir, "envoy.yaml")
-	if err := os.WriteFile(file, g.run("bootstrap", "--admin", "127.0.0.1:0"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: g.run("bootstrap", "--admin", "127.0.0.1:0"), Stdout: g.stdout, Stderr: g.stderr})
 }
 
 // TestStopsWhileStarting: a signal that comes early is heard.

@@ -1,16 +1,13 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"text/template"
 
 	"github.com/gatewright/gatewright/internal/testenv"
 )
@@ -61,7 +58,7 @@ routes:
 	_, port, _ := net.SplitHostPort(addr)
 	_, appPort, _ := net.SplitHostPort(app.Addr())
 	r.listeners["public"] = addr
-	filterEnvoy(t, "testdata/ratelimited.yaml", map[string]any{"port": port, "app": appPort, "judge": socket}, addr)
+	foreignEnvoy(t, "testdata/ratelimited.yaml", map[string]any{"port": port, "app": appPort, "judge": socket}, addr)
 	return r
 }
 
@@ -75,37 +72,6 @@ func (r ruledGateway) limits(t *testing.T, text string) {
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// filterEnvoy starts an Envoy with the config of a template, and returns when it listens.
-func filterEnvoy(t *testing.T, path string, values map[string]any, addr string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config bytes.Buffer
-	if err := template.Must(template.New("envoy").Parse(string(text))).Execute(&config, values); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, config.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := &testenv.Output{}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"))
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(t, "the Envoy listens", func() error {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, log)
-		}
-		return conn.Close()
-	})
 }
 
 // TestRateLimitFilesThroughEnvoy: an Envoy that asked envoyproxy/ratelimit asks

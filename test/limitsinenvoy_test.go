@@ -3,9 +3,6 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -291,14 +288,5 @@ func olderEnvoy(t *testing.T, g *gateway) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(g.dir, "older.yaml")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: text, Stdout: g.stdout, Stderr: g.stderr})
 }

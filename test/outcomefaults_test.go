@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -45,17 +44,7 @@ type watchedEnvoy struct {
 func startWatchedEnvoy(t testing.TB, g *gateway) *watchedEnvoy {
 	t.Helper()
 	e := &watchedEnvoy{t: t, admin: testenv.Addr(t)}
-	file := filepath.Join(g.dir, "envoy.yaml")
-	if err := os.WriteFile(file, g.run("bootstrap", "--admin", e.admin), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stderr = g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	e.pid = cmd.Process.Pid
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	e.pid = testenv.StartEnvoy(t, testenv.EnvoyRun{Config: g.run("bootstrap", "--admin", e.admin), Stderr: g.stderr}).Pid
 	g.serves("/hello")
 	return e
 }

@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,18 +29,11 @@ type secondEnvoy struct {
 func startSecondEnvoy(t *testing.T, g *gateway, variant string) secondEnvoy {
 	t.Helper()
 	bootstrap := g.run("bootstrap", "--admin", "127.0.0.1:0", "--node", "second")
-	file := filepath.Join(g.dir, "second.yaml")
-	if err := os.WriteFile(file, bytes.Replace(bootstrap, []byte("api_type: DELTA_GRPC"), []byte("api_type: "+variant), 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1",
-		"--log-level", "error", "--file-flush-interval-msec", "50"))
 	log := &testenv.Output{}
-	cmd.Stdout, cmd.Stderr = log, g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	process := testenv.StartEnvoy(t, testenv.EnvoyRun{
+		Config: bytes.Replace(bootstrap, []byte("api_type: DELTA_GRPC"), []byte("api_type: "+variant), 1),
+		Stdout: log, Stderr: g.stderr, Args: []string{"--file-flush-interval-msec", "50"},
+	})
 	eventually(t, "both Envoys are up to date", func() error {
 		r, _ := g.status()
 		if len(r.Envoys) != 2 || !r.Envoys[0].UpToDate || !r.Envoys[1].UpToDate {
@@ -50,7 +41,7 @@ func startSecondEnvoy(t *testing.T, g *gateway, variant string) secondEnvoy {
 		}
 		return nil
 	})
-	return secondEnvoy{cmd.Process, log}
+	return secondEnvoy{process, log}
 }
 
 var asked atomic.Int64 // numbers the requests of pinned

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/gatewright/gatewright/internal/testenv"
 )
 
 const pressed = `
@@ -53,7 +55,7 @@ func underPressure(t *testing.T) (*gateway, *pressure) {
 	if bytes.Equal(told, bootstrap) {
 		t.Fatalf("the bootstrap has another monitor:\n%s", bootstrap)
 	}
-	elsewhere(t, told)
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: told})
 	eventually(t, "the Envoy serves", func() error {
 		r, err := try(http.MethodGet, g.url("public", "/first"))
 		if err == nil && r.Status != http.StatusOK {

@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -100,23 +98,7 @@ func startQuotas(t *testing.T) *quotas {
 	_, port, _ := net.SplitHostPort(q.addr)
 	_, service, _ := net.SplitHostPort(listener.Addr().String())
 	config := strings.NewReplacer("{{port}}", port, "{{service}}", service).Replace(string(template))
-	file := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out := &testenv.Output{}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("envoy: %s", out)
-		}
-	})
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: []byte(config)})
 	eventually(t, "Envoy answers", func() error {
 		_, err := try(http.MethodGet, "http://"+q.addr+"/")
 		return err

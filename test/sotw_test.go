@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,18 +108,8 @@ func worldEnvoy(t *testing.T, g *gateway) {
 	if bytes.Equal(bootstrap, world) {
 		t.Fatalf("the bootstrap has no api_type to change:\n%s", bootstrap)
 	}
-	file := filepath.Join(g.dir, "world.yaml")
-	if err := os.WriteFile(file, world, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	cmd.Stdout, cmd.Stderr = g.stdout, g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: world, Stdout: g.stdout, Stderr: g.stderr})
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
 		if t.Failed() {
 			t.Logf("standard error of the gateway:\n%s", g.stderr)
 		}

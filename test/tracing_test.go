@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -112,17 +110,11 @@ func TestClientsDoNotDecideOnTraces(t *testing.T) {
 // returns its access log when it serves.
 func startEnvoyAt(t *testing.T, g *gateway, addr string) *testenv.Output {
 	t.Helper()
-	file := filepath.Join(g.dir, "envoy.yaml")
-	if err := os.WriteFile(file, g.run("bootstrap", "--admin", "127.0.0.1:0", "--node", "apart", "--control", addr), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error", "--file-flush-interval-msec", "50"))
 	log := &testenv.Output{}
-	cmd.Stdout, cmd.Stderr = log, g.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	testenv.StartEnvoy(t, testenv.EnvoyRun{
+		Config: g.run("bootstrap", "--admin", "127.0.0.1:0", "--node", "apart", "--control", addr),
+		Stdout: log, Stderr: g.stderr, Args: []string{"--file-flush-interval-msec", "50"},
+	})
 	eventually(t, "Envoy serves", func() error {
 		r, err := try("GET", g.url("public", "/public/up"))
 		if err == nil && r.Status != 200 {

@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -141,23 +139,7 @@ func startEnvoy(t *testing.T, p *Plan, breakers authz.Breaker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "static.json")
-	if err := os.WriteFile(file, j, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := testenv.NoOrphan(exec.Command(testenv.Envoy(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"))
-	output := &testenv.Output{}
-	cmd.Stdout, cmd.Stderr = output, output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("Envoy:\n%s", output)
-		}
-	})
+	testenv.StartEnvoy(t, testenv.EnvoyRun{Config: j})
 }
 
 // rerouted is a running gateway whose backends fall back on each other.

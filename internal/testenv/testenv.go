@@ -1,4 +1,4 @@
-// Package testenv finds what tests need beyond Go: a real Envoy, a real Redis,
+// Package testenv finds and starts what tests need beyond Go: a real Envoy, a real Redis,
 // a real PostgreSQL, an nginx, free ports, the root of the repository.
 package testenv
 
