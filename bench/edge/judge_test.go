@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -30,7 +31,7 @@ func TestWhoeverDoesNotHoldToThePolicyIsNotMeasured(t *testing.T) {
 			answered[string(p.request)] = fmt.Sprint(p.want[0], " ", p.told)
 		}
 		row := func(limited string) *row {
-			c := dialed(t, scripted(t, answered, limited))
+			c := dialed(t, scripted(t, maps.Clone(answered), limited))
 			return &row{what: "a gateway", clients: []*client{c}, identity: true, counted: true}
 		}
 		if err := b.judge(row("429 no")); err != nil {
