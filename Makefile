@@ -48,6 +48,10 @@ check: fmt-check vet lint vuln test manifests ## All that CI does
 pipelines: envoy ## The access log into a real Elasticsearch, as deploy/logs sends it (needs a JDK and Maven)
 	TESTENV_REQUIRE=1 GATEWRIGHT_ENVOY="$$(scripts/envoy)" ELASTICSEARCH="$$(scripts/elasticsearch)" $(GO) test -count=1 -run "TestPipelines|TestShippers|TestLogPipelines" -v ./test
 
+.PHONY: shippers
+shippers: envoy ## Filebeat and Fluent Bit themselves, as deploy/logs has them (FILEBEAT= and FLUENT_BIT= are their paths)
+	GATEWRIGHT_ENVOY="$$(scripts/envoy)" $(GO) test -count=1 -run "TestFilebeat|TestFluentBit|TestShippers" -v ./test
+
 .PHONY: jaeger
 jaeger: envoy redis postgres prometheus etcd otlpsink ## docker-compose.yaml with a real Jaeger (builds it: minutes, once)
 	cd test/jaeger && $(GO) build -trimpath -ldflags "-s -w" -o ../../bin/jaeger github.com/jaegertracing/jaeger/cmd/jaeger

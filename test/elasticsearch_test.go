@@ -21,7 +21,7 @@ import (
 func TestPipelines(t *testing.T) {
 	t.Parallel()
 	e := testenv.StartElasticsearch(t)
-	putTemplate(t, e)
+	putTemplate(t, e.URL)
 	lines := linesOfAllKinds(t)
 	for name, ship := range shippers(t) {
 		stream := strings.ReplaceAll("logs-gatewright.access-"+name, " ", "-")
@@ -45,7 +45,7 @@ func TestPipelines(t *testing.T) {
 }
 
 // putTemplate runs the command of deploy/logs/README.md.
-func putTemplate(t *testing.T, e *testenv.Elasticsearch) {
+func putTemplate(t *testing.T, url string, env ...string) {
 	t.Helper()
 	page, err := os.ReadFile("../deploy/logs/README.md")
 	if err != nil {
@@ -57,7 +57,7 @@ func putTemplate(t *testing.T, e *testenv.Elasticsearch) {
 	}
 	cmd := exec.Command("bash", "-c", string(command[1]))
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "ELASTICSEARCH_URL="+e.URL)
+	cmd.Env = append(append(os.Environ(), "ELASTICSEARCH_URL="+url), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `{"acknowledged":true}`) {
 		t.Fatalf("%s: %v: %s", command[1], err, out)

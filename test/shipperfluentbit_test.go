@@ -17,6 +17,8 @@ type fluentBitConfig struct {
 		StoragePath     string `json:"storage.path"`
 		StorageSync     string `json:"storage.sync"`
 		BacklogMemLimit string `json:"storage.backlog.mem_limit"`
+		SchedulerBase   int    `json:"scheduler.base"` // seconds
+		SchedulerCap    int    `json:"scheduler.cap"`  // seconds
 	} `json:"service"`
 	Parsers  []fluentBitParser `json:"parsers"`
 	Pipeline struct {

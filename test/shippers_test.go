@@ -16,7 +16,7 @@ import (
 
 // The shippers of deploy/logs, neither of which any registry has that this project builds
 // from: what their configs make of a line of the access log, by what their sources and
-// documents say. A setting that is not known here is refused, so that none stands in a
+// documents say (TestFilebeat and TestFluentBit hold them themselves to it). A setting that is not known here is refused, so that none stands in a
 // file unread.
 
 // document is what is sent to Elasticsearch for a line, to a data stream.
