@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 )
 
 // indexTemplate is what of deploy/logs/index-template.json says how a field is indexed.
@@ -66,7 +67,7 @@ func (m mapping) takes(value any) error {
 	case "long":
 		return integer(number, isNumber, 64)
 	case "keyword":
-		if !isText || len(text) > m.IgnoreAbove {
+		if !isText || len(utf16.Encode([]rune(text))) > m.IgnoreAbove {
 			return fmt.Errorf("%.100v is no text of at most %d", value, m.IgnoreAbove)
 		}
 	case "ip":

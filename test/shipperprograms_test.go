@@ -86,14 +86,47 @@ func (p shipperProgram) isRun(t *testing.T) {
 	t.Run("the documented check", func(t *testing.T) { t.Parallel(); p.isChecked(t) })
 }
 
-// shippedLines are those of a real Envoy, among which are texts that would break a log.
+// shippedLines are those of a real Envoy of all kinds, and of requests that would break a
+// log. The longest that there may be is made of one.
 func shippedLines(t *testing.T) []string {
 	t.Helper()
 	lines := linesOfAllKinds(t)
-	if len(lines) < 8 {
+	g, _ := startLogged(t, "{}", "grpc")
+	for _, evil := range evilTexts {
+		for _, request := range []string{"/open/1 HTTP/1.1\r\nHost: a\r\nUser-Agent: " + evil, "/open/" + evil + " HTTP/1.1\r\nHost: a"} {
+			_, _ = g.tryRaw("public", "GET "+request+"\r\nConnection: close\r\n\r\n") // or it is refused
+		}
+	}
+	get(t, g.url("public", "/open/last")).ok(t)
+	g.logged("/open/last")
+	for line := range strings.Lines(g.stdout.String()) {
+		if fields, err := objectOf(line); err == nil && fields["request_id"] != nil {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if len(lines) < 20 {
 		t.Fatalf("only %d lines: %q", len(lines), lines)
 	}
-	return lines
+	return append(lines, longest(t, lines[0]))
+}
+
+// longest is a line whose texts are as long as the template takes them, of signs that
+// JSON takes six bytes for.
+func longest(t *testing.T, line string) string {
+	t.Helper()
+	fields, err := objectOf(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"listener", "host", "reason", "route", "backend", "user", "tenant", "key_id", "limit", "user_agent"} {
+		fields[name] = strings.Repeat("\x01", 512)
+	}
+	fields["path"] = strings.Repeat("\x02", 2048)
+	text, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // isChecked runs the command of deploy/logs/README.md on the file as it stands, and on one
