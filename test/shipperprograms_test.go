@@ -326,7 +326,11 @@ func (r *shipperRun) arrives(lines []string, times int) {
 		taken, bulks, _ := r.sink.said()
 		missing := maps.Clone(wants)
 		for _, doc := range taken {
-			delete(missing, asOne(doc))
+			text := asOne(doc)
+			if wants[text] == 0 {
+				r.t.Fatalf("what no line makes has arrived: %s", text)
+			}
+			delete(missing, text)
 		}
 		for text := range missing {
 			return fmt.Errorf("%d of %d are missing after %d bulks with %d documents, as %s", len(missing), len(wants), bulks, len(taken), text)
