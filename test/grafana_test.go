@@ -252,8 +252,8 @@ func (g *grafana) isKept(path string, body any) {
 func (g *grafana) saysNoError() {
 	g.t.Helper()
 	for line := range strings.Lines(g.output.String()) {
-		of := strings.Contains(line, "logger=context ") || strings.Contains(line, "generated javascript files")
-		if !of && regexp.MustCompile(`\blevel=(eror|error|crit|critical)\b`).MatchString(line) {
+		told := strings.Contains(line, "logger=context ") || strings.Contains(line, "generated javascript files")
+		if !told && regexp.MustCompile(`\blevel=(eror|error|crit|critical)\b`).MatchString(line) {
 			g.t.Errorf("Grafana says: %s", line)
 		}
 	}

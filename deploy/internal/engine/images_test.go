@@ -70,7 +70,7 @@ func (i standIn) load(t *testing.T) {
 }
 
 // applets are what images of Alpine have of BusyBox and what is asked of here.
-var applets = []string{"sh", "cat", "chmod", "echo", "grep", "httpd", "id", "ls", "mkdir", "printf", "rm", "sed", "sleep", "test", "touch", "wget"}
+var applets = []string{"sh", "cat", "chmod", "echo", "env", "grep", "httpd", "id", "ls", "mkdir", "printf", "rm", "sed", "sleep", "test", "touch", "wget"}
 
 // write writes the layer of the image.
 func (i standIn) write(to io.Writer) error {

@@ -53,13 +53,7 @@ func standIns(t *testing.T) []standIn {
 			folders:  []folder{{path: "/prometheus", uid: 65534, gid: 65534, mode: 0o755}, {path: "/tmp", mode: 0o1777}},
 			config:   []string{"USER 65534", "WORKDIR /prometheus", "VOLUME /prometheus", `ENTRYPOINT ["/bin/prometheus"]`},
 		},
-		{
-			name:    "grafana/grafana:12.2.0",
-			busybox: true,
-			files:   map[string]string{"/run.sh": content(t, "testdata/grafana.sh")},
-			folders: []folder{{path: "/var/lib/grafana", uid: 472, gid: 0, mode: 0o777}},
-			config:  []string{"USER 472", `ENTRYPOINT ["/run.sh"]`},
-		},
+		grafana(t),
 		{
 			name:     "otel/opentelemetry-collector-contrib:0.165.0",
 			programs: map[string]string{"/otelcol-contrib": filepath.Join(programs(), "collector")},

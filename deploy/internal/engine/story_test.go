@@ -71,6 +71,9 @@ func TestFullSet(t *testing.T) {
 		return nil
 	})
 	s.tellsSecrets(document(t, "docs/quickstart.md"))
+	if os.Getenv(grafanaVariable) != "" {
+		s.showsDashboard(document(t, "docs/quickstart.md"))
+	}
 	if out := s.paste(full); !strings.Contains(out, "compose") || !strings.Contains(out, "docker compose up") {
 		t.Errorf("the history is %s", out)
 	}
