@@ -2,9 +2,18 @@
 
 # The images of Gatewright, for linux/amd64 and linux/arm64:
 #
-#   docker build -t gatewright .                     the gateway without an Envoy: `gatewright serve`
-#   docker build -t gatewright:run --target run .    with one: `gatewright run`, the whole gateway
-#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/gatewright:VERSION --push .
+#   docker build -t gatewright:devel .                       the gateway without an Envoy: `gatewright serve`
+#   docker build -t gatewright:devel-run --target run .      with one: `gatewright run`, the whole gateway
+#
+# A tag is a version, with -run behind it where an Envoy is in the image; devel is the
+# one of what has none.
+#
+# Both platforms as one image, into a registry. An engine without containerd's store of
+# images needs a builder for that, once: the first line.
+#
+#   docker buildx create --use
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=$VERSION -t $REGISTRY/gatewright:$VERSION --push .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=$VERSION --target run -t $REGISTRY/gatewright:$VERSION-run --push .
 #
 # The other targets are parts of docker-compose.yaml. The builder is that of Docker 23 or
 # newer: older ones skip folders that .dockerignore takes files of.
@@ -48,6 +57,12 @@ USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gatewright", "health"]
 ENTRYPOINT ["gatewright"]
 CMD ["serve"]
+ARG VERSION=devel
+LABEL org.opencontainers.image.title="Gatewright" \
+      org.opencontainers.image.description="An API gateway beside Envoy: what configures it and judges its requests" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/gatewright/gatewright"
 
 # The whole gateway, or one of its Envoys.
 FROM envoyproxy/envoy:distroless-v1.40.0 AS run
@@ -60,6 +75,12 @@ USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["gatewright", "health"]
 ENTRYPOINT ["gatewright"]
 CMD ["run"]
+ARG VERSION=devel
+LABEL org.opencontainers.image.title="Gatewright" \
+      org.opencontainers.image.description="An API gateway: Gatewright and the Envoy that it runs" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/gatewright/gatewright"
 
 # The services behind the gateway of docker-compose.yaml.
 FROM static AS demo

@@ -36,7 +36,8 @@ func newShell(t *testing.T, kubeconfig string) *shell {
 			t.Fatal(err)
 		}
 	}
-	env := []string{"PATH=" + programs(t) + ":" + os.Getenv("PATH"), "HOME=" + home, "REDIS_PASSWORD=r", "POSTGRES_PASSWORD=p", "KUBECONFIG=" + kubeconfig}
+	env := []string{"PATH=" + programs(t) + ":" + os.Getenv("PATH"), "HOME=" + home, "REDIS_PASSWORD=r", "POSTGRES_PASSWORD=p",
+		"REGISTRY=" + exampleRegistry, "VERSION=" + exampleVersion, "KUBECONFIG=" + kubeconfig}
 	if kubeconfig == "" {
 		env = append(env, offline+"=yes", "KUBECONFIG="+filepath.Join(home, "none"))
 	}

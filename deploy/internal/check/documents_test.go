@@ -16,6 +16,24 @@ import (
 
 const root = "../../.."
 
+// What readers are told to say themselves: values as the example of an installation
+// (deploy/kubernetes/overlays/example) has them.
+const (
+	exampleRegistry = "registry.example.com"
+	exampleVersion  = "1.0.0"
+)
+
+// exampleVariable is a variable of the shell of a reader who has followed the documents.
+func exampleVariable(name string) string {
+	switch name {
+	case "REGISTRY":
+		return exampleRegistry
+	case "VERSION":
+		return exampleVersion
+	}
+	return os.Getenv(name)
+}
+
 // ours are the programs whose commands are looked for in documents.
 var ours = []string{"docker", "kubectl", "helm"}
 
@@ -128,7 +146,7 @@ func commandsIn(t *testing.T, at, script string) (out []spoken) {
 				return true
 			}
 			words, err := expand.Fields(&expand.Config{
-				Env:      expand.FuncEnviron(os.Getenv),
+				Env:      expand.FuncEnviron(exampleVariable),
 				CmdSubst: func(io.Writer, *syntax.CmdSubst) error { return nil }, // nothing is run to read it
 			}, call.Args...)
 			if err != nil {

@@ -53,7 +53,7 @@ func TestDockerfile(t *testing.T) {
 	}
 	buildImages(t)
 
-	for name, most := range map[string]int64{"gatewright": 80 << 20, "gatewright-demo": 40 << 20, "gatewright-firststart": 40 << 20, "gatewright-etcd": 60 << 20} {
+	for name, most := range map[string]int64{"gatewright:devel": 80 << 20, "gatewright-demo": 40 << 20, "gatewright-firststart": 40 << 20, "gatewright-etcd": 60 << 20} {
 		i := inspectImage(t, name)
 		t.Logf("%s: %d MB, user %s, %q", name, i.Size>>20, i.Config.User, i.Config.Entrypoint)
 		if i.Config.User != "65532:65532" {
@@ -67,7 +67,7 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("%s has a shell: %v: %s", name, err, out)
 		}
 	}
-	if version := run(t, "run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none", "gatewright", "version"); !strings.Contains(version, "devel") {
+	if version := run(t, "run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none", "gatewright:devel", "version"); !strings.Contains(version, "devel") {
 		t.Errorf("the version is %s", version)
 	}
 	t.Run("arm64", checkARM)
@@ -89,7 +89,7 @@ routes: [{name: hello, match: {path: /hello}, auth: public, respond: {status: 20
 		t.Fatal(err)
 	}
 	id := strings.TrimSpace(run(t, "run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp",
-		"--volume", "/var/lib/gatewright", "--volume", dir+":/etc/gatewright:ro", "--publish", "127.0.0.1:8081:8080", "gatewright:run"))
+		"--volume", "/var/lib/gatewright", "--volume", dir+":/etc/gatewright:ro", "--publish", "127.0.0.1:8081:8080", "gatewright:devel-run"))
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := docker("logs", id).CombinedOutput() // what can be had

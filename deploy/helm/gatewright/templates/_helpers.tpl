@@ -16,5 +16,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.existingConfigMap | default (printf "%s-config" (include "gatewright.name" .)) }}
 {{- end }}
 {{- define "gatewright.tag" -}}
-{{- if .Values.image.tag }}{{ .Values.image.tag }}{{ else if eq .Values.mode "gateway" }}run{{ else }}{{ .Chart.AppVersion }}{{ end }}
+{{- .Values.image.tag | default (printf "%s%s" .Chart.AppVersion (ternary "-run" "" (eq .Values.mode "gateway"))) }}
 {{- end }}
