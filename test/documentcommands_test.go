@@ -143,33 +143,37 @@ func twoCommands(t *testing.T, b block) {
 // makes judges commands that take minutes: targets are there, and the programs that they
 // run take the flags.
 func makes(t *testing.T, b block) {
-	folder := "./" + filepath.Dir(b.file)
-	program := filepath.Join(t.TempDir(), "program")
-	build := exec.Command("go", "build", "-o", program, folder)
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	for _, line := range linesOf(b) {
 		line, _, _ = strings.Cut(line, " #")
 		command := strings.TrimSpace(line)
 		if strings.HasPrefix(command, "make ") {
-			command = strings.TrimSpace(dryMake(t, command))
-			command = command[max(0, strings.Index(command, "go run ")):]
+			command = dryMake(t, command)
 		}
-		switch flags, isRun := strings.CutPrefix(command, "go run "+folder); {
-		case isRun:
-			if out, err := exec.Command("bash", "-c", program+flags+" -h").CombinedOutput(); err != nil {
-				t.Errorf("%s: %v: %s", line, err, out)
-			}
-		case command == "go test "+folder:
+		switch folder, isTest := strings.CutPrefix(command, "go test "); {
+		case isTest:
 			if tests, err := filepath.Glob(filepath.Join("..", folder, "*_test.go")); err != nil || len(tests) == 0 {
 				t.Errorf("%s: there are none, %v", line, err)
 			}
-		default:
-			t.Errorf("%s runs %s", line, command)
+		case !takesFlags(t, command):
+			t.Errorf("%s runs no bench: %s", line, command)
 		}
 	}
+}
+
+// takesFlags has a bench read the flags that it would be run with, if it is a bench that a
+// command runs.
+func takesFlags(t *testing.T, command string) bool {
+	t.Helper()
+	run := regexp.MustCompile(`go run \./bench/.*`).FindString(command)
+	if run == "" {
+		return false
+	}
+	cmd := exec.Command("bash", "-c", run+" -h") // which is told when all before it was read
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", run, err, out)
+	}
+	return true
 }
 
 func breakerCommands(t *testing.T, b block) {
