@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	yamlv3 "go.yaml.in/yaml/v3"
 )
 
 // TestCommandsInSentences: commands of make, of Go and of Gatewright that documents name
@@ -59,8 +61,7 @@ var (
 
 // commandsInSentences are those between backticks, without what is set before them.
 func commandsInSentences(page string) (out []string) {
-	page = regexp.MustCompile("(?ms)^ *```.*?^ *```$").ReplaceAllString(page, "")
-	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(withoutFenced(page), -1) {
 		for part := range strings.SplitSeq(m[1], " && ") {
 			part = strings.TrimPrefix(settingsBefore.ReplaceAllString(part, ""), "bin/")
 			if commandShape.MatchString(part) && !slices.Contains(out, part) {
@@ -69,6 +70,11 @@ func commandsInSentences(page string) (out []string) {
 		}
 	}
 	return out
+}
+
+// withoutFenced is a page without its fenced blocks.
+func withoutFenced(page string) string {
+	return regexp.MustCompile("(?ms)^ *```.*?^ *```$").ReplaceAllString(page, "")
 }
 
 // goTestIsThere tells what is wrong with a `go test`: the folder, or the name of a test or benchmark.
@@ -135,3 +141,85 @@ func (h commandHelp) takes(said string) error {
 	}
 	return nil
 }
+
+// TestConfigsInSentences: what documents name of configs within a sentence or a table, as
+// `placement: service`, has fields of the language, or of one of the other programs that
+// documents tell of, and is YAML.
+func TestConfigsInSentences(t *testing.T) {
+	t.Parallel()
+	var schema any
+	readYAML(t, "../config/schema.json", &schema)
+	fields := fieldsOf(schema, map[string]bool{})
+	found := 0
+	for _, file := range committedDocuments(t) {
+		page := read(t, filepath.Join("..", file))
+		for _, m := range regexp.MustCompile("`([a-z]\\w*: [^`\n]+)`").FindAllStringSubmatch(withoutFenced(page), -1) {
+			found++
+			var shown yamlv3.Node
+			said := strings.NewReplacer(`\|`, "|", "…", "etc").Replace(m[1])
+			if err := yamlv3.Unmarshal([]byte(said), &shown); err != nil {
+				t.Errorf("%s: `%s`: %v", file, m[1], err)
+				continue
+			}
+			for _, unknown := range unknownFields(&shown, fields, false) {
+				t.Errorf("%s: `%s`: no language has a field %s", file, m[1], unknown)
+			}
+		}
+	}
+	if found < 200 {
+		t.Errorf("only %d were found", found)
+	}
+}
+
+// fieldsOf adds the fields of a JSON Schema: whether their keys are anybody's to choose,
+// as those of backends are.
+func fieldsOf(schema any, fields map[string]bool) map[string]bool {
+	switch s := schema.(type) {
+	case map[string]any:
+		properties, _ := s["properties"].(map[string]any)
+		for name, of := range properties {
+			p, _ := of.(map[string]any)
+			_, free := p["additionalProperties"].(map[string]any)
+			fields[name] = fields[name] || free
+		}
+		for _, v := range s {
+			fieldsOf(v, fields)
+		}
+	case []any:
+		for _, v := range s {
+			fieldsOf(v, fields)
+		}
+	}
+	return fields
+}
+
+// unknownFields are the keys of what is shown that are in no language; free tells that
+// those at the top are anybody's to choose.
+func unknownFields(shown *yamlv3.Node, fields map[string]bool, free bool) (out []string) {
+	if shown.Kind != yamlv3.MappingNode {
+		for _, n := range shown.Content {
+			out = append(out, unknownFields(n, fields, free)...)
+		}
+		return out
+	}
+	for i := 0; i < len(shown.Content); i += 2 {
+		name := shown.Content[i].Value
+		choice, ours := fields[name]
+		if !free && !ours && !slices.Contains(fieldsOfOthers, name) {
+			out = append(out, name)
+		}
+		out = append(out, unknownFields(shown.Content[i+1], fields, ours && choice)...)
+	}
+	return out
+}
+
+// fieldsOfOthers are those of Envoy, of envoyproxy/ratelimit, of Kubernetes and what runs on
+// it, of OpenAPI and API Gateway, of Kong, and of descriptors of gRPC.
+var fieldsOfOthers = strings.Fields(`
+	failure_mode_deny hits_addend normalize_path merge_slashes path_with_escaped_slashes_action include_peer_certificate
+	buffer_flush_interval buffer_size_bytes with_request_body max_request_bytes pack_as_bytes algorithm
+	type value queryParams requestHeaderModifier responseHeaderModifier maxUnavailable pathNormalization normalization
+	security responseTransferMode connectionType
+	enabled limit_by fault_tolerant window_type
+	get alg required allow_partial_message filter_enforced
+	etc shadow`) // what is left out, and a word of the access log
