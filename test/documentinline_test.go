@@ -28,15 +28,15 @@ func TestCommandsInSentences(t *testing.T) {
 			said[command] = append(said[command], file)
 		}
 	}
-	kinds := map[string]int{}
+	kinds, targets := map[string]int{}, read(t, "../Makefile")
 	for command, files := range said {
 		program, _, _ := strings.Cut(command, " ")
 		kinds[program]++
 		var err error
 		switch program {
 		case "make":
-			if out := dryMake(t, command); strings.Contains(command, "ARGS=") {
-				takesFlags(t, out)
+			if err = makeHas(targets, command); strings.Contains(command, "ARGS=") {
+				takesFlags(t, dryMake(t, command))
 			}
 		case "go":
 			err = goTestIsThere(command)
@@ -75,6 +75,19 @@ func commandsInSentences(page string) (out []string) {
 // withoutFenced is a page without its fenced blocks.
 func withoutFenced(page string) string {
 	return regexp.MustCompile("(?ms)^ *```.*?^ *```$").ReplaceAllString(page, "")
+}
+
+// makeHas tells which target of a command is not in a Makefile.
+func makeHas(makefile, command string) error {
+	for target := range strings.FieldsSeq(command) {
+		if strings.Contains(target, "=") {
+			return nil // a setting, which may have spaces within
+		}
+		if target != "make" && !strings.Contains(makefile, "\n"+target+":") {
+			return fmt.Errorf("there is no target %s", target)
+		}
+	}
+	return nil
 }
 
 // goTestIsThere tells what is wrong with a `go test`: the folder, or the name of a test or benchmark.

@@ -51,17 +51,31 @@ func committedDocuments(t *testing.T) (files []string) {
 }
 
 var (
-	fence  = regexp.MustCompile("^( *)```([^`]*)$")
-	inList = regexp.MustCompile(`^ *([-*+]|\d+[.)]) `)
+	fence = regexp.MustCompile("^( *)```([^`]*)$")
+	// otherBlock begins a block in Markdown's other ways.
+	otherBlock = regexp.MustCompile("^ *(~~~|````|\t|<pre)")
+	inList     = regexp.MustCompile(`^ *([-*+]|\d+[.)]) `)
 )
 
-// blocksOf are those of a document: fenced ones, and those that are set in.
-func blocksOf(t *testing.T, file string) (out []block) {
+// blocksOf are those of a document.
+func blocksOf(t *testing.T, file string) []block {
 	t.Helper()
-	lines := strings.Split(read(t, filepath.Join("..", file)), "\n")
+	blocks, err := blocksIn(file, read(t, filepath.Join("..", file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blocks
+}
+
+// blocksIn are those of a page: fenced ones, and those that are set in.
+func blocksIn(file, page string) (out []block, err error) {
+	lines := strings.Split(page, "\n")
 	list, blank := false, true
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
+		if otherBlock.MatchString(line) {
+			return nil, fmt.Errorf("%s:%d: a block in a form that is not looked for; documents here have ``` alone", file, i+1)
+		}
 		switch m := fence.FindStringSubmatch(line); {
 		case m != nil:
 			b := block{file: file, line: i + 2, language: m[2]}
@@ -69,7 +83,7 @@ func blocksOf(t *testing.T, file string) (out []block) {
 				b.text += strings.TrimPrefix(lines[i], m[1]) + "\n"
 			}
 			if i == len(lines) {
-				t.Fatalf("%s:%d: a block without an end", file, b.line-1)
+				return nil, fmt.Errorf("%s:%d: a block without an end", file, b.line-1)
 			}
 			out = append(out, b)
 		case blank && !list && strings.HasPrefix(line, "    "):
@@ -89,7 +103,7 @@ func blocksOf(t *testing.T, file string) (out []block) {
 		}
 		blank = strings.TrimSpace(line) == "" || fence.MatchString(line)
 	}
-	return out
+	return out, nil
 }
 
 // proof says how far a block is shown to be true.
