@@ -40,9 +40,10 @@ routes:
 func TestLimitsInEnvoy(t *testing.T) {
 	t.Parallel()
 	answers, toldLimits := map[string]map[string]reply{}, map[string][]string{}
-	for _, placement := range []string{"auto", "service"} {
+	for _, form := range []string{"auto", "module", "service"} {
+		placement := strings.Replace(form, "module", "auto", 1)
 		p, app := idp(t), backend(t, "app")
-		g := start(t, setup{config: countedInEnvoy, values: map[string]string{
+		g := start(t, setup{config: countedInEnvoy, module: form == "module", values: map[string]string{
 			"issuer": p.Issuer(), "app": app.Addr(), "placement": placement, "capacity": "3", "refill": "1/d",
 		}})
 		alice, bob := bearer(token(t, p, "sub=alice")), bearer(token(t, p, "sub=bob"))
@@ -59,29 +60,37 @@ func TestLimitsInEnvoy(t *testing.T) {
 		all["without a tenant"] = get(t, g.url("public", "/tenant"), alice)
 		all["of a tenant"] = get(t, g.url("public", "/tenant"), bearer(token(t, p, "sub=alice", "tenant=acme")))
 		all["nobody"] = get(t, g.url("public", "/user"))
-		answers[placement] = all
-		toldLimits[placement] = g.toldLimits()
+		answers[form] = all
+		toldLimits[form] = g.toldLimits()
 		eventually(t, "the denials are logged and counted", func() error { return saysLimited(g) })
 	}
-	for what, want := range answers["service"] {
-		got := answers["auto"][what]
-		if got.Status != want.Status || strings.HasPrefix(want.Header.Get("Content-Type"), "application/problem") && got.Body != want.Body {
-			t.Errorf("%s: %d %s\nwant as by Gatewright: %d %s", what, got.Status, got.Body, want.Status, want.Body)
+	for _, form := range []string{"auto", "module"} {
+		answersAlike(t, form, answers[form], answers["service"])
+		if got, want := toldLimits[form], toldLimits["service"]; !slices.Equal(got, want) {
+			t.Errorf("%s: of what passes the log says\n%q\nwant as by Gatewright\n%q", form, got, want)
 		}
-		for _, name := range limitHeaders {
-			if g, w := got.Header.Values(name), want.Header.Values(name); !about(g, w) {
-				t.Errorf("%s: %s %q, want as by Gatewright %q", what, name, g, w)
-			}
-		}
-		if strings.Contains(strings.ToLower(got.Body), "x-gatewright-") {
-			t.Errorf("%s: the backend sees %s", what, got.Body)
-		}
-	}
-	if got, want := toldLimits["auto"], toldLimits["service"]; !slices.Equal(got, want) {
-		t.Errorf("of what passes the log says\n%q\nwant as by Gatewright\n%q", got, want)
 	}
 	if got := answers["service"]["one too many"]; got.Status != http.StatusTooManyRequests {
 		t.Errorf("by Gatewright one too many is a %d", got.Status)
+	}
+}
+
+// answersAlike holds answers of limits inside Envoy against those of Gatewright.
+func answersAlike(t *testing.T, form string, answers, wanted map[string]reply) {
+	t.Helper()
+	for what, want := range wanted {
+		got := answers[what]
+		if got.Status != want.Status || strings.HasPrefix(want.Header.Get("Content-Type"), "application/problem") && got.Body != want.Body {
+			t.Errorf("%s: %s: %d %s\nwant as by Gatewright: %d %s", form, what, got.Status, got.Body, want.Status, want.Body)
+		}
+		for _, name := range limitHeaders {
+			if g, w := got.Header.Values(name), want.Header.Values(name); !about(g, w) {
+				t.Errorf("%s: %s: %s %q, want as by Gatewright %q", form, what, name, g, w)
+			}
+		}
+		if strings.Contains(strings.ToLower(got.Body), "x-gatewright-") {
+			t.Errorf("%s: %s: the backend sees %s", form, what, got.Body)
+		}
 	}
 }
 

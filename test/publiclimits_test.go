@@ -32,10 +32,14 @@ routes:
 // Envoy counts the clients that Gatewright does, and answers in its words.
 func TestPublicLimitsInEnvoy(t *testing.T) {
 	t.Parallel()
+	insideEnvoy(t, testPublicLimitsInEnvoy)
+}
+
+func testPublicLimitsInEnvoy(t *testing.T, module bool) {
 	app := backend(t, "app")
 	var both [2]*gateway
 	for i, placement := range []string{"service", "auto"} {
-		both[i] = start(t, setup{config: publicLimits, values: map[string]string{"app": app.Addr(), "placement": placement}})
+		both[i] = start(t, setup{config: publicLimits, module: module, values: map[string]string{"app": app.Addr(), "placement": placement}})
 	}
 	from := func(address string) []header { return []header{{"X-Forwarded-For", address}} }
 	both[1].countsInEnvoy("left", header{"X-Forwarded-For", "198.51.100.255"})

@@ -35,8 +35,16 @@ const limitFilterPrefix = "gatewright.limit."
 // countedFilterPrefix begins the name of the filter that tells of it.
 const countedFilterPrefix = "gatewright.counted."
 
-func limitFilter(l *config.Limit) string   { return limitFilterPrefix + l.Name }
-func countedFilter(l *config.Limit) string { return countedFilterPrefix + l.Name }
+// limitFilter and countedFilter are their names. They are others where the dynamic module
+// tells of limits: a listener and its routes, which come one after the other, have either
+// both filters on or none.
+func limitFilter(l *config.Limit, module string) string {
+	return limitFilterPrefix + ofModule(module) + l.Name
+}
+
+func countedFilter(l *config.Limit, module string) string {
+	return countedFilterPrefix + ofModule(module) + l.Name
+}
 
 // placedLimits are the limits of policies, each once, in the order of their names.
 func placedLimits(policies []*PlacedPolicy) []*config.Limit {
@@ -63,26 +71,26 @@ func placeFilterOf(policies []*PlacedPolicy) string {
 	}
 	h := sha256.New()
 	for _, l := range limits {
-		fmt.Fprintln(h, l.Name)
+		fmt.Fprintln(h, ofModule(limitModule(policies))+l.Name)
 	}
 	return placeFilter + "." + hex.EncodeToString(h.Sum(nil)[:4])
 }
 
 // countedFilters are those in front of the judge, and limitFilters those behind.
 func (b builder) countedFilters(l *config.Listener) []*hcmv3.HttpFilter {
-	return b.filtersOfLimits(l, countedFilter, &headermutationv3.HeaderMutation{})
+	return b.filtersOfLimits(l, countedFilter, b.kindOfCounted())
 }
 
 func (b builder) limitFilters(l *config.Listener) []*hcmv3.HttpFilter {
 	return b.filtersOfLimits(l, limitFilter, &localratelimitv3.LocalRateLimit{})
 }
 
-func (b builder) filtersOfLimits(l *config.Listener, name func(*config.Limit) string, kind proto.Message) (out []*hcmv3.HttpFilter) {
+func (b builder) filtersOfLimits(l *config.Listener, name func(l *config.Limit, module string) string, kind proto.Message) (out []*hcmv3.HttpFilter) {
 	if !b.places(l) {
 		return nil
 	}
 	for _, limit := range placedLimits(b.policies.Placed) {
-		out = append(out, awaited(name(limit), kind))
+		out = append(out, awaited(name(limit, b.limitModule()), kind))
 	}
 	return out
 }
@@ -104,8 +112,8 @@ func awaited(name string, kind proto.Message) *hcmv3.HttpFilter {
 // plan's state.
 func (b builder) putLimits(s *set) {
 	for _, l := range placedLimits(b.policies.Placed) {
-		putFilter(s, countedFilter(l), b.countedFilter(l))
-		putFilter(s, limitFilter(l), b.localRateLimit(l))
+		putFilter(s, countedFilter(l, b.limitModule()), b.countedFilter(l))
+		putFilter(s, limitFilter(l, b.limitModule()), b.localRateLimit(l))
 	}
 }
 
@@ -115,8 +123,8 @@ func underLimit(route *routev3.Route, p *PlacedPolicy) {
 		return
 	}
 	putMetadata(route, metadataLimit, p.Limit.Name)
-	route.TypedPerFilterConfig[countedFilter(p.Limit)] = switchedOn
-	route.TypedPerFilterConfig[limitFilter(p.Limit)] = switchedOn
+	route.TypedPerFilterConfig[countedFilter(p.Limit, p.LimitModule)] = switchedOn
+	route.TypedPerFilterConfig[limitFilter(p.Limit, p.LimitModule)] = switchedOn
 	if slices.Contains(p.Limit.Key, config.KeyRoute) {
 		putMetadata(route, metadataRouteName, route.Name)
 	}
@@ -151,7 +159,7 @@ const limitEntry = "limit"
 func (b builder) localRateLimit(l *config.Limit) *localratelimitv3.LocalRateLimit {
 	bucket := tokenBucket(l.TokenBucket)
 	out := &localratelimitv3.LocalRateLimit{
-		StatPrefix:     limitFilter(l),
+		StatPrefix:     limitFilterPrefix + l.Name,
 		FilterEnabled:  allRequests(),
 		FilterEnforced: allRequests(),
 		// What none of the descriptors fits, which is nothing, counts together.
@@ -269,8 +277,11 @@ func limitEntriesOf(l *config.Limit, client clientKey) [][]*ratelimitcommonv3.Ra
 // countedFilter tells Check, in front of which it stands, that the request will be counted
 // behind it: the header is there only where both the listener and the route have the
 // filters, whichever of the two has come first. And it puts what the bucket says, on the
-// way back, into the words of the config.
-func (b builder) countedFilter(l *config.Limit) *headermutationv3.HeaderMutation {
+// way back, into the words of the config. See limitmodule.go for the module's.
+func (b builder) countedFilter(l *config.Limit) validatable {
+	if module := b.limitModule(); module != "" {
+		return b.countedByModule(l, module)
+	}
 	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
 		RequestMutations:  append(b.clientHeader(l), putHeader(config.CountedHeader, l.Name)),
 		ResponseMutations: b.limitHeaders(l),

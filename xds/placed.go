@@ -47,6 +47,9 @@ type PlacedPolicy struct {
 	// Limit is the limit that requests are charged to, inside Envoy as well; nil charges
 	// none.
 	Limit *config.Limit
+	// LimitModule is the file of the dynamic module that tells clients of the limit: see
+	// limitmodule.go. Empty: Envoy's own filters do.
+	LimitModule string
 	// Breakers are the backends with a breaker that the policy asks about unless it is
 	// closed.
 	Breakers []string

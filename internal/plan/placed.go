@@ -63,6 +63,7 @@ func placedPolicy(c *config.Config, r *config.Route, p *authz.Policy, hash strin
 	}
 	if len(p.Limits) > 0 {
 		out.Limit = p.Limits[0] // there is no more than one
+		out.LimitModule = c.Experiments.EnvoyModule
 	}
 	for _, b := range p.Breakers {
 		out.Breakers = append(out.Breakers, b.Backend)

@@ -46,8 +46,13 @@ impl<'a> Text<'a> {
 
 /// Where headers and metadata are.
 pub const REQUEST_HEADERS: u32 = 0;
+pub const RESPONSE_HEADERS: u32 = 2;
 pub const METADATA_OF_REQUEST: u32 = 0;
 pub const METADATA_OF_ROUTE: u32 = 1;
+
+/// What Envoy tells of a request: why it was answered so, and the address of who sent it.
+pub const RESPONSE_CODE_DETAILS: u32 = 16;
+pub const SOURCE_ADDRESS: u32 = 24;
 
 /// What a hook answers where the request, or the response, is to go on.
 pub const CONTINUE: u32 = 0;
@@ -74,5 +79,6 @@ extern "C" {
         value: *mut Text,
     ) -> bool;
     pub fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(envoy: *mut c_void, namespace: Text, key: Text, value: Text);
+    pub fn envoy_dynamic_module_callback_http_filter_get_attribute_string(envoy: *mut c_void, attribute: u32, value: *mut Text) -> bool;
     pub fn envoy_dynamic_module_callback_http_set_filter_state_bytes(envoy: *mut c_void, key: Text, value: Text) -> bool;
 }

@@ -6,7 +6,9 @@
 //! of Envoy, and have tests.
 
 mod abi;
+mod counted;
 mod host;
+mod limit;
 mod memory;
 mod remember;
 mod table;
@@ -14,6 +16,7 @@ mod verdict;
 
 use abi::Text;
 use host::Envoy;
+use limit::Limit;
 use memory::{Key, Memory};
 use remember::Asked;
 use std::ffi::c_void;
@@ -49,12 +52,14 @@ fn now() -> u64 {
 /// Filter is the config of a filter in a listener.
 pub enum Filter {
     Memory(Table),
+    Counted(Limit),
 }
 
 impl Filter {
     fn new(name: &[u8], config: &[u8]) -> Result<Filter, String> {
         match name {
             b"memory" => Ok(Filter::Memory(Table::parse(config)?)),
+            b"counted" => Ok(Filter::Counted(Limit::parse(config)?)),
             _ => Err("there is no such filter in this module".to_string()),
         }
     }
@@ -113,11 +118,13 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: *mu
 /// See above.
 #[no_mangle]
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(envoy: *mut c_void, stream: *mut Stream, _: bool) -> u32 {
-    guarded((), || {
-        let Filter::Memory(table) = &*(*stream).filter;
-        if let Asked::Yes(key) = remember::find(table, memory(), &mut Envoy::new(envoy), now()) {
-            (*stream).key = key;
+    guarded((), || match &*(*stream).filter {
+        Filter::Memory(table) => {
+            if let Asked::Yes(key) = remember::find(table, memory(), &mut Envoy::new(envoy), now()) {
+                (*stream).key = key;
+            }
         }
+        Filter::Counted(limit) => counted::announce(limit, &mut Envoy::new(envoy)),
     });
     abi::CONTINUE
 }
@@ -126,10 +133,13 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(env
 /// See above.
 #[no_mangle]
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(envoy: *mut c_void, stream: *mut Stream, _: bool) -> u32 {
-    guarded((), || {
-        if let Some(key) = (*stream).key.take() {
-            remember::remember(memory(), &Envoy::new(envoy), key);
+    guarded((), || match &*(*stream).filter {
+        Filter::Memory(_) => {
+            if let Some(key) = (*stream).key.take() {
+                remember::remember(memory(), &Envoy::new(envoy), key);
+            }
         }
+        Filter::Counted(limit) => counted::tell(limit, &mut Envoy::new(envoy)),
     });
     abi::CONTINUE
 }
