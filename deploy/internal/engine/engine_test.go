@@ -100,7 +100,7 @@ func startDaemon(t *testing.T) {
 	}
 	daemon := exec.Command("dockerd", "--host", endpoint, "--data-root", filepath.Join(data, "data"),
 		"--exec-root", "/run/engine", "--pidfile", "/run/engine.pid", "--bip", "172.17.0.1/16", "--cgroup-parent", filepath.Base(data))
-	daemon.Env = append(os.Environ(), "PATH="+oldTables(t)+":/usr/sbin:/usr/bin:/sbin:/bin")
+	daemon.Env = append(os.Environ(), "PATH="+replacements(t)+":/usr/sbin:/usr/bin:/sbin:/bin")
 	daemon.Stdout, daemon.Stderr = log, log
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
@@ -115,16 +115,21 @@ func startDaemon(t *testing.T) {
 	t.Logf("Docker %s, %s", strings.TrimSpace(run(t, "version", "--format", "client {{.Client.Version}}, engine {{.Server.Version}}")), strings.TrimSpace(run(t, "compose", "version")))
 }
 
-// oldTables is a folder with an iptables that sets the kernel's own tables: not every
-// kernel has the modules by which the newer one does the same.
-func oldTables(t *testing.T) string {
+// replacements is a folder with programs that the engine is to find in the place of
+// others: an iptables that sets the kernel's own tables, since not every kernel has the
+// modules by which the newer one does the same, and the runtime (runAsRuntime).
+func replacements(t *testing.T) string {
 	t.Helper()
-	const dir = "/run/tables"
+	const dir = "/run/replacements"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"iptables", "ip6tables"} {
-		if err := os.Symlink("/usr/sbin/"+name+"-legacy", filepath.Join(dir, name)); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range map[string]string{"iptables": "/usr/sbin/iptables-legacy", "ip6tables": "/usr/sbin/ip6tables-legacy", runtimeName: self} {
+		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,8 +4,8 @@
 //
 // The engine is one that these tests start, in namespaces of their own: its networks,
 // mounts and processes are nobody else's, and end with the test process, however that
-// ends. There is no registry: images that are not ours are made here, of programs of
-// this machine (images_test.go).
+// ends. Images that are not ours are made here, of programs of this machine
+// (images_test.go), and the only registry is one of these tests' own (registry_test.go).
 package engine
 
 import (
@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -38,6 +39,9 @@ const (
 
 func TestMain(m *testing.M) {
 	switch {
+	case filepath.Base(os.Args[0]) == runtimeName:
+		fmt.Fprintln(os.Stderr, runAsRuntime(os.Args[1:])) // it comes back with an error alone
+		os.Exit(1)
 	case os.Getenv(programsVariable) == "":
 		fmt.Println("skipped: `make engine` starts a Docker engine and runs these tests on it")
 	case os.Getenv(insideVariable) != "":
@@ -70,7 +74,12 @@ func inside() (code int, err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	defer func() { err = errors.Join(err, removeGroups(filepath.Base(dir))) }()
+	groups := append(newGroups(buildersGroups...), filepath.Base(dir))
+	defer func() {
+		for _, group := range groups {
+			err = errors.Join(err, removeGroups(group))
+		}
+	}()
 
 	// The kernel signals the death of a parent by that of its thread.
 	runtime.LockOSThread()
@@ -120,16 +129,34 @@ func furnish() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, loopback)
 }
 
+// buildersGroups are the control groups that builders in containers are put into,
+// whatever parent the engine was told; an engine that this machine has itself may use
+// them, too.
+var buildersGroups = []string{"docker/buildx", "docker"}
+
+// newGroups are those of the control groups that are not there yet, and so will be ours.
+func newGroups(names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		found, err := groupsNamed(name)
+		return err != nil || len(found) > 0
+	})
+}
+
+// groupsNamed are the folders of a control group: one, or one for each controller.
+func groupsNamed(name string) (found []string, err error) {
+	for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
+		more, globErr := filepath.Glob(pattern)
+		found, err = append(found, more...), errors.Join(err, globErr)
+	}
+	return found, err
+}
+
 // removeGroups removes the control groups below name: they are the kernel's, and outlive
 // namespaces.
 func removeGroups(name string) error {
-	var all error
-	for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
-		found, err := filepath.Glob(pattern)
-		all = errors.Join(all, err)
-		for _, group := range found {
-			all = errors.Join(all, removeGroup(group))
-		}
+	found, all := groupsNamed(name)
+	for _, group := range found {
+		all = errors.Join(all, removeGroup(group))
 	}
 	return all
 }

@@ -8,19 +8,34 @@ import (
 	"testing"
 )
 
-// goImage is what the Dockerfile compiles in.
-const goImage = "golang:1.26-bookworm"
+const (
+	// goImage is what the Dockerfile compiles in.
+	goImage = "golang:1.26-bookworm"
+	// readerImage is BuildKit's own reader of Dockerfiles, which the first line of ours
+	// asks for.
+	readerImage = "docker/dockerfile:1"
+	// envoyImage is what the image with an Envoy begins with.
+	envoyImage = "envoyproxy/envoy:distroless-v1.40.0"
+)
 
 // standIns are the images that the Dockerfile and docker-compose.yaml have from a
-// registry. Owners and modes of folders are those of the images that they stand in for:
-// new volumes take them over. Their programs are the versions of this machine.
+// registry, and the one that `docker buildx create` makes a builder of. Owners and modes
+// of folders are those of the images that they stand in for: new volumes take them over.
+// Their programs are the versions of this machine.
 func standIns(t *testing.T) []standIn {
 	return []standIn{
-		// BuildKit's own reader of Dockerfiles, which the first line of ours asks for.
 		{
-			name:     "docker/dockerfile:1",
+			name:     readerImage,
 			programs: map[string]string{"/bin/dockerfile-frontend": filepath.Join(programs(), "dockerfile-frontend")},
 			config:   []string{`ENTRYPOINT ["/bin/dockerfile-frontend"]`, `LABEL moby.buildkit.frontend.network.none=true`},
+		},
+		{
+			name: "moby/buildkit:buildx-stable-1",
+			programs: map[string]string{"/usr/bin/buildkitd": filepath.Join(programs(), "buildkitd"), "/usr/bin/buildctl": filepath.Join(programs(), "buildctl"),
+				"/usr/bin/runc": "runc"},
+			files:   map[string]string{"/etc/ssl/certs/ca-certificates.crt": content(t, "/etc/ssl/certs/ca-certificates.crt")},
+			folders: []folder{{path: "/tmp", mode: 0o1777}},
+			config:  []string{"VOLUME /var/lib/buildkit", `ENTRYPOINT ["buildkitd"]`},
 		},
 		{
 			name:    goImage,
@@ -32,7 +47,7 @@ func standIns(t *testing.T) []standIn {
 				"ENV GOPROXY=http://" + modules + " GOSUMDB=off"}, // go.sum has been held against that already
 		},
 		{
-			name:     "envoyproxy/envoy:distroless-v1.40.0",
+			name:     envoyImage,
 			programs: map[string]string{"/usr/local/bin/envoy": said(t, root+"/scripts/envoy")},
 			files:    map[string]string{"/etc/ssl/certs/ca-certificates.crt": content(t, "/etc/ssl/certs/ca-certificates.crt")},
 			folders:  []folder{{path: "/tmp", mode: 0o1777}},
