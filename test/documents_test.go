@@ -125,15 +125,15 @@ type use struct {
 	// tests do it elsewhere, each "folder TestName". What they call must name the document,
 	// or the folder that it is in.
 	tests []string
-	// needs is the variable of the environment without which they do not, if any.
-	needs string
+	// needs are the variables of the environment without which they do not.
+	needs []string
 }
 
 func here(p proof, take func(*testing.T, block)) use { return use{proof: p, take: take} }
 
 func by(p proof, tests ...string) use { return use{proof: p, tests: tests} }
 
-func (u use) with(needs string) use {
+func (u use) with(needs ...string) use {
 	u.needs = needs
 	return u
 }
@@ -178,6 +178,7 @@ func (u use) holds(t *testing.T, b block) {
 	if u.take != nil {
 		u.take(t, b)
 	}
+	var all []string
 	for _, test := range u.tests {
 		folder, name, _ := strings.Cut(test, " ")
 		words, err := wordsOf(filepath.Join("..", folder), name)
@@ -188,8 +189,11 @@ func (u use) holds(t *testing.T, b block) {
 		if !slices.ContainsFunc(words, func(word string) bool { return meansDocument(word, b.file) }) {
 			t.Errorf("%s: nothing in %s names this document", b, test)
 		}
-		if u.needs != "" && !slices.ContainsFunc(words, func(word string) bool { return strings.Contains(word, u.needs) }) {
-			t.Errorf("%s: nothing in %s asks for %s", b, test, u.needs)
+		all = append(all, words...)
+	}
+	for _, variable := range u.needs {
+		if !slices.Contains(all, variable) {
+			t.Errorf("%s: nothing in %q asks for %s", b, u.tests, variable)
 		}
 	}
 }
@@ -205,11 +209,16 @@ func meansDocument(word, document string) bool {
 	return word == filepath.Base(document) && nested && filepath.Base(document) != "README.md" || nested && word == folder
 }
 
-// wordsOf are the strings in a test's code, and in all code of its folder that it may call.
+// wordsOf are the strings in a test's code, and in all code of its folder, and of what
+// tests have in common, that it may call.
 func wordsOf(folder, test string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		return nil, err
+	var files []string
+	for _, in := range []string{folder, "../internal/testenv"} {
+		found, err := filepath.Glob(filepath.Join(in, "*.go"))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
 	}
 	bodies := map[string][]ast.Node{}
 	for _, file := range files {
