@@ -15,11 +15,15 @@ var ledger = map[string][]use{
 	"bench/limits/README.md":   {here(parses, makes)},
 	"bench/outcomes/README.md": {here(parses, makes)},
 	"breakerpolicy/README.md":  {part(ofWhole)},
-	"deploy/logs/README.md":    {by(runs, "test TestPipelines").with("ELASTICSEARCH")},
-	"docs/access-log.md":       {part(ofWhole)},
-	"docs/acme.md":             {part(ofWhole)},
-	"docs/attach.md":           {here(loads, filtersOfEnvoy)},
-	"docs/backends.md":         {part(ofWhole), part(ofWhole), part(ofWhole), part(ofWhole), part(ofBackend)},
+	"deploy/logs/README.md": {
+		by(runs, "test TestPipelines").with("ELASTICSEARCH"),
+		by(runs, "test TestFilebeat", "test TestFluentBit").with("FILEBEAT", "FLUENT_BIT"),
+		by(runs, "test TestFilebeat", "test TestFluentBit").with("FILEBEAT", "FLUENT_BIT"),
+	},
+	"docs/access-log.md": {part(ofWhole)},
+	"docs/acme.md":       {part(ofWhole)},
+	"docs/attach.md":     {here(loads, filtersOfEnvoy)},
+	"docs/backends.md":   {part(ofWhole), part(ofWhole), part(ofWhole), part(ofWhole), part(ofBackend)},
 	"docs/breakers.md": {
 		part(ofWhole), part(ofBackend), part(ofBackend), part(ofBackend), part(ofBackend),
 		here(runs, breakerCommands),
@@ -47,6 +51,7 @@ var ledger = map[string][]use{
 	// With the server that `make cluster` builds they are run against it; without, as far as
 	// the programs' own code goes: dry runs, kustomize, template.
 	"docs/kubernetes.md": {
+		by(parses, "deploy/internal/check TestPushLines", "deploy/internal/check TestDockerCommands"),
 		by(loads, "deploy/internal/check TestClusterCommands").with("KUBE_APISERVER"),
 		by(loads, "deploy/internal/check TestClusterCommands").with("KUBE_APISERVER"),
 		by(loads, "deploy/internal/check TestClusterCommands").with("KUBE_APISERVER"),
@@ -68,7 +73,7 @@ var ledger = map[string][]use{
 	"docs/migrate/kong.md":            {here(reads, kongFile), part(ofWhole)},
 	"docs/migrate/nginx.md":           {by(loads, "test TestMigrationDocuments"), part(ofWhole)},
 	"docs/openapi.md":                 {here(runs, importedDocument), part(ofWhole, "orders.yaml", "api.yaml"), here(sample, problemAnswer)},
-	"docs/placement.md":               {part(ofWhole), output, output},
+	"docs/placement.md":               {part(ofWhole), part(ofWhole), output, output}, // the second names a module
 	"docs/plans.md":                   {part(ofWhole), here(runs, plansOfTenants)},
 	"docs/protocols.md":               {part(ofWhole), part(ofWhole)},
 	// What Docker is asked for is run by a real engine in `make engine`, and read by Docker's
