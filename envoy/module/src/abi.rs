@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 /// The version of the ABI that the module is made for. Envoy takes the next minor version's
 /// modules with a warning, and those of this one as they are.
-pub const VERSION: &[u8] = b"v0.1.0\0";
+pub const VERSION: &[u8] = b"v0.2.0\0";
 
 /// Text is bytes of whoever passes them: Envoy's are valid until the next call that changes
 /// what they are of.
@@ -44,6 +44,14 @@ impl<'a> Text<'a> {
     }
 }
 
+/// Pair is a key and its value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    pub key: Text<'a>,
+    pub value: Text<'a>,
+}
+
 /// Where headers and metadata are.
 pub const REQUEST_HEADERS: u32 = 0;
 pub const RESPONSE_HEADERS: u32 = 2;
@@ -78,7 +86,12 @@ extern "C" {
         key: Text,
         value: *mut Text,
     ) -> bool;
-    pub fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(envoy: *mut c_void, namespace: Text, key: Text, value: Text);
+    pub fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string_batch(
+        envoy: *mut c_void,
+        namespace: Text,
+        pairs: *const Pair,
+        count: usize,
+    );
     pub fn envoy_dynamic_module_callback_http_filter_get_attribute_string(envoy: *mut c_void, attribute: u32, value: *mut Text) -> bool;
     pub fn envoy_dynamic_module_callback_http_set_filter_state_bytes(envoy: *mut c_void, key: Text, value: Text) -> bool;
 }

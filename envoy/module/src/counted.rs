@@ -128,7 +128,7 @@ mod tests {
         fn metadata(&self, _: &[u8], _: &[u8]) -> Option<&[u8]> {
             unreachable!()
         }
-        fn set_metadata(&mut self, _: &[u8], _: &[u8], _: &[u8]) {
+        fn set_metadata(&mut self, _: &[u8], _: [(&[u8], &[u8]); 2]) {
             unreachable!()
         }
         fn set_state(&mut self, _: &[u8], _: &[u8]) {

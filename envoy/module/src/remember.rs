@@ -79,8 +79,8 @@ pub fn find(table: &Table, memory: &Memory, request: &mut dyn Request, now: u64)
             request.set_state(name, text);
         }
     }
-    request.set_metadata(PLACEMENTS, LET_PASS_BY, hash);
-    request.set_metadata(PLACEMENTS, RESULT, ALLOWED); // last: nothing is left out where this is said
+    // Last: nothing is left out where this is said.
+    request.set_metadata(PLACEMENTS, [(LET_PASS_BY, hash), (RESULT, ALLOWED)]);
     Asked::No
 }
 
@@ -123,8 +123,10 @@ mod tests {
         fn metadata(&self, namespace: &[u8], key: &[u8]) -> Option<&[u8]> {
             self.metadata.get(&(namespace.to_vec(), key.to_vec())).map(|v| &v[..])
         }
-        fn set_metadata(&mut self, namespace: &[u8], key: &[u8], value: &[u8]) {
-            self.metadata.insert((namespace.to_vec(), key.to_vec()), value.to_vec());
+        fn set_metadata(&mut self, namespace: &[u8], texts: [(&[u8], &[u8]); 2]) {
+            for (key, value) in texts {
+                self.metadata.insert((namespace.to_vec(), key.to_vec()), value.to_vec());
+            }
         }
         fn set_state(&mut self, name: &[u8], value: &[u8]) {
             self.state.insert(name.to_vec(), value.to_vec());
@@ -158,8 +160,7 @@ mod tests {
             other => panic!("{:?}", other),
         };
         assert_eq!(asked, request(SHOWN), "a request that is asked about is left as it is");
-        asked.set_metadata(VERDICTS, POLICY, policy.as_bytes());
-        asked.set_metadata(VERDICTS, REMEMBER, told.as_bytes());
+        asked.set_metadata(VERDICTS, [(POLICY, policy.as_bytes()), (REMEMBER, told.as_bytes())]);
         remember(memory, &asked, key);
     }
 
