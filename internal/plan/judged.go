@@ -108,7 +108,7 @@ func sameParts(a, b *config.Config) bool {
 	return maps.Equal(a.Auth.JWT, b.Auth.JWT) && maps.Equal(a.Auth.APIKey, b.Auth.APIKey) &&
 		maps.Equal(a.Auth.Introspection, b.Auth.Introspection) && maps.Equal(a.Auth.ClientCertificate, b.Auth.ClientCertificate) &&
 		maps.Equal(a.Limits, b.Limits) && maps.Equal(a.OpenAPI, b.OpenAPI) && a.RateLimitHeaders == b.RateLimitHeaders && filtersLimits(a) == filtersLimits(b) && reflect.DeepEqual(a.Strangers, b.Strangers) && reflect.DeepEqual(a.Errors, b.Errors) &&
-		a.AnswersChallenges() == b.AnswersChallenges() &&
+		a.AnswersChallenges() == b.AnswersChallenges() && a.Experiments == b.Experiments &&
 		sameBreakers(a.Backends, b.Backends)
 }
 
