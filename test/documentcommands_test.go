@@ -478,9 +478,8 @@ routes: [{name: all, match: {path: /**}, auth: public, to: [{backend: app}]}]
 	})
 }
 
-// kongFile is one of Kong, of which this machine has neither the program nor its schema: each
-// of its fields is in the page's tables, which were held against Kong's source, and the
-// config that the page makes of it says the same.
+// kongFile is one of Kong: each of its fields is in the page's tables, which were held against
+// Kong's source, and the config that the page makes of it says the same.
 func kongFile(t *testing.T, b block) {
 	var kong struct {
 		Format   string `json:"_format_version"`

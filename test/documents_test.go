@@ -113,7 +113,6 @@ const (
 	runs   proof = "run"         // by the program that it is for
 	loads  proof = "loaded"      // a config, by the program that it is for
 	parses proof = "only parsed" // by the program's own code, and not run
-	reads  proof = "only read"   // by code of these tests, beside what its program's source says
 	sample proof = "sample"      // neither a command nor a config
 )
 

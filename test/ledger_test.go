@@ -70,7 +70,7 @@ var ledger = map[string][]use{
 		here(runs, logLevels),
 	},
 	"docs/migrate/aws-api-gateway.md": {by(runs, "test TestMigrationDocuments"), part(ofWhole)},
-	"docs/migrate/kong.md":            {here(reads, kongFile), part(ofWhole)},
+	"docs/migrate/kong.md":            {by(parses, "test TestKongDocument").with("KONG_PARSER"), part(ofWhole)},
 	"docs/migrate/nginx.md":           {by(loads, "test TestMigrationDocuments"), part(ofWhole)},
 	"docs/openapi.md":                 {here(runs, importedDocument), part(ofWhole, "orders.yaml", "api.yaml"), here(sample, problemAnswer)},
 	"docs/placement.md":               {part(ofWhole), part(ofWhole), output, output}, // the second names a module
