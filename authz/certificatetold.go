@@ -6,7 +6,7 @@ package authz
 // the certificate expires. Nothing else is judged of it: what a listener's authorities
 // vouch for, and what they have taken back, its handshake knows. Nil is nothing.
 func certificateTold(rq *request, c *caller) []datum {
-	if !rq.remembers || c.by == nil || c.by.ClientCertificate == nil {
+	if rq.remembers != ofCertificates || c.by == nil || c.by.ClientCertificate == nil {
 		return nil
 	}
 	told := []datum{{name: "expires", number: float64(c.until.Unix()), isNumber: true}}

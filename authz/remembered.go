@@ -54,7 +54,7 @@ func tokenAlone(p *Policy, c *caller) time.Time {
 // epoch is the same would not do: keys can become again what they were. A verdict by a key
 // that was there for a moment must not be told with the epoch of times when it was not.)
 func (s *Server) told(rq *request, judge func() Verdict) Verdict {
-	if !rq.remembersVerdicts {
+	if rq.remembers != ofVerdicts {
 		return judge()
 	}
 	epoch, before := s.epoch(rq.policy)

@@ -22,9 +22,8 @@ type request struct {
 	route, policy, backend string
 	// pinned: a pin has picked it.
 	pinned bool
-	// remembers: its Envoy remembers what is told of certificates; remembersVerdicts: and
-	// what is told of verdicts.
-	remembers, remembersVerdicts bool
+	// remembers is what its Envoy remembers of what it is told.
+	remembers remembered
 	// unrouted: its Envoy names neither. They are then found by a Router, and own
 	// are the headers that only the gateway may set, which count as not there.
 	unrouted bool
@@ -51,6 +50,15 @@ type request struct {
 // headerLine is one line of the headers, with its bytes.
 type headerLine struct{ name, value string }
 
+// remembered is what an Envoy remembers, by its name in a route's context extensions
+// (xds/route.go). The empty string is nothing.
+type remembered string
+
+const (
+	ofCertificates remembered = "true"
+	ofVerdicts     remembered = "verdicts"
+)
+
 func newRequest(m *authv3.CheckRequest) *request {
 	attributes := m.GetAttributes()
 	extensions := attributes.GetContextExtensions()
@@ -58,14 +66,11 @@ func newRequest(m *authv3.CheckRequest) *request {
 	route, hasRoute := extensions["route"]
 	policy, hasPolicy := extensions["policy"]
 	return &request{
-		route:     route,
-		policy:    policy,
-		backend:   extensions["backend"],
-		pinned:    extensions["pinned"] != "",
-		remembers: extensions["remembers"] == "true",
-
-		remembersVerdicts: extensions["remembers"] == "verdicts",
-
+		route:       route,
+		policy:      policy,
+		backend:     extensions["backend"],
+		pinned:      extensions["pinned"] != "",
+		remembers:   remembered(extensions["remembers"]),
 		unrouted:    !hasRoute && !hasPolicy,
 		peerIP:      attributes.GetSource().GetAddress().GetSocketAddress().GetAddress(),
 		certificate: attributes.GetSource().GetCertificate(),

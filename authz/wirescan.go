@@ -52,7 +52,7 @@ func (w *wireRequest) scanAttributes(s wire.Scanner) wire.Scanner {
 			case "pinned":
 				w.pinned = value != ""
 			case "remembers":
-				w.remembers, w.remembersVerdicts = value == "true", value == "verdicts"
+				w.remembers = remembered(value)
 			}
 		case wire.Tag(11, wire.Delimited), wire.Tag(13, wire.Delimited): // metadata: Envoy sends it empty
 			if s.Bytes() != "" {

@@ -243,15 +243,5 @@ func documentsOf(body string) ([]document, error) {
 // tries again, which is a minute.
 func awaits(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s: %v", what, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	testenv.EventuallyWithin(t, 3*time.Minute, what, check)
 }

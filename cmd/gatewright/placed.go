@@ -60,43 +60,31 @@ func (svc *service) placedState(p *plan.Plan) xds.PlacedState {
 	}
 	now := time.Now()
 	state.IssuedBefore = now.Truncate(issuedEvery)
-	state.Keys, state.Nameless = placedKeys(p, svc.keySets, now)
-	state.Digests = keyDigests(p, svc.keySets, now)
+	addKeys(&state, p, svc.keySets, now)
 	for _, r := range svc.revoked.InForce() {
 		state.Revoked = append(state.Revoked, placedRevocation(r))
 	}
 	return state
 }
 
-// placedKeys are the keys of the providers of policies inside Envoy, by the providers'
-// content, and how many of theirs have no kid.
-func placedKeys(p *plan.Plan, sets *authz.KeySets, now time.Time) (keys map[string][]xds.PlacedKey, nameless map[string]int) {
-	keys, nameless = map[string][]xds.PlacedKey{}, map[string]int{}
+// addKeys puts into a state what is known of the keys of the providers of policies inside
+// Envoy, by the providers' content; digests only of those whose verdicts are remembered.
+func addKeys(state *xds.PlacedState, p *plan.Plan, sets *authz.KeySets, now time.Time) {
+	state.Keys, state.Nameless, state.Digests = map[string][]xds.PlacedKey{}, map[string]int{}, map[string]string{}
 	for _, policy := range p.Placed() {
 		for _, c := range policy.Callers {
-			if _, known := keys[c.Key]; known {
+			if _, known := state.Digests[c.Key]; !known && policy.Module != "" {
+				state.Digests[c.Key] = sets.Digest(c.Provider, now)
+			}
+			if _, known := state.Keys[c.Key]; known {
 				continue
 			}
-			keys[c.Key], nameless[c.Key] = nil, sets.Nameless(c.Provider, now)
+			state.Keys[c.Key], state.Nameless[c.Key] = nil, sets.Nameless(c.Provider, now)
 			for _, k := range sets.Usable(c.Provider, now) {
-				keys[c.Key] = append(keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
+				state.Keys[c.Key] = append(state.Keys[c.Key], xds.PlacedKey{ID: k.ID, Algorithms: k.Algorithms, Members: k.Members})
 			}
 		}
 	}
-	return keys, nameless
-}
-
-// keyDigests stand for the keys of the same providers.
-func keyDigests(p *plan.Plan, sets *authz.KeySets, now time.Time) map[string]string {
-	digests := map[string]string{}
-	for _, policy := range p.Placed() {
-		for _, c := range policy.Callers {
-			if _, known := digests[c.Key]; !known {
-				digests[c.Key] = sets.Digest(c.Provider, now)
-			}
-		}
-	}
-	return digests
 }
 
 func placedRevocation(r keys.Revocation) xds.PlacedRevocation {

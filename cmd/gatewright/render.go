@@ -71,7 +71,7 @@ func withKeysAtHand(ctx context.Context, p *plan.Plan, r xds.Resources) (xds.Res
 	defer sets.Close()
 	sets.Ensure(ctx, atHand(p.Config))
 	state := xds.PlacedState{Version: p.Version, Open: map[string]bool{}}
-	state.Keys, state.Nameless = placedKeys(p, sets, time.Now())
+	addKeys(&state, p, sets, time.Now())
 	r, err := r.WithPlaced(p.Placed(), state)
 	if err != nil {
 		return nil, "", fmt.Errorf("making filters of policies: %w", err)

@@ -11,7 +11,13 @@ import (
 // error when it does not for a long time.
 func Eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	EventuallyWithin(t, 20*time.Second, what, check)
+}
+
+// EventuallyWithin is Eventually for what may take as long as that.
+func EventuallyWithin(t testing.TB, long time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(long)
 	for {
 		err := check()
 		if err == nil {

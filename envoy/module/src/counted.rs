@@ -9,7 +9,7 @@ use crate::limit::Limit;
 
 /// The header by which the judge, and the filter that remembers verdicts, know that the
 /// request will be counted.
-const COUNTED: &[u8] = b"x-gatewright-counted";
+pub const COUNTED: &[u8] = b"x-gatewright-counted";
 
 /// Where Envoy's bucket says how large it is and what is left in it.
 const WHOLE: &[u8] = b"x-ratelimit-limit";

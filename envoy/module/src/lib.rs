@@ -6,6 +6,7 @@
 //! of Envoy, and have tests.
 
 mod abi;
+mod config;
 mod counted;
 mod host;
 mod limit;

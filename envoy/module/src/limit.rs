@@ -13,6 +13,8 @@
 //! WORDS is `ietf`, `x`, `both` or `none`; the last line is there where the limit is told who
 //! the client is.
 
+use crate::config;
+
 /// The most that a number of a config may be. So there is room for `Limit::until`, whatever a
 /// bucket says of itself in 64 bits.
 const MOST: u128 = 1 << 60;
@@ -40,8 +42,6 @@ pub struct Limit {
     pub client: Option<Vec<u8>>,
 }
 
-const VERSION: &[u8] = b"version 1";
-
 fn number(word: &[u8]) -> Result<u128, String> {
     std::str::from_utf8(word)
         .ok()
@@ -64,25 +64,15 @@ fn words(word: &[u8]) -> Result<Words, String> {
 impl Limit {
     /// Reads a config, or says what is wrong with it.
     pub fn parse(text: &[u8]) -> Result<Limit, String> {
-        let mut lines = text.split(|&b| b == b'\n').filter(|l| !l.is_empty());
-        let first = lines.next().unwrap_or(b"");
-        if first != VERSION {
-            return Err(format!(
-                "the first line is {:?}, and must be {:?}: this module and Gatewright are of different versions",
-                String::from_utf8_lossy(first),
-                String::from_utf8_lossy(VERSION)
-            ));
-        }
         let (mut name, mut refill, mut cost, mut told, mut client) = (None, None, None, None, None);
-        for line in lines {
-            let parts: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+        for parts in config::lines(text)? {
             match parts[..] {
                 [b"limit", n] => name = Some(n.to_vec()),
                 [b"refill", events, millis] => refill = Some((number(events)?, number(millis)?)),
                 [b"cost", tokens] => cost = Some(number(tokens)?),
                 [b"words", w] => told = Some(words(w)?),
                 [b"client", header] => client = Some(header.to_vec()),
-                _ => return Err(format!("no line can be {:?}", String::from_utf8_lossy(line))),
+                _ => return Err(config::strange(&parts)),
             }
         }
         match (name, refill, cost, told) {

@@ -6,6 +6,7 @@
 //! It decides nothing: what it does to a request is what Gatewright's own answer did to an
 //! earlier one. See docs/decisions/0049.
 
+use crate::counted::COUNTED;
 use crate::host::Request;
 use crate::memory::{Key, Memory};
 use crate::table::Table;
@@ -30,9 +31,6 @@ const TENANT: &[u8] = b"gatewright.tenant";
 const CONFIG: &[u8] = b"gatewright.config";
 
 const CREDENTIAL: &[u8] = b"authorization";
-
-/// The header by which the limit's filter says that it will count the request.
-const COUNTED: &[u8] = b"x-gatewright-counted";
 
 /// Asked is what became of a request in front of the judge.
 #[derive(Debug, PartialEq)]

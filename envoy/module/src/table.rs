@@ -9,6 +9,7 @@
 //!
 //! `-` is none; ABSENT are names of headers with commas between.
 
+use crate::config;
 use std::collections::HashMap;
 
 /// Policy is what a remembered verdict is held against.
@@ -32,8 +33,6 @@ pub struct Table {
     pub policies: HashMap<Vec<u8>, Policy>,
 }
 
-const VERSION: &[u8] = b"version 1";
-
 fn none_or(word: &[u8]) -> Vec<u8> {
     if word == b"-" {
         Vec::new()
@@ -45,18 +44,8 @@ fn none_or(word: &[u8]) -> Vec<u8> {
 impl Table {
     /// Reads a config, or says what is wrong with it.
     pub fn parse(text: &[u8]) -> Result<Table, String> {
-        let mut lines = text.split(|&b| b == b'\n').filter(|l| !l.is_empty());
-        let first = lines.next().unwrap_or(b"");
-        if first != VERSION {
-            return Err(format!(
-                "the first line is {:?}, and must be {:?}: this module and Gatewright are of different versions",
-                String::from_utf8_lossy(first),
-                String::from_utf8_lossy(VERSION)
-            ));
-        }
         let mut table = Table::default();
-        for line in lines {
-            let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+        for words in config::lines(text)? {
             match words[..] {
                 [b"config", version] => table.config = none_or(version),
                 [b"policy", hash, epoch, limit, absent] => {
@@ -71,7 +60,7 @@ impl Table {
                     };
                     table.policies.insert(hash.to_vec(), policy);
                 }
-                _ => return Err(format!("no line can be {:?}", String::from_utf8_lossy(line))),
+                _ => return Err(config::strange(&words)),
             }
         }
         Ok(table)
